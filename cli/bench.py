@@ -1,0 +1,124 @@
+"""``scalor-ppl bench``: what a training step costs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scalor_ppl.benchmark import Report, Spread, run_benchmark
+from scalor_ppl.inference.training import pick_device
+from scalor_ppl.settings import resolve
+
+MIB = 2**20
+
+
+def bench(
+    config: Annotated[
+        str | None, typer.Option(help="A preset or a TOML file; the defaults without.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, table.key=value; repeatable.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Videos a step.")] = 4,
+    frames: Annotated[int, typer.Option(help="Frames a video.")] = 10,
+    steps: Annotated[int, typer.Option(help="Repetitions of each measurement.")] = 10,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="torch's CPU threads; by default its own choice.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to this file.")
+    ] = None,
+    objects: Annotated[
+        bool, typer.Option(help="Time against the number of objects present.")
+    ] = True,
+    sizes: Annotated[bool, typer.Option(help="Time against the image size.")] = True,
+) -> None:
+    """Measure the time and memory of a training step, of its parts, and Pyro's share of it."""
+    console = Console()
+    with console.status("measuring") as status:
+        report = run_benchmark(
+            resolve(config, settings or (), {}),
+            batch=batch,
+            frames=frames,
+            steps=steps,
+            device=pick_device(device),
+            threads=threads,
+            objects=objects,
+            sizes=sizes,
+            say=lambda message: status.update(f"measuring {message}"),
+        )
+    show(report, console)
+    if json_file is not None:
+        report.write(json_file)
+        console.print(f"all figures are in {json_file}")
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report as tables."""
+    where, setting = report.environment, report.setting
+    model = setting["config"]["model"]
+    alive = "" if report.alive is None else f", {report.alive:.1f} alive"
+    console.print(
+        f"{where['processor']} ({where['device']}), torch {where['torch']}, "
+        f"{where['threads']} threads, {where['date']}\n"
+        f"{report.parameters['total']:,} parameters; batch {setting['batch']}, "
+        f"{setting['frames']} frames of {model['height']} x {model['width']}, grid "
+        f"{model['grid'][0]} x {model['grid'][1]}, capacity {model['capacity']}{alive}"
+    )
+    for table in (_steps(report), _parts(report), _objects(report), _sizes(report)):
+        if table.row_count:
+            console.print(table)
+    memory, pyro = report.memory, report.pyro
+    console.print(
+        f"peak memory ({memory.kind}): {memory.peak_bytes / MIB:,.0f} MiB, before the first step "
+        f"{memory.before_bytes / MIB:,.0f} MiB"
+    )
+    share = pyro.note if pyro.share is None else f"{pyro.share:.1%}"
+    console.print(f"Pyro's own share of a step: {share}")
+
+
+def _steps(report: Report) -> Table:
+    table = _table("Step", "phase", "median [ms]", "quartiles [ms]", "share")
+    total = report.step.total.median
+    for phase in ("forward", "backward", "optimizer", "total"):
+        spread = getattr(report.step, phase)
+        table.add_row(phase, *_milliseconds(spread), f"{spread.median / total:.0%}")
+    return table
+
+
+def _parts(report: Report) -> Table:
+    table = _table("Forward pass by parts", "part", "median [ms]", "share")
+    for part in report.parts:
+        table.add_row(part.name, f"{1e3 * part.seconds:.1f}", f"{part.share:.0%}")
+    return table
+
+
+def _objects(report: Report) -> Table:
+    ratio = "" if report.objects_ratio is None else f" (last / first: {report.objects_ratio:.2f})"
+    table = _table(f"Objects present{ratio}", "objects", "median [ms]", "quartiles [ms]")
+    for each in report.objects:
+        table.add_row(str(each.objects), *_milliseconds(each.seconds))
+    return table
+
+
+def _sizes(report: Report) -> Table:
+    table = _table("Image size", "pixels", "grid", "median [ms]", "quartiles [ms]")
+    for each in report.sizes:
+        pixels, grid = f"{each.height} x {each.width}", f"{each.grid[0]} x {each.grid[1]}"
+        table.add_row(pixels, grid, *_milliseconds(each.seconds))
+    return table
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _milliseconds(spread: Spread) -> tuple[str, str]:
+    return f"{1e3 * spread.median:.1f}", f"{1e3 * spread.low:.1f} - {1e3 * spread.high:.1f}"

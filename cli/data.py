@@ -1,0 +1,65 @@
+"""``scalor-ppl data``: the registered sets, and what is in any source of clips."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from scalor_ppl.cli.options import Seed
+
+from scalor_ppl.data import TOY_SETS, SourceOptions, open_source
+from scalor_ppl.data.describe import describe as measure
+from scalor_ppl.data.netcdf import write_netcdf
+
+app = typer.Typer(help="Registered sets and other sources of clips.", no_args_is_help=True)
+
+Source = Annotated[str, typer.Argument(help="Registered set, or a path.", show_default=False)]
+Split = Annotated[Literal["train", "test"], typer.Option(help="Which clips.")]
+Folder = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the MNIST IDX files.")]
+
+
+@app.command("list")
+def list_sets() -> None:
+    """Show the registered sets."""
+    table = Table("set", "shapes", "objects in the world", "size, pixels", "background")
+    for name, spec in TOY_SETS.items():
+        low, high = spec.count
+        moving = "moving" if spec.background else "black"
+        table.add_row(name, spec.shapes, f"{low} to {high}", f"{spec.size:g}", moving)
+    Console().print(table)
+
+
+@app.command("describe")
+def describe_source(
+    source: Source,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips to measure.")] = 500,
+    frames: Annotated[int, typer.Option(min=1, help="Length of each.")] = 10,
+    split: Split = "train",
+    seed: Seed = 0,
+    folder: Folder = None,
+) -> None:
+    """Measure a source: counts, sizes, speeds, and the paper's figures beside them."""
+    options = SourceOptions(data_dir=folder)
+    opened = open_source(source, split=split, seed=seed, options=options)
+    table = Table("what", "measured", title=source)
+    for row in measure(opened, clips, frames).rows():
+        table.add_row(*map(str, row))
+    Console().print(table)
+
+
+@app.command("make")
+def make(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="NetCDF file to write.")],
+    clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
+    frames: Annotated[int, typer.Option(min=1, help="Length of each.")] = 10,
+    split: Split = "test",
+    seed: Seed = 0,
+    folder: Folder = None,
+) -> None:
+    """Write clips with their ground truth as NetCDF (xarray, named dims)."""
+    options = SourceOptions(data_dir=folder)
+    opened = open_source(source, split=split, seed=seed, options=options)
+    write_netcdf(opened, out, clips, frames)
+    Console().print(str(out), highlight=False, soft_wrap=True)

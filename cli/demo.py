@@ -1,0 +1,89 @@
+"""``scalor-ppl demo``: the main job on the embedded toy data, start to end."""
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from scalor_ppl.cli.evaluate import score_table
+from scalor_ppl.cli.options import Device, Threads, nested, use_threads
+from scalor_ppl.cli.train import start_training
+
+from scalor_ppl.inference.generation import imagine
+from scalor_ppl.inference.pictures import write_generated, write_tracked
+from scalor_ppl.inference.runs import load_run
+from scalor_ppl.inference.scoring import score
+from scalor_ppl.inference.sources import open_data
+from scalor_ppl.inference.training import pick_device
+from scalor_ppl.results.files import written_whole
+from scalor_ppl.settings import resolve
+
+PRESET = "moving-dsprites-vld"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for runs and pictures.")] = Path("runs/demo"),
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0",
+    clips: Annotated[int, typer.Option(min=1, help="Unseen clips to score.")] = 100,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train on moving sprites, track unseen clips, imagine new ones; print the figures."""
+    use_threads(threads)
+    console = Console()
+    figures: list[dict[str, Any]] = []
+    for seed in parse_seeds(seeds):
+        run = fresh(out / f"seed_{seed}")
+        config = resolve(PRESET, [], nested(train__seed=seed))
+        begin = time.perf_counter()
+        outcome = start_training(config, run, device=device)
+        minutes = (time.perf_counter() - begin) / 60
+        if outcome.interrupted:
+            raise typer.Exit(130)
+        program = load_run(run, pick_device(device))
+        unseen = open_data(config.data, "test")
+        scores = score(program, unseen, clips=clips, frames=10)
+        paths = write_tracked(program, unseen, 10, run / "tracked")
+        scene = imagine(program, videos=4, frames=20, seed=seed)
+        paths += write_generated(scene, run / "generated", boxes=True)
+        console.print(score_table(scores, f"seed {seed}: {clips} unseen clips, {minutes:.1f} min"))
+        for path in paths:
+            console.print(str(path), highlight=False, soft_wrap=True)
+        figures.append(
+            {
+                "seed": seed,
+                "minutes": minutes,
+                "scores": {rule: each.to_dict() for rule, each in scores.items()},
+            }
+        )
+    motas = [each["scores"]["standard"]["mota"] for each in figures]
+    slowest = max(each["minutes"] for each in figures)
+    console.print(
+        f"MOTA {statistics.median(motas):.3f} (median of {len(motas)}; "
+        f"worst {min(motas):.3f}), at most {slowest:.1f} min of training",
+        highlight=False,
+    )
+    with written_whole(out / "figures.json") as path:
+        path.write_text(json.dumps(figures, indent=2))
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0,1,2`` as numbers."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r}: give numbers separated by commas, e.g. 0,1,2"
+        ) from None
+
+
+def fresh(folder: Path) -> Path:
+    """The folder, or the next free name after it, so that no earlier run is lost."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}_{number}")
+    return candidate

@@ -1,0 +1,63 @@
+"""The command ``scalor-ppl``: its subcommands, and how errors reach the user."""
+
+import os
+import sys
+import traceback
+
+import typer
+from rich.console import Console
+from scalor_ppl.cli.bench import bench
+from scalor_ppl.cli.data import app as data_app
+from scalor_ppl.cli.demo import demo
+from scalor_ppl.cli.evaluate import evaluate
+from scalor_ppl.cli.generate import generate
+from scalor_ppl.cli.train import train
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.training import TrainingError
+
+app = typer.Typer(
+    name="scalor-ppl",
+    help="SCALOR: unsupervised object-centric world models as a probabilistic program.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(train)
+app.command()(generate)
+app.command()(evaluate)
+app.command()(bench)
+app.command()(demo)
+app.add_typer(data_app, name="data")
+
+
+def run() -> None:
+    """Run the command line. Exit code 2 is the user's mistake, 1 is ours."""
+    try:
+        app()
+    except UserError as error:
+        _say(str(error))
+        sys.exit(2)
+    except TrainingError as error:
+        _say(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read the output has had enough of it; nothing more can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        _say(f"this is a fault of scalor-ppl: {type(error).__name__}: {error}")
+        if os.environ.get("SCALOR_PPL_TRACEBACK"):
+            traceback.print_exc()
+        else:
+            _say("set SCALOR_PPL_TRACEBACK=1 to see where, and please report it")
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(
+        "error:", message, style="red", markup=False
+    )

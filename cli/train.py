@@ -1,0 +1,88 @@
+"""``scalor-ppl train``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from scalor_ppl.cli.options import ConfigName, Device, Settings, Threads, nested, use_threads
+from scalor_ppl.cli.progress import Reporter
+
+from scalor_ppl.config import Config
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.estimators import make_estimator
+from scalor_ppl.inference.runs import build_program, create_run, run_config
+from scalor_ppl.inference.sources import fitted, open_data
+from scalor_ppl.inference.training import Outcome, check_length, pick_device
+from scalor_ppl.inference.training import train as train_program
+from scalor_ppl.settings import preset_for, resolve
+
+
+def train(
+    model: Annotated[str | None, typer.Option(help="Model file, or module.")] = None,
+    guide: Annotated[str | None, typer.Option(help="Guide file, or module.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Registered set, or path of a video.", metavar="NAME|PATH")
+    ] = None,
+    config: ConfigName = None,
+    settings: Settings = None,
+    estimator: Annotated[str | None, typer.Option(help="Objective: elbo, scalor, ...")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of parameters, noise, data.")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/latest"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train SCALOR on a video or a registered set of clips."""
+    use_threads(threads)
+    if resume:
+        given = (model, guide, data, config, settings, estimator, seed)
+        if any(option is not None for option in given):
+            raise UserError(
+                "--resume goes on with the run's own configuration: give --out (and --steps) only"
+            )
+        resolved = run_config(out)
+        if steps is not None:
+            resolved = resolve_steps(resolved, steps)
+    else:
+        overrides = nested(
+            model_file=model,
+            guide_file=guide,
+            data__source=data,
+            train__estimator=estimator,
+            train__steps=steps,
+            train__seed=seed,
+        )
+        resolved = resolve(config or preset_for(data), settings or [], overrides)
+    outcome = start_training(resolved, out, device=device, resume=resume)
+    if outcome.interrupted:
+        Console(stderr=True).print(
+            f"stopped after step {outcome.step}; go on with: scalor-ppl train --resume --out {out}",
+            highlight=False,
+        )
+        raise typer.Exit(130)
+
+
+def resolve_steps(config: Config, steps: int) -> Config:
+    """The configuration with another number of steps."""
+    return config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})
+
+
+def start_training(config: Config, out: Path, *, device: str, resume: bool = False) -> Outcome:
+    """Check everything that can be wrong, then make the run's folder, then train."""
+    where = pick_device(device)
+    make_estimator(config.train.estimator)
+    source = open_data(config.data, "train")
+    check_length(source, config.train)
+    config = fitted(config, source)
+    program = build_program(config, where)
+    if not resume:
+        create_run(out, config)
+    console = Console(stderr=True)
+    with Reporter(console, config, out) as reporter:
+        outcome = train_program(program, source, out, resume=resume, watcher=reporter)
+    console.print(f"{outcome.step} steps, {out}", highlight=False)
+    if outcome.skipped:
+        console.print(f"{outcome.skipped} steps were skipped: loss or gradient was not finite")
+    return outcome

@@ -1,0 +1,378 @@
+"""The amortized posterior of SCALOR: section 3.2, equations 7 and 8, algorithms 1 to 3.
+
+    q(z_1:T | x_1:T) = prod_t  q(z_bg_t | z_fg_t, x_t)           background
+                               q(z^D_t | z^P_t, x_<=t)           discovery
+                               q(z^P_t | z_<t, x_<=t)            propagation
+
+The guide has every latent site of the model, with the same name, shape and mask. It runs the same
+recursion (through ``model.once``): masks, accept-reject and the joining of trackers are the model's
+own functions, computed once for both.
+
+The posterior of an absent proposal is the prior: its where, depth and what are drawn from
+``z_pres * posterior + (1 - z_pres) * prior`` (locations and scales mixed), so that a cell without
+an object costs nothing and the bound stays one.
+"""
+
+from typing import NamedTuple
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from scalor_ppl.models.scalor import Latents, Scalor
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scalor_ppl.config import Config, GuideConfig
+from scalor_ppl.distributions import diagonal_normal
+from scalor_ppl.networks import ConvLSTM, GridEncoder, glimpse_encoder, mlp, positive
+from scalor_ppl.objects import Trackers
+from scalor_ppl.priors import persistence
+from scalor_ppl.rendering import read_glimpses
+
+# z_pres log-odds stay within this, so that no cell is ever lost to a saturated sigmoid.
+LOGIT_LIMIT = 8.8
+# A posterior starts with this standard deviation (before softplus): about 0.13.
+SCALE_SHIFT = -2.0
+
+
+class Proposed(NamedTuple):
+    """Parameters of the proposals' posterior, before it is mixed with the prior.
+
+    Attributes:
+        loc, scale: of where, depth and what side by side ``[B, N, 5 + D]``.
+    """
+
+    loc: Tensor
+    scale: Tensor
+
+
+class ImageFeatures(nn.Module):
+    """e_img: features of each frame and of the frames before it (algorithm 1, first line)."""
+
+    def __init__(self, config: GuideConfig, model: Scalor) -> None:
+        super().__init__()
+        grid = model.config.grid
+        self.encoder = GridEncoder(model.channels, config.features, model.size, grid)
+        self.lstm = ConvLSTM(config.features, config.lstm)
+        self.width = config.features + config.lstm
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Video ``[B, T, C, H, W]`` to features ``[B, T, width, Gh, Gw]``."""
+        features = self.encoder(video.flatten(0, 1)).unflatten(0, video.shape[:2])
+        return torch.cat((features, self.lstm(features)[0]), 2)
+
+
+class GlimpsePosterior(nn.Module):
+    """z_what from a glimpse; shared by discovery and propagation (appendix E)."""
+
+    def __init__(self, config: GuideConfig, model: Scalor) -> None:
+        super().__init__()
+        shape = model.config
+        self.glimpse = shape.glimpse
+        self.encoder = glimpse_encoder(config.encoder, model.channels, shape.glimpse, config.hidden)
+        self.what = nn.Linear(config.hidden, 2 * shape.what)
+
+    def forward(self, images: Tensor, where: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Look at images ``[F, C, H, W]`` through boxes ``[F, n, 4]``.
+
+        Returns:
+            The encoding ``[F, n, hidden]``, location and raw scale of z_what ``[F, n, D]``.
+        """
+        glimpses = read_glimpses(images, where, self.glimpse)
+        encoding = self.encoder(glimpses.flatten(0, 1)).unflatten(0, where.shape[:2])
+        encoding = F.celu(encoding)
+        loc, scale = self.what(encoding).chunk(2, -1)
+        return encoding, loc, scale
+
+
+class ProposalPosterior(nn.Module):
+    """q(z^D | z^P, x): proposals of all cells, in parallel (algorithm 1)."""
+
+    def __init__(self, config: GuideConfig, model: Scalor, features: int) -> None:
+        super().__init__()
+        self.everywhere = config.mask == "everywhere"
+        self.grid = model.config.grid
+        masks = 16
+        self.mask_encoder = GridEncoder(1, masks, model.size, self.grid, width=8)
+        seen = features + masks if self.everywhere else features
+        self.trunk = mlp(seen, config.hidden, config.hidden)
+        self.where_depth = nn.Linear(config.hidden, 10)
+        heads = config.hidden if self.everywhere else config.hidden + masks
+        self.presence = mlp(heads, config.hidden, 1)
+
+    def encode_mask(self, canvas: Tensor) -> Tensor:
+        """e_mask: the propagation mask ``[B, 1, H, W]`` to ``[B, N, masks]``."""
+        return self.mask_encoder(canvas).flatten(2).transpose(1, 2)
+
+    def aggregate(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """e_agg: what a cell knows, from ``[B, N, features]`` to ``[B, N, hidden]``."""
+        seen = features if mask is None else torch.cat((features, mask), -1)
+        return F.celu(self.trunk(seen))
+
+    def presence_logits(self, aggregated: Tensor, mask: Tensor) -> Tensor:
+        """Log-odds of z_pres ``[B, N]``."""
+        seen = aggregated if self.everywhere else torch.cat((aggregated, mask), -1)
+        return limited(self.presence(seen).squeeze(-1))
+
+
+class PropagationPosterior(nn.Module):
+    """q(z^P_t | z_<t, x_<=t): all trackers in parallel (algorithm 2)."""
+
+    def __init__(
+        self, config: GuideConfig, model: Scalor, features: int, glimpses: GlimpsePosterior
+    ) -> None:
+        super().__init__()
+        shape = model.config
+        hidden, what, grid = config.hidden, shape.what, shape.grid
+        self.attention = config.attention
+        self.window = tuple(-(-n // 2) for n in grid) if config.attention else grid
+        self.glimpses = glimpses
+        self.look = nn.Linear(features * self.window[0] * self.window[1], hidden)
+        self.embed = nn.Linear(hidden + 6 + what, hidden)
+        self.cell = nn.GRUCell(hidden, hidden)
+        self.newborn = nn.Parameter(torch.zeros(hidden))
+        self.where = mlp(2 * hidden, hidden, 8)
+        self.what = nn.Linear(2 * hidden, what)
+        self.depth = nn.Linear(2 * hidden, 2)
+        self.presence = mlp(2 * hidden + 4 + what, hidden, 1)
+        with torch.no_grad():
+            for head in (self.where[-1], self.depth, self.presence[-1]):
+                assert isinstance(head, nn.Linear)
+                head.weight.mul_(0.1)
+                head.bias.zero_()
+
+    def look_around(self, features: Tensor, trackers: Trackers) -> Tensor:
+        """e_att: half the feature map about the last position, bilinear ``[B, K, hidden]``."""
+        where = torch.zeros_like(trackers.objects.where)
+        if self.attention:
+            position = trackers.objects.where[..., :2]
+            where = torch.cat((position, torch.full_like(position, 0.5)), -1)
+        else:
+            where = where + where.new_tensor([0.0, 0.0, 1.0, 1.0])
+        window = read_glimpses(features, where, self.window)
+        return F.celu(self.look(window.flatten(2)))
+
+    def update(self, state: Tensor, attended: Tensor, trackers: Trackers) -> Tensor:
+        """The tracker GRU ``[B, K, hidden]``."""
+        seen = torch.cat((attended, trackers.objects.code()), -1)
+        seen = F.celu(self.embed(seen)).flatten(0, 1)
+        return self.cell(seen, state.flatten(0, 1)).unflatten(0, state.shape[:2])
+
+
+class BackgroundPosterior(nn.Module):
+    """q(z_bg | z_fg, x): an encoder of the frame and of 1 - M (algorithm 3)."""
+
+    def __init__(self, model: Scalor) -> None:
+        super().__init__()
+        grid = tuple(min(4, n) for n in model.size)
+        self.encoder = GridEncoder(model.channels + 1, 64, model.size, grid)
+        dim = model.config.background_dim
+        self.head = mlp(64 * grid[0] * grid[1], 128, 2 * dim)
+
+    def forward(self, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Location and scale of z_bg ``[F, E]`` from images and masks ``[F, ., H, W]``."""
+        seen = self.encoder(torch.cat((images, 1 - mask), 1))
+        loc, scale = self.head(seen.flatten(1)).chunk(2, -1)
+        return loc, positive(scale, SCALE_SHIFT)
+
+
+def limited(logits: Tensor) -> Tensor:
+    """Log-odds kept softly within ``LOGIT_LIMIT``."""
+    return LOGIT_LIMIT * torch.tanh(logits / LOGIT_LIMIT)
+
+
+class ScalorGuide(nn.Module):
+    """The guide. Holds the model by reference, not as a part of itself.
+
+    Args:
+        config: of the guide.
+        model: the program whose posterior this is.
+    """
+
+    def __init__(self, config: GuideConfig, model: Scalor) -> None:
+        super().__init__()
+        # In a list, so that the model's parameters are not counted as the guide's.
+        self._model = [model]
+        self.config = config
+        self.features = ImageFeatures(config, model)
+        self.glimpses = GlimpsePosterior(config, model)
+        self.proposal = ProposalPosterior(config, model, self.features.width)
+        self.propagation = PropagationPosterior(config, model, self.features.width, self.glimpses)
+        if model.background is not None:
+            self.background = BackgroundPosterior(model)
+
+    @property
+    def model(self) -> Scalor:
+        """The program."""
+        return self._model[0]
+
+    def forward(self, video: Tensor, **_: object) -> tuple[Trackers, ...]:
+        """Sample the posterior of the observed frames.
+
+        Args:
+            video: ``[B, T, C, H, W]`` in [0, 1]. The model's other arguments change nothing here.
+
+        Returns:
+            The trackers of every frame.
+        """
+        model = self.model
+        model.once.forget()
+        videos, frames = video.shape[:2]
+        plates = pyro.plate("videos", videos, dim=-2)
+        slots = pyro.plate("trackers", model.config.capacity, dim=-1)
+        cells = pyro.plate("cells", model.cells, dim=-1)
+
+        features = self.features(video)
+        images = video.unbind(1)
+        maps = features.unbind(1)
+        rows = features.flatten(3).transpose(2, 3)
+        hoisted = None if self.proposal.everywhere else self.propose(rows, video)
+        blank = video.new_zeros(videos, 1, *model.size)
+
+        trackers: Trackers | None = None
+        states: list[Trackers] = []
+        h: Tensor | None = None
+        row = rows.unbind(1)
+        for t in range(frames):
+            propagated = None
+            canvas = blank
+            if trackers is not None:
+                newborn = self.propagation.newborn.expand(videos, model.cells, -1)
+                h = model.carry(trackers, h, newborn)
+                with plates, slots, poutine.mask(mask=trackers.alive):
+                    z, h = self.propagate(t, images[t], maps[t], h, trackers)
+                propagated = model.once(model.moved_objects, trackers, *z)
+                canvas = propagated.canvas
+            mask = self.proposal.encode_mask(canvas)
+            with plates, cells:
+                if hoisted is None:
+                    z = self.discover(t, images[t], row[t], mask)
+                else:
+                    z = self.discover_hoisted(t, hoisted[0][t], mask, hoisted[1][t])
+            trackers = model.once(model.updated_trackers, trackers, propagated, *z)
+            states.append(trackers)
+        if model.background is not None:
+            self.sample_background(video, states, plates)
+        return tuple(states)
+
+    # ------------------------------------------------------------------ propagation, algorithm 2
+
+    def propagate(
+        self, t: int, image: Tensor, features: Tensor, h: Tensor, trackers: Trackers
+    ) -> tuple[Latents, Tensor]:
+        """Sites ``z_*_prop_t`` and the trackers' new recurrent state."""
+        parts = self.propagation
+        last = trackers.objects
+        attended = parts.look_around(features, trackers)
+        h = parts.update(h, attended, trackers)
+        still = persistence(last)
+        loc, scale = parts.where(torch.cat((attended, h), -1)).chunk(2, -1)
+        raw = pyro.sample(
+            f"z_where_prop_{t}",
+            diagonal_normal(still[..., :4] + loc, positive(scale, SCALE_SHIFT)),
+        )
+        encoding, loc, scale = self.glimpses(image, self.model.moved_where(trackers, raw))
+        seen = torch.cat((encoding, h), -1)
+        trust = torch.sigmoid(parts.what(seen))
+        what = pyro.sample(
+            f"z_what_prop_{t}",
+            diagonal_normal(torch.lerp(last.what, loc, trust), positive(scale, SCALE_SHIFT)),
+        )
+        step, scale = parts.depth(seen).unbind(-1)
+        depth = pyro.sample(
+            f"z_depth_prop_{t}", dist.Normal(last.depth + step, positive(scale, SCALE_SHIFT))
+        )
+        # Survival is likely before anything is learned (against propagation collapse).
+        logits = parts.presence(torch.cat((seen, raw, what), -1)).squeeze(-1) + 2.0
+        presence = pyro.sample(
+            f"z_pres_prop_{t}", self.model.presence.distribution(limited(logits))
+        )
+        return Latents(presence, raw, depth, what), h
+
+    # ------------------------------------------------------------------ discovery, algorithm 1
+
+    def discover(self, t: int, image: Tensor, row: Tensor, mask: Tensor) -> Latents:
+        """Sites ``z_*_disc_t``, with the propagation mask seen everywhere (the paper's)."""
+        aggregated = self.proposal.aggregate(row, mask)
+        presence, present = self.sample_presence(t, aggregated, mask)
+        loc, scale = self.proposal.where_depth(aggregated).chunk(2, -1)
+        scale = positive(scale, SCALE_SHIFT)
+        raw, depth = self.sample_where_depth(t, present, Proposed(loc, scale))
+        _, loc, scale = self.glimpses(image, self.model.proposed_where(raw))
+        what = self.sample_what(t, present, Proposed(loc, positive(scale, SCALE_SHIFT)))
+        return Latents(presence, raw, depth, what)
+
+    def propose(self, rows: Tensor, video: Tensor) -> tuple[tuple[Tensor, ...], list[Proposed]]:
+        """Where, depth and what of all frames' proposals at once, from the image alone.
+
+        Glimpses are read at the location of where's posterior.
+        """
+        aggregated = self.proposal.aggregate(rows)
+        loc, scale = self.proposal.where_depth(aggregated).flatten(0, 1).chunk(2, -1)
+        _, what_loc, what_scale = self.glimpses(
+            video.flatten(0, 1), self.model.proposed_where(loc[..., :4])
+        )
+        frames = rows.shape[:2]
+        loc = torch.cat((loc, what_loc), -1).unflatten(0, frames)
+        scale = positive(torch.cat((scale, what_scale), -1), SCALE_SHIFT).unflatten(0, frames)
+        proposed = [Proposed(*each) for each in zip(loc.unbind(1), scale.unbind(1), strict=True)]
+        return aggregated.unbind(1), proposed
+
+    def discover_hoisted(
+        self, t: int, aggregated: Tensor, mask: Tensor, proposed: Proposed
+    ) -> Latents:
+        """Sites ``z_*_disc_t`` where only presence (and rejection) sees the propagation mask."""
+        presence, present = self.sample_presence(t, aggregated, mask)
+        raw, depth = self.sample_where_depth(
+            t, present, Proposed(proposed.loc[..., :5], proposed.scale[..., :5])
+        )
+        what = self.sample_what(
+            t, present, Proposed(proposed.loc[..., 5:], proposed.scale[..., 5:])
+        )
+        return Latents(presence, raw, depth, what)
+
+    def sample_presence(self, t: int, aggregated: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Site ``z_pres_disc_t``: its value, and z_pres ``[B, N, 1]``."""
+        logits = self.proposal.presence_logits(aggregated, mask)
+        value = pyro.sample(f"z_pres_disc_{t}", self.model.presence.distribution(logits))
+        return value, self.model.presence.weight(value)[..., None]
+
+    def sample_where_depth(
+        self, t: int, present: Tensor, posterior: Proposed
+    ) -> tuple[Tensor, Tensor]:
+        """Sites ``z_where_disc_t`` and ``z_depth_disc_t``."""
+        loc, scale = towards_prior(posterior, present)
+        raw = pyro.sample(f"z_where_disc_{t}", diagonal_normal(loc[..., :4], scale[..., :4]))
+        depth = pyro.sample(f"z_depth_disc_{t}", dist.Normal(loc[..., 4], scale[..., 4]))
+        return raw, depth
+
+    def sample_what(self, t: int, present: Tensor, posterior: Proposed) -> Tensor:
+        """Site ``z_what_disc_t``."""
+        return pyro.sample(f"z_what_disc_{t}", diagonal_normal(*towards_prior(posterior, present)))
+
+    # ------------------------------------------------------------------ background, algorithm 3
+
+    def sample_background(self, video: Tensor, states: list[Trackers], plates: pyro.plate) -> None:
+        """Sites ``z_bg_t`` of all frames; they see the frame and what the objects leave open."""
+        mask = self.model.once(self.model.rendered, *states).mask
+        loc, scale = self.background(video.flatten(0, 1), mask.flatten(0, 1))
+        frames = video.shape[:2]
+        parameters = zip(
+            loc.unflatten(0, frames).unbind(1), scale.unflatten(0, frames).unbind(1), strict=True
+        )
+        for t, (loc_t, scale_t) in enumerate(parameters):
+            with plates:
+                pyro.sample(f"z_bg_{t}", diagonal_normal(loc_t[:, None], scale_t[:, None]))
+
+
+def towards_prior(posterior: Proposed, present: Tensor) -> Proposed:
+    """The posterior of proposals, as far as they are present; the standard normal prior else."""
+    return Proposed(
+        posterior.loc * present, torch.lerp(torch.ones_like(present), posterior.scale, present)
+    )
+
+
+def build_guide(config: Config, model: Scalor) -> ScalorGuide:
+    """The guide of a configuration for a model."""
+    return ScalorGuide(config.guide, model)

@@ -1,0 +1,352 @@
+"""The generative program of SCALOR (Jiang et al., ICLR 2020), section 3.1, equations 3 to 6.
+
+    p(x_1:T, z_1:T) = prod_t  p(x_t | z_t)                       rendering
+                              p(z_bg_t | z_bg_<t, z_fg_t)        background transition
+                              p(z^D_t | z^P_t)                   discovery by proposal-rejection
+                              p(z^P_t | z_<t)                    propagation
+
+Sites, with B videos, K tracker slots, N = Gh * Gw grid cells (row by row), frames t = 0 ... T - 1.
+``conditioning`` or intervening on any of them is Pyro's ``condition`` and ``poutine.do``.
+
+=====================  =================  ==========================================================
+site                   value              meaning
+=====================  =================  ==========================================================
+``z_pres_prop_{t}``    ``[B, K]``         presence of tracked objects, t >= 1: the logit of z_pres
+                                          where presence is relaxed, 0 or 1 where it is hard
+                                          (``model.presence.value`` and ``.weight`` convert)
+``z_where_prop_{t}``   ``[B, K, 4]``      movement (x, y; ``geometry.moved``) and size (width,
+                                          height; ``geometry.bounded``) before they are bounded
+``z_depth_prop_{t}``   ``[B, K]``         depth; smaller is nearer
+``z_what_prop_{t}``    ``[B, K, D]``      appearance
+``z_pres_disc_{t}``    ``[B, N]``         presence of the cells' proposals, as above
+``z_where_disc_{t}``   ``[B, N, 4]``      offset from the cell's centre (x, y;
+                                          ``geometry.CellPositions``) and size, as above
+``z_depth_disc_{t}``   ``[B, N]``         depth
+``z_what_disc_{t}``    ``[B, N, D]``      appearance
+``z_bg_{t}``           ``[B, 1, E]``      background, where the model has one
+``x_{t}``              ``[B, 1, C, H, W]``  the frame, observed for the frames given
+=====================  =================  ==========================================================
+
+Plates: ``videos`` (dim -2), ``trackers`` and ``cells`` (dim -1). The latents of a tracker slot that
+is empty do not exist: both sides mask them. What, where and depth of an absent proposal stay in the
+density; the guide's posterior for them goes to the prior as z_pres goes to 0, so they cancel.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyro
+import torch
+from pyro import poutine
+from torch import Tensor, nn
+
+from scalor_ppl.config import Config, ModelConfig
+from scalor_ppl.distributions import PixelNormal, Presence
+from scalor_ppl.geometry import CellPositions, bounded, cell_centres, cell_size, moved
+from scalor_ppl.networks import SubPixelDecoder, glimpse_decoder
+from scalor_ppl.objects import Objects, Trackers, accept, take, update_trackers
+from scalor_ppl.once import Once
+from scalor_ppl.priors import (
+    BackgroundPrior,
+    ConstantDiscovery,
+    DiscoveryPrior,
+    ObjectDistributions,
+    PropagationPrior,
+    RecurrentBackground,
+    RecurrentPropagation,
+)
+from scalor_ppl.rendering import Frame, composite, write_glimpses
+
+
+class Latents(NamedTuple):
+    """Values of the four sites of one phase: presence, where, depth, what."""
+
+    presence: Tensor
+    where: Tensor
+    depth: Tensor
+    what: Tensor
+
+
+class Propagated(NamedTuple):
+    """Objects that were propagated, and their mask on the canvas ``[B, 1, H, W]``."""
+
+    objects: Objects
+    canvas: Tensor
+
+
+class Scene(NamedTuple):
+    """What one run of the program made.
+
+    Attributes:
+        trackers: one per frame.
+        image: ``[B, T, C, H, W]``, the mean of the pixels, in [0, 1].
+        mask: ``[B, T, 1, H, W]``, how far objects cover the pixels.
+        foreground: ``[B, T, C, H, W]``, objects over black.
+        background: ``[B, T, C, H, W]``; none where the model has none.
+    """
+
+    trackers: tuple[Trackers, ...]
+    image: Tensor
+    mask: Tensor
+    foreground: Tensor
+    background: Tensor | None
+
+
+class Scalor(nn.Module):
+    """The program. What is exchangeable is passed in; what remains is the paper's recursion.
+
+    Args:
+        config: with height, width and channels filled in.
+        discovery: p(z^D proposals | z^P).
+        propagation: p(z^P_t | z_<t).
+        background: p(z_bg_t | z_bg_<t, z_fg_t); none for a black background.
+    """
+
+    low: Tensor
+    high: Tensor
+    centres: Tensor
+    cell: Tensor
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        discovery: DiscoveryPrior,
+        propagation: PropagationPrior,
+        background: BackgroundPrior | None,
+    ) -> None:
+        super().__init__()
+        if config.height is None or config.width is None or config.channels is None:
+            raise ValueError("height, width and channels of the model must be known")
+        self.config = config
+        self.size = (config.height, config.width)
+        self.channels = config.channels
+        self.cells = config.grid[0] * config.grid[1]
+        self.presence = Presence(config.presence)
+        self.discovery = discovery
+        self.propagation = propagation
+        self.background = background
+        self.decoder = glimpse_decoder(config.decoder, config.what, self.channels, config.glimpse)
+        if background is not None:
+            self.background_decoder = SubPixelDecoder(
+                config.background_dim, self.channels, self.size, base=8
+            )
+        extent = torch.tensor([config.width, config.height])
+        bounds = torch.tensor([config.object_width, config.object_height])
+        self.register_buffer("low", bounds[:, 0] / extent, persistent=False)
+        self.register_buffer("high", bounds[:, 1] / extent, persistent=False)
+        self.register_buffer("centres", cell_centres(config.grid), persistent=False)
+        self.register_buffer("cell", cell_size(config.grid), persistent=False)
+        self.once = Once()
+
+    def anneal(self, *, temperature: float, discovery_rate: float) -> None:
+        """Set what the training schedules drive."""
+        self.presence.temperature = temperature
+        self.discovery.rate = discovery_rate
+
+    # ------------------------------------------------------------------ the recursion, shared
+    # Guide and model both call the methods of this part, through ``self.once``.
+
+    def decode(self, what: Tensor) -> Tensor:
+        """Colour and mask of objects, ``[B, n, D]`` to ``[B, n, C + 1, h, w]`` in [0, 1]."""
+        logits = self.decoder(what.flatten(0, 1)).unflatten(0, what.shape[:2])
+        return torch.sigmoid(logits)
+
+    def moved_objects(
+        self, trackers: Trackers, presence: Tensor, raw: Tensor, depth: Tensor, what: Tensor
+    ) -> Propagated:
+        """Tracked objects at their new places, from the values of the propagation sites."""
+        where = self.moved_where(trackers, raw)
+        weight = self.presence.weight(presence) * trackers.alive
+        glimpse = self.decode(what)
+        mask = glimpse[:, :, -1:] * weight[:, :, None, None, None]
+        canvas = write_glimpses(mask, where, self.size, trackers.alive)
+        return Propagated(Objects(weight, where, raw, depth, what, glimpse), canvas.clamp(max=1.0))
+
+    def moved_where(self, trackers: Trackers, raw: Tensor) -> Tensor:
+        """Boxes of tracked objects: deviation from the last position, size of its own."""
+        last = trackers.objects.where[..., :2]
+        position = moved(last, raw[..., :2], self.config.max_step)
+        return torch.cat((position, bounded(raw[..., 2:], self.low, self.high)), -1)
+
+    def proposed_where(self, raw: Tensor) -> Tensor:
+        """Boxes of proposals ``[..., N, 4]``: offset from the cell's centre, size."""
+        grid = CellPositions(self.centres, self.cell, self.config.reach)
+        return torch.cat(
+            (grid.position(raw[..., :2]), bounded(raw[..., 2:], self.low, self.high)), -1
+        )
+
+    def updated_trackers(
+        self,
+        before: Trackers | None,
+        propagated: Propagated | None,
+        presence: Tensor,
+        raw: Tensor,
+        depth: Tensor,
+        what: Tensor,
+    ) -> Trackers:
+        """Accept or reject proposals (equation 6) and join the rest with the tracked objects."""
+        rules = self.config.rules
+        # An object just found has not moved yet.
+        still = torch.cat((torch.zeros_like(raw[..., :2]), raw[..., 2:]), -1)
+        proposals = Objects(
+            self.presence.weight(presence),
+            self.proposed_where(raw),
+            still,
+            depth,
+            what,
+            self.decode(what),
+        )
+        canvas = None if propagated is None else propagated.canvas
+        accepted = accept(proposals, canvas, rules, self.size)
+        proposals = proposals._replace(presence=proposals.presence * accepted)
+        objects = None if propagated is None else propagated.objects
+        return update_trackers(before, objects, proposals, self.config.capacity, rules, self.size)
+
+    def rendered(self, *trackers: Trackers) -> Frame:
+        """Foreground and mask of all frames at once ``[B, T, ...]`` (algorithm 3)."""
+        objects = [each.objects for each in trackers]
+
+        def over_time(field: str) -> Tensor:
+            return torch.stack([getattr(o, field) for o in objects], 1).flatten(0, 1)
+
+        presence, glimpse = over_time("presence"), over_time("glimpse")
+        frame = composite(
+            glimpse[:, :, :-1],
+            glimpse[:, :, -1:],
+            presence,
+            over_time("depth"),
+            over_time("where"),
+            None,
+            self.size,
+            presence > 0,
+        )
+        return Frame(*(part.unflatten(0, (-1, len(trackers))) for part in frame))
+
+    def carry(self, trackers: Trackers, state: Tensor | None, newborn: Tensor) -> Tensor:
+        """Recurrent states in the order of the new slots ``[B, K, hidden]``."""
+        rows = newborn if state is None else torch.cat((state, newborn), 1)
+        return take(rows, trackers.origin, self.config.capacity)
+
+    # ------------------------------------------------------------------ the generative program
+
+    def forward(
+        self,
+        video: Tensor | None = None,
+        *,
+        videos: int = 1,
+        frames: int | None = None,
+        discovery: Sequence[float | None] | None = None,
+    ) -> Scene:
+        """Run the program.
+
+        Args:
+            video: observed frames ``[B, T', C, H, W]`` in [0, 1]; none observes nothing.
+            videos: B, where no video is given.
+            frames: T; frames from T' on are not observed. T' by default.
+            discovery: per frame, the probability that a cell discovers in place of the prior's
+                own (none keeps it; 0 switches discovery off).
+
+        Returns:
+            The scene: trackers of every frame and the rendered video.
+        """
+        observed: tuple[Tensor, ...] = ()
+        if video is not None:
+            videos = video.shape[0]
+            observed = video[:, None].unbind(2)
+        length = frames or len(observed)
+        rates = discovery or [None] * length
+        plates = pyro.plate("videos", videos, dim=-2)
+        slots = pyro.plate("trackers", self.config.capacity, dim=-1)
+        cells = pyro.plate("cells", self.cells, dim=-1)
+
+        trackers: Trackers | None = None
+        states: list[Trackers] = []
+        h: Tensor | None = None
+        for t in range(length):
+            propagated = None
+            if trackers is not None and h is not None:
+                prior = self.propagation(self.presence, h, trackers)
+                with plates, slots, poutine.mask(mask=trackers.alive):
+                    z = sample_objects(f"prop_{t}", prior)
+                propagated = self.once(self.moved_objects, trackers, *z)
+            prior = self.discovery(self.presence, (videos, self.cells), rates[t])
+            with plates, cells:
+                z = sample_objects(f"disc_{t}", prior)
+            trackers = self.once(self.updated_trackers, trackers, propagated, *z)
+            if t + 1 < length:
+                newborn = self.propagation.initial((videos, self.cells))
+                h = self.propagation.update(self.carry(trackers, h, newborn), trackers)
+            states.append(trackers)
+
+        _, mask, foreground = self.once(self.rendered, *states)
+        background = self.sample_background(states, plates)
+        image = foreground if background is None else foreground + (1 - mask) * background
+        for t, frame in enumerate(image.unbind(1)):
+            with plates:
+                pyro.sample(
+                    f"x_{t}",
+                    PixelNormal(frame[:, None], self.config.sigma, event_dim=3),
+                    obs=observed[t] if t < len(observed) else None,
+                )
+        self.once.forget()
+        return Scene(tuple(states), image, mask, foreground, background)
+
+    def sample_background(self, states: list[Trackers], plates: pyro.plate) -> Tensor | None:
+        """Sites ``z_bg_t`` of all frames, and the decoded background ``[B, T, C, H, W]``."""
+        if self.background is None:
+            return None
+        state = self.background.initial(states[0].ids.shape[0])
+        last: Tensor | None = None
+        codes = []
+        for t, trackers in enumerate(states):
+            prior = self.background(state, last, trackers.objects)
+            with plates:
+                last = pyro.sample(f"z_bg_{t}", prior).squeeze(1)
+            state = self.background.update(state, last)
+            codes.append(last)
+        return self.decode_background(torch.stack(codes, 1))
+
+    @torch.no_grad()
+    def diagnostics(self, scene: Scene) -> dict[str, float]:
+        """Figures of a scene for the log: objects a frame, discoveries a video."""
+        alive = torch.stack([each.alive for each in scene.trackers])
+        found = torch.stack([each.discovered for each in scene.trackers])
+        frames, videos = alive.shape[:2]
+        return {
+            "objects": alive.sum().item() / (frames * videos),
+            "discoveries": found.sum().item() / videos,
+        }
+
+    def decode_background(self, z_bg: Tensor) -> Tensor:
+        """Background images ``[B, T, C, H, W]`` in [0, 1] from z_bg ``[B, T, E]``."""
+        pixels = self.background_decoder(z_bg.flatten(0, 1)).unflatten(0, z_bg.shape[:2])
+        return torch.sigmoid(pixels)
+
+
+def sample_objects(suffix: str, prior: ObjectDistributions) -> Latents:
+    """The four sites of one phase and frame (the braces of equations 4 and 5).
+
+    ``infer["exists"]`` names the presence site under which a latent exists; the paper's own
+    objective weights divergences by it.
+    """
+    exists = {"exists": f"z_pres_{suffix}"}
+    return Latents(
+        pyro.sample(f"z_pres_{suffix}", prior.presence),
+        pyro.sample(f"z_where_{suffix}", prior.where, infer=exists),
+        pyro.sample(f"z_depth_{suffix}", prior.depth, infer=exists),
+        pyro.sample(f"z_what_{suffix}", prior.what, infer=exists),
+    )
+
+
+def build_model(config: Config) -> Scalor:
+    """The program of a configuration, with the priors it names."""
+    model = config.model
+    background = None
+    if model.background == "vae":
+        background = RecurrentBackground(model.background_dim, model.what, model.hidden)
+    return Scalor(
+        model,
+        ConstantDiscovery(model.what, model.discovery_rate),
+        RecurrentPropagation(model.what, model.hidden),
+        background,
+    )

@@ -1,0 +1,1 @@
+"""SCALOR (Jiang et al., ICLR 2020), unsupervised object-centric world models, on Pyro."""

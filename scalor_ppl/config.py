@@ -1,0 +1,196 @@
+"""The whole configuration of a run: frozen, checked, written beside every checkpoint."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from scalor_ppl.distributions import PresenceKind
+from scalor_ppl.schedules import Schedule
+
+Pair = Annotated[tuple[int, int], Field(description="height, width")]
+Range = Annotated[tuple[float, float], Field(description="smallest, largest")]
+
+
+class Section(BaseModel):
+    """A table of the configuration: no unknown keys, no changes after reading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Section):
+    """Which video, and how it is read.
+
+    Attributes:
+        source: a registered set (``scalor-ppl data list``), a video file, an image folder, a
+            MOTChallenge sequence folder or a NetCDF file of ``scalor-ppl data make``.
+        resize: height, width in pixels to which frames are scaled; none keeps the source's size.
+        tiles: rows, columns of tiles into which frames are split, each a sequence of its own.
+        crop: height, width of random patches for training; none uses whole frames.
+        channels: 1 or 3; none keeps the source's.
+        stride: take every n-th frame of a video.
+        start, stop: range of source frames (0-based, stop exclusive).
+        folder: folder of the MNIST IDX files, for the sets made of digits.
+        seed: seed of generated clips.
+        augment: flips, transposition and time reversal of training clips.
+    """
+
+    source: str = "moving-dsprites-vld"
+    resize: Pair | None = None
+    tiles: Pair | None = None
+    crop: Pair | None = None
+    channels: Literal[1, 3] | None = None
+    stride: int = Field(1, ge=1)
+    start: int = Field(0, ge=0)
+    stop: int | None = None
+    folder: str | None = None
+    seed: int = Field(0, ge=0)
+    augment: bool = True
+
+
+class RulesConfig(Section):
+    """The deterministic rules of accept-reject and of track death, shared by model and guide.
+
+    Attributes:
+        rejection: reject proposals that overlap propagated objects (paper 3.1, equation 6).
+        overlap: tau, the share of a proposal's mask under the propagated mask that rejects it.
+        duplicate_rejection: reject a proposal whose centre lies inside ``duplicate_radius`` of a
+            stronger proposal (not in the paper: two neighbouring cells claiming one object).
+        duplicate_radius: radius of that ellipse, as a share of the stronger proposal's box.
+        vanish: delete a tracker whose mask has left the view (not in the paper).
+        vanish_share: a tracker is deleted when its mask covers less of the view than this share
+            of its box.
+    """
+
+    rejection: bool = True
+    overlap: float = Field(0.3, gt=0, le=1)
+    duplicate_rejection: bool = True
+    duplicate_radius: float = Field(0.4, gt=0)
+    vanish: bool = True
+    vanish_share: float = Field(0.06, ge=0, lt=1)
+
+
+class ModelConfig(Section):
+    """The generative program.
+
+    Attributes:
+        height, width, channels: of the video; none takes them from the data.
+        grid: rows and columns of discovery cells.
+        capacity: most objects tracked at once.
+        glimpse: height, width of a decoded object, in glimpse pixels.
+        what: dimension of z_what.
+        object_width, object_height: bounds of the box in pixels (paper: half to 1.5 times the
+            true size).
+        reach: how far a proposal may lie from its cell's centre, in cells.
+        max_step: how far an object may move in a frame, in image half-widths.
+        decoder: glimpse decoder: ``fc`` (small, fully connected) or ``conv`` (sub-pixel).
+        hidden: width of the priors' recurrent state.
+        background: ``none`` (black), or ``vae`` (the paper's: a vector decoded by a CNN).
+        background_dim: dimension of z_bg.
+        sigma: standard deviation of the pixels.
+        presence: ``relaxed`` (Concrete, logit space) or ``hard`` (Bernoulli).
+        discovery_rate: prior probability that a cell discovers, when no schedule drives it.
+        first_rate: prior probability of a cell in the first frame of *generated* videos
+            (paper, experiment 3).
+    """
+
+    height: int | None = Field(None, ge=4)
+    width: int | None = Field(None, ge=4)
+    channels: Literal[1, 3] | None = None
+    grid: Pair = (8, 8)
+    capacity: int = Field(45, ge=1)
+    glimpse: Pair = (12, 12)
+    what: int = Field(16, ge=1)
+    object_width: Range = (5.0, 18.0)
+    object_height: Range = (5.0, 18.0)
+    reach: float = Field(1.0, gt=0)
+    max_step: float = Field(0.2, gt=0)
+    decoder: Literal["fc", "conv"] = "fc"
+    hidden: int = Field(64, ge=1)
+    background: Literal["none", "vae"] = "none"
+    background_dim: int = Field(10, ge=1)
+    sigma: float = Field(0.2, gt=0)
+    presence: PresenceKind = "relaxed"
+    discovery_rate: float = Field(1e-4, gt=0, lt=1)
+    first_rate: float = Field(0.2, ge=0, lt=1)
+    rules: RulesConfig = RulesConfig()
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "ModelConfig":
+        for name in ("object_width", "object_height"):
+            low, high = getattr(self, name)
+            if not 0 < low < high:
+                raise ValueError(f"{name} must be 0 < smallest < largest, not {low}, {high}")
+        if min(self.grid) < 1 or min(self.glimpse) < 2:
+            raise ValueError("grid must be at least 1 x 1 and glimpse at least 2 x 2")
+        return self
+
+
+class GuideConfig(Section):
+    """The amortized posterior.
+
+    Attributes:
+        features: channels of the image features.
+        lstm: channels of the ConvLSTM.
+        hidden: width of the tracker GRU and of the heads.
+        encoder: glimpse encoder, ``fc`` or ``conv``.
+        attention: trackers see half the feature map around their last position (paper 3.2);
+            without it they see all of it.
+        mask: proposals see the encoded propagation mask ``everywhere`` (paper, algorithm 1), or in
+            ``presence`` only, which takes their where and what out of the time loop.
+    """
+
+    features: int = Field(48, ge=1)
+    lstm: int = Field(24, ge=1)
+    hidden: int = Field(64, ge=1)
+    encoder: Literal["fc", "conv"] = "fc"
+    attention: bool = True
+    mask: Literal["everywhere", "presence"] = "presence"
+
+
+class TrainConfig(Section):
+    """How it is trained.
+
+    Attributes:
+        steps: number of optimizer steps.
+        batch: clips a step.
+        frames: clip length, a number or a schedule (rounded).
+        estimator: registered name of the objective, or ``package.module:Class``.
+        optimizer: ``adam`` or ``rmsprop`` (the paper's).
+        learning_rate: a schedule; ``warmup`` steps of linear growth come before it.
+        warmup: steps of warm-up.
+        clip: largest gradient norm.
+        temperature: schedule of the presence relaxation.
+        discovery_rate: schedule of the discovery prior.
+        precision: ``float32``, or ``bfloat16`` for the glimpse networks.
+        seed: of parameters, noise and the order of the data.
+        checkpoint_every, image_every, log_every: in steps; 0 switches images off.
+        patience: steps in a row with a non-finite loss or gradient after which training stops.
+    """
+
+    steps: int = Field(1000, ge=1)
+    batch: int = Field(8, ge=1)
+    frames: int | Schedule = 10
+    estimator: str = "elbo"
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    learning_rate: float | Schedule = Schedule(start=2e-3, end=1e-4, kind="cosine")
+    warmup: int = Field(50, ge=0)
+    clip: float = Field(10.0, gt=0)
+    temperature: Schedule = Schedule(start=1.0, end=0.3, steps=600)
+    discovery_rate: Schedule = Schedule(start=0.1, end=1e-4, steps=300, kind="geometric")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = Field(0, ge=0)
+    checkpoint_every: int = Field(200, ge=1)
+    image_every: int = Field(200, ge=0)
+    log_every: int = Field(10, ge=1)
+    patience: int = Field(10, ge=1)
+
+
+class Config(Section):
+    """Everything that decides a run."""
+
+    model_file: str = "models/scalor.py"
+    guide_file: str = "guides/scalor.py"
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    guide: GuideConfig = GuideConfig()
+    train: TrainConfig = TrainConfig()

@@ -1,0 +1,82 @@
+"""Ground truth in the MOTChallenge format: `frame,id,left,top,width,height,conf,...`, from 1."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scalor_ppl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of a whole recording of T frames and N objects.
+
+    Attributes:
+        ids: [N] int64, as in the file, ascending.
+        boxes: [T, N, 4] float64 left, top, width, height in pixels; NaN where there is none.
+    """
+
+    ids: np.ndarray
+    boxes: np.ndarray
+
+    @property
+    def object_size(self) -> float:
+        """Mean side of all boxes, in pixels; NaN where there are none."""
+        sides = self.boxes[..., 2:]
+        return float(np.nanmean(sides)) if np.isfinite(sides).any() else float("nan")
+
+
+def read_boxes(path: Path, frames: range) -> Boxes:
+    """Read the boxes of some frames; rows with confidence 0 are dropped, as the format wants.
+
+    Args:
+        path: comma-separated rows; columns beyond the seventh do not matter.
+        frames: which frames, counted from 0 (the file counts from 1), in the order wanted.
+
+    Raises:
+        UserError: a row is not in the format, or two boxes have one frame and id.
+    """
+    rows = []
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error})") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = [float(value) for value in line.split(",")[:7]]
+            frame, identity = int(row[0]), int(row[1])
+            left, top, width, height = row[2:6]
+        except ValueError as error:
+            raise UserError(
+                f"{path}, line {number} is not frame,id,left,top,width,height,conf: {line[:60]!r}"
+            ) from error
+        wanted = frame - 1 in frames and (len(row) < 7 or row[6] != 0)
+        if wanted:
+            rows.append((number, frames.index(frame - 1), identity, left, top, width, height))
+    ids = np.array(sorted({row[2] for row in rows}), dtype=np.int64)
+    column = {int(identity): n for n, identity in enumerate(ids)}
+    boxes = np.full((len(frames), len(ids), 4), np.nan)
+    for number, t, identity, *box in rows:
+        if np.isfinite(boxes[t, column[identity], 0]):
+            raise UserError(f"{path}, line {number}: a second box of id {identity} in one frame")
+        boxes[t, column[identity]] = box
+    return Boxes(ids, boxes)
+
+
+def share_in_view(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """[...] float32 share of each box's area within a view; 0 where there is no box.
+
+    Args:
+        boxes: [..., 4] left, top, width, height in pixels, NaN where there is none.
+        height: of the view, in pixels.
+        width: of the view, in pixels.
+    """
+    left, top, wide, high = np.moveaxis(boxes, -1, 0)
+    across = np.minimum(left + wide, width) - np.maximum(left, 0)
+    down = np.minimum(top + high, height) - np.maximum(top, 0)
+    area = np.maximum(wide * high, 1e-9)
+    share = np.maximum(across, 0) * np.maximum(down, 0) / area
+    return np.nan_to_num(share, nan=0.0).clip(0, 1).astype(np.float32)

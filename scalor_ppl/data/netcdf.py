@@ -1,0 +1,172 @@
+"""Clips in NetCDF files with named dimensions, through xarray."""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from scalor_ppl.data.records import (
+    DEFAULT_OPTIONS,
+    Clip,
+    ClipSource,
+    SourceOptions,
+    Truth,
+    check_clip,
+)
+from scalor_ppl.errors import UserError
+
+_ENGINE: Final = "h5netcdf"
+_CORNERS = ["left", "top", "width", "height"]
+_CHANNELS = {1: ["grey"], 3: ["red", "green", "blue"]}
+_NOBODY = -1  # id where a clip has fewer objects than the dimension `object`
+_COMPRESSED: dict[str, Any] = {"zlib": True, "complevel": 4}
+
+
+def write_netcdf(
+    source: ClipSource, path: str | Path, clips: int, frames: int, *, first: int = 0
+) -> None:
+    """Write clips `first` to `first + clips - 1` of a source.
+
+    The file appears whole or not at all. Variables: `video` (clip, frame, y, x, channel) uint8,
+    `name` (clip), and where there is truth `id` (clip, object), -1 where a clip has no such object,
+    `box` (clip, frame, object, corner) in pixels, `visible` (clip, frame, object) in 0..1, and
+    `mask` (clip, frame, y, x), ids or -1.
+
+    Args:
+        source: where clips come from.
+        path: the file to write; one that is there is replaced.
+        clips: how many.
+        frames: length of each.
+        first: index of the first.
+
+    Raises:
+        UserError: fewer than one clip; the source has no such clips; the folder is not writable.
+    """
+    if clips < 1:
+        raise UserError(f"clips={clips}: give at least 1 clip to write")
+    dataset = to_dataset([source.clip(first + n, frames) for n in range(clips)])
+    dataset.attrs |= {
+        "source": source.name,
+        "split": getattr(source, "split", ""),
+        "seed": getattr(source, "seed", 0),
+        "first": first,
+        "spec": json.dumps(asdict(source.spec)) if hasattr(source, "spec") else "",
+    }
+    encoding = {str(n): _COMPRESSED for n in dataset.data_vars if n != "name"}
+    target = Path(path)
+    try:
+        # In the same folder, since a rename is only atomic within one file system.
+        handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise UserError(f"{target} cannot be written ({error}): give another --out") from error
+    try:
+        dataset.to_netcdf(draft, engine=_ENGINE, encoding=encoding)
+        Path(draft).chmod(0o644)  # temporary files are private
+        Path(draft).replace(target)
+    except OSError as error:
+        raise UserError(f"{target} cannot be written ({error}): give another --out") from error
+    finally:
+        Path(draft).unlink(missing_ok=True)
+
+
+def to_dataset(clips: list[Clip]) -> xr.Dataset:
+    """Clips of one length and size as a dataset; see `write_netcdf` for its variables."""
+    channels = clips[0].video.shape[-1]
+    videos = ("clip", "frame", "y", "x", "channel")
+    variables: dict[str, Any] = {
+        "video": (videos, np.stack([clip.video for clip in clips])),
+        "name": ("clip", [clip.name for clip in clips]),
+    }
+    coordinates: dict[str, Any] = {"channel": _CHANNELS[channels]}
+    attributes: dict[str, Any] = {}
+    truths = [clip.truth for clip in clips if clip.truth is not None]
+    if len(truths) == len(clips):
+        frames = len(clips[0].video)
+        most = max(len(truth.ids) for truth in truths)
+        ids = np.full((len(clips), most), _NOBODY, dtype=np.int64)
+        boxes = np.full((len(clips), frames, most, 4), np.nan, dtype=np.float32)
+        visible = np.zeros((len(clips), frames, most), dtype=np.float32)
+        for n, truth in enumerate(truths):
+            count = len(truth.ids)
+            ids[n, :count] = truth.ids
+            boxes[n, :, :count] = truth.boxes
+            visible[n, :, :count] = truth.visible
+        variables |= {
+            "id": (("clip", "object"), ids),
+            "box": (("clip", "frame", "object", "corner"), boxes, {"units": "pixels"}),
+            "visible": (("clip", "frame", "object"), visible),
+        }
+        masks = [truth.masks for truth in truths if truth.masks is not None]
+        if len(masks) == len(clips):
+            variables["mask"] = (("clip", "frame", "y", "x"), np.stack(masks))
+        coordinates["corner"] = _CORNERS
+        attributes["object_size"] = truths[0].object_size
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+class NetcdfSource:
+    """Clips from a file that `write_netcdf` wrote, read into memory.
+
+    Args:
+        path: the file.
+        options: must be left alone, the clips are as they are; `data_dir` does not matter.
+
+    Raises:
+        UserError: the file is no such file, or options were given.
+    """
+
+    def __init__(self, path: Path, *, options: SourceOptions = DEFAULT_OPTIONS) -> None:
+        if options != SourceOptions(data_dir=options.data_dir):
+            raise UserError(f"{path} holds finished clips: give the options to `data make` instead")
+        try:
+            with xr.open_dataset(path, engine=_ENGINE) as dataset:
+                self._data = dataset.load()
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"{path} is not a readable NetCDF file ({str(error).splitlines()[0]}): make it "
+                "again with `data make`"
+            ) from error
+        if "video" not in self._data or self._data["video"].ndim != 5:
+            raise UserError(f"{path} holds no clips: expected a variable `video` from `data make`")
+        self.path = path
+        self.name: str = self._data.attrs.get("source", path.name)
+        self.split = self._data.attrs.get("split", "")
+        self.height, self.width, self.channels = self._data["video"].shape[2:]
+
+    def __len__(self) -> int:
+        """How many clips the file holds."""
+        return self._data.sizes["clip"]
+
+    def starts(self, frames: int) -> int:
+        """How many clips of `frames` frames there are: all, or none if they are shorter."""
+        return len(self) if frames <= self._data.sizes["frame"] else 0
+
+    def clip(self, index: int, frames: int) -> Clip:
+        """The first `frames` frames of a clip in the file."""
+        check_clip(self.name, index, frames, self.starts)
+        data = self._data.isel(clip=index, frame=slice(0, frames))
+        truth = None
+        if "id" in data:
+            there = data["id"].values != _NOBODY
+            truth = Truth(
+                ids=data["id"].values[there],
+                boxes=data["box"].values[:, there],
+                visible=data["visible"].values[:, there],
+                masks=data["mask"].values if "mask" in data else None,
+                object_size=float(data.attrs["object_size"]),
+            )
+        return Clip(data["video"].values, truth, str(data["name"].item()))
+
+
+def is_netcdf(path: Path) -> bool:
+    """Whether a file is meant to be NetCDF, by its name or its first bytes."""
+    if path.suffix.lower() in (".nc", ".nc4"):
+        return True
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"

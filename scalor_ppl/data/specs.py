@@ -1,0 +1,141 @@
+"""The toy sets as data: one `ToySpec` per set (paper, section 5.1 and appendix C).
+
+The paper gives, for each density, how many objects are in the world (drawn uniformly from min to
+max) and how many of them are visible on average. It does not give sizes, speeds or world sizes;
+those below are our choice. A size is the mean side of an object's box, over all shapes and angles;
+sizes within a clip vary by `spread`. Denser sets have smaller and slower objects, so that they fit:
+
+| density | in the world | visible | size (px) | speed (px a frame) |
+|---|---|---|---|---|
+| vld | 2 to 4 | 2.9 | 12 | 1 to 3 |
+| ld | 8 to 11 | 8 | 10 | 1 to 2.5 |
+| md | 18 to 24 | 20 | 8 | 0.8 to 2 |
+| hd | 50 to 64 | 55 | 6 | 0.5 to 1.5 |
+| vhd | 90 to 110 | 90 | 5 | 0.5 to 1.5 |
+| dense-discovery | 10 to 15 new at frames 1, 5, 9 | all | 7 | 0.8 to 2 |
+| 6-36 | 6 to 36 | - | 7 | 0.8 to 2 |
+| 15-25, 50-60 | 15 to 25, 50 to 60 | - | 6 | 0.8 to 2 |
+| crossing | 4 to 8 | - | 10 | 1.5 to 4 |
+
+Where objects turn round. In the paper objects leave the view completely and come back within a few
+frames, yet in VLD 2.9 of 3 are visible on average. One wall for all cannot give both: a wall far
+enough to leave behind hides a fifth of the objects of 12 pixels. So each object has its own
+*reach*: how far beyond the view's edge its centre goes before it turns round (negative: it turns
+inside the view), drawn uniformly from the set's `reach` for each of the four sides. The longest
+reach lets an object of the set's size leave completely; the shortest was tuned so that the average
+number visible (by at least a quarter of their area) is the paper's. `data describe` measures it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+VIEW = 64
+"""Height and width of the view of every toy set, in pixels (paper, section 5.1)."""
+
+VISIBLE_SHARE = 0.25
+"""The share of its area from which an object counts as visible (ours; the paper does not say)."""
+
+
+@dataclass(frozen=True)
+class ToySpec:
+    """One toy set.
+
+    Attributes:
+        name: what `open_source` knows it by.
+        shapes: coloured squares, ellipses and hearts, or grey MNIST digits.
+        count: fewest and most objects in the world; per cohort where there are several.
+        visible: the paper's average number of visible objects a frame; None where it gives none.
+        size: mean side of an object's box, in pixels.
+        speed: slowest and fastest, in pixels a frame.
+        reach: nearest and farthest turning point of a centre, in pixels beyond the view's edge.
+        spread: sizes lie within size * (1 -+ spread).
+        jitter: standard deviation of the change of each velocity component a frame, in pixels.
+        background: whether the background moves; else it is black.
+        births: frames (from 0) at which a cohort of objects appears, inside the view if not at 0.
+        spring: pull between the two objects of a pair, per frame squared; 0 for none.
+        digits: the digits that occur, for MNIST.
+    """
+
+    name: str
+    shapes: Literal["dsprites", "mnist"]
+    count: tuple[int, int]
+    visible: float | None
+    size: float
+    speed: tuple[float, float]
+    reach: tuple[float, float]
+    spread: float = 0.15
+    jitter: float = 0.1
+    background: bool = False
+    births: tuple[int, ...] = (0,)
+    spring: float = 0.0
+    digits: tuple[int, ...] = tuple(range(10))
+
+    @property
+    def world(self) -> float:
+        """Side of the world that centres move in, in pixels; the view is at its centre."""
+        return VIEW + 2 * self.reach[1]
+
+    @property
+    def channels(self) -> int:
+        """3 for coloured sprites, 1 for digits."""
+        return 3 if self.shapes == "dsprites" else 1
+
+
+def _table() -> dict[str, ToySpec]:
+    vld = ToySpec("vld", "dsprites", (2, 4), 2.9, 12.0, (1.0, 3.0), (-18.0, 7.5))
+    ld = ToySpec("ld", "dsprites", (8, 11), 8.0, 10.0, (1.0, 2.5), (1.3, 8.0))
+    md = ToySpec("md", "dsprites", (18, 24), 20.0, 8.0, (0.8, 2.0), (-5.7, 5.5))
+    hd = ToySpec("hd", "dsprites", (50, 64), 55.0, 6.0, (0.5, 1.5), (-10.0, 4.5))
+    vhd = ToySpec("vhd", "dsprites", (90, 110), 90.0, 5.0, (0.5, 1.5), (1.0, 4.0))
+
+    sets = []
+    for density in (vld, ld, md, hd, vhd):
+        for shapes in ("dsprites", "mnist"):
+            plain = replace(density, name=f"moving-{shapes}-{density.name}", shapes=shapes)
+            sets += [plain, replace(plain, name=f"{plain.name}-background", background=True)]
+
+    other = replace(md, visible=None)
+    sets += [
+        # Appendix C.1: objects enter in the middle of the clip, as after a cut.
+        replace(
+            other,
+            name="moving-dsprites-dense-discovery",
+            count=(10, 15),
+            births=(0, 4, 8),
+            size=7.0,
+            reach=(-3.5, -3.5),
+        ),
+        # Section 5.3: the ablation of attention and rejection.
+        replace(other, name="moving-dsprites-6-36", count=(6, 36), size=7.0),
+        # Appendix C.4: more objects than in training, of the same size.
+        replace(other, name="moving-dsprites-15-25", count=(15, 25), size=6.0),
+        replace(other, name="moving-dsprites-50-60", count=(50, 60), size=6.0),
+        # Appendix C.4: digits not seen in training.
+        *(
+            replace(
+                ld,
+                name=f"moving-mnist-ld-digits-{first}-{last}",
+                shapes="mnist",
+                digits=tuple(range(first, last + 1)),
+            )
+            for first, last in ((0, 5), (6, 9))
+        ),
+        # Appendix C.3: objects are driven at each other, so that they overlap.
+        *(
+            replace(
+                other,
+                name=f"moving-{shapes}-crossing",
+                shapes=shapes,
+                count=(4, 8),
+                size=10.0,
+                speed=(1.5, 4.0),
+                spring=0.02,
+            )
+            for shapes in ("dsprites", "mnist")
+        ),
+    ]
+    return {spec.name: spec for spec in sets}
+
+
+TOY_SETS: dict[str, ToySpec] = _table()
+"""Every toy set, by name."""

@@ -1,0 +1,249 @@
+"""Toy sets made on the fly: moving sprites and moving digits (paper, section 5.1, appendix C)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalor_ppl.data import shapes
+from scalor_ppl.data.backgrounds import moving_texture
+from scalor_ppl.data.mnist import Digits, load_digits
+from scalor_ppl.data.motion import move, place
+from scalor_ppl.data.records import (
+    DEFAULT_OPTIONS,
+    Clip,
+    SourceOptions,
+    Split,
+    Truth,
+    check_clip,
+    check_split,
+    generator,
+)
+from scalor_ppl.data.specs import VIEW, ToySpec
+from scalor_ppl.errors import UserError
+
+LENGTH = 2**31
+"""How many clips a generated set has, for each split and seed."""
+
+_TRIES = 30  # places tried for each object until one is free
+_SPACING = 0.8  # least distance of centres in the first frame, in object sizes
+_SPRITE_THRESHOLD = 0.5  # coverage from which a pixel is the object's
+_GLYPH_THRESHOLD = 0.25  # lower: strokes of small digits are thinner than a pixel
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """How N objects look, as `shapes.paint` wants it, and their boxes from the centre [N, 4]."""
+
+    kinds: np.ndarray
+    glyphs: np.ndarray
+    angles: np.ndarray
+    scales: np.ndarray
+    reach: np.ndarray
+    colours: np.ndarray
+    boxes: np.ndarray
+    threshold: float
+
+
+class ToySource:
+    """A toy set as a clip source; see `specs.TOY_SETS` for what there is.
+
+    Every clip is a pure function of set, split, seed and index; a longer clip of the same index
+    begins with the shorter one.
+
+    Args:
+        spec: the set.
+        split: train or test clips; none is in both.
+        seed: another seed gives other clips.
+        options: `channels` and `data_dir` apply, the rest must be left alone.
+
+    Raises:
+        UserError: options that a toy set has no use for, or MNIST's files are missing.
+    """
+
+    def __init__(
+        self,
+        spec: ToySpec,
+        *,
+        split: Split = "train",
+        seed: int = 0,
+        options: SourceOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        check_split(split)
+        unused = SourceOptions(channels=options.channels, data_dir=options.data_dir)
+        if options != unused:
+            names = ("resize", "stride", "tiles", "crop", "start", "stop")
+            wrong = [n for n in names if getattr(options, n) != getattr(unused, n)]
+            raise UserError(
+                f"{spec.name} is generated; {', '.join(wrong)} apply to recordings only"
+            )
+        self.spec = spec
+        self.split: Split = split
+        self.seed = seed
+        self.name = spec.name
+        self.height = self.width = VIEW
+        self.channels: int = options.channels or spec.channels
+        self._digits: Digits | None = None
+        self._chosen = np.zeros(0, dtype=np.int64)
+        if spec.shapes == "mnist":
+            folder = None if options.data_dir is None else str(options.data_dir)
+            self._digits = load_digits(folder, split)
+            self._chosen = np.flatnonzero(np.isin(self._digits.labels, spec.digits))
+            if not len(self._chosen):
+                raise UserError(f"{folder} has none of the digits {spec.digits} of {spec.name}")
+        generator(self.name, split, seed)  # a bad seed is told now, not at the first clip
+
+    def __len__(self) -> int:
+        """How many clips there are: so many that none need ever be seen twice."""
+        return LENGTH
+
+    def starts(self, frames: int) -> int:
+        """How many clips of `frames` frames there are; the same for every length."""
+        return LENGTH
+
+    def clip(self, index: int, frames: int) -> Clip:
+        """Make the clip of an index.
+
+        Args:
+            index: 0 to 2**31 - 1.
+            frames: T, at least 1.
+
+        Returns:
+            Video [T, 64, 64, C] with its truth; ids are 0 to N - 1, later ones in front.
+        """
+        check_clip(self.name, index, frames, self.starts)
+        rng = generator(self.name, self.split, self.seed, index)
+        scene, texture = rng.spawn(2)
+        cohorts = [int(scene.integers(*self.spec.count, endpoint=True)) for _ in self.spec.births]
+        births = np.repeat(np.array(self.spec.births, dtype=np.int64), cohorts)
+        sizes = self.spec.size * scene.uniform(
+            1 - self.spec.spread, 1 + self.spec.spread, len(births)
+        )
+        looks = self._sprites(scene, sizes) if self._digits is None else self._glyphs(scene, sizes)
+        centres = self._trajectories(scene, cohorts, frames)
+        if self.spec.background:
+            canvas = moving_texture(texture, frames, VIEW, VIEW, self.spec.channels)
+        else:
+            canvas = np.zeros((frames, VIEW, VIEW, self.spec.channels), dtype=np.float32)
+        return self._render(canvas, centres, births, looks, f"{self.name}/{self.split}/{index}")
+
+    def _sprites(self, rng: np.random.Generator, sizes: np.ndarray) -> _Looks:
+        """Squares, ellipses and hearts at any angle, in saturated colours."""
+        count = len(sizes)
+        kinds = rng.integers(0, 3, count)
+        angles = rng.uniform(0, 2 * np.pi, count)
+        hue, saturation, value = rng.uniform((0, 0.8, 0.9), (1, 1, 1), (count, 3)).T
+        reach = shapes.extents(kinds, angles, sizes)
+        return _Looks(
+            kinds=kinds,
+            glyphs=np.zeros((1, 1, 1), dtype=np.float32),
+            angles=angles,
+            scales=1 / (sizes * shapes.UNITS[kinds]),
+            reach=reach,
+            colours=_rgb(hue, saturation, value),
+            boxes=reach,
+            threshold=_SPRITE_THRESHOLD,
+        )
+
+    def _glyphs(self, rng: np.random.Generator, sizes: np.ndarray) -> _Looks:
+        """White digits, upright, all scaled alike: a 1 is as high as an 8."""
+        digits = self._digits
+        assert digits is not None
+        count = len(sizes)
+        chosen = self._chosen[rng.integers(0, len(self._chosen), count)]
+        scales = digits.mean_side / sizes
+        boxes = digits.boxes[chosen] / scales[:, None]
+        rim = digits.images.shape[1] / 2 / scales
+        return _Looks(
+            kinds=np.full(count, shapes.GLYPH),
+            glyphs=digits.images[chosen],
+            angles=np.zeros(count),
+            scales=scales,
+            reach=np.stack([-rim, -rim, rim, rim], axis=1),
+            colours=np.ones((count, 1), dtype=np.float32),
+            boxes=boxes,
+            threshold=_GLYPH_THRESHOLD,
+        )
+
+    def _trajectories(
+        self, rng: np.random.Generator, cohorts: list[int], frames: int
+    ) -> np.ndarray:
+        """[T, N, 2] centres in pixels of the view; NaN before birth."""
+        spec = self.spec
+        centres = np.full((frames, sum(cohorts), 2), np.nan)
+        done = 0
+        for birth, count, own in zip(spec.births, cohorts, rng.spawn(len(cohorts)), strict=True):
+            reach = own.uniform(*spec.reach, (count, 2, 2))
+            low, high = -reach[..., 0], VIEW + reach[..., 1]
+            candidates = low[:, None] + (high - low)[:, None] * own.random((count, _TRIES, 2))
+            heading = own.uniform(0, 2 * np.pi, count)
+            speed = own.uniform(*spec.speed, count)
+            if birth >= frames:
+                break
+            start = place(candidates, centres[birth, :done], _SPACING * spec.size)
+            velocity = speed[:, None] * np.stack([np.cos(heading), np.sin(heading)], axis=1)
+            if spec.spring:
+                velocity = speed[:, None] * _towards_partner(start)
+            noise = own.normal(0, spec.jitter, (frames - 1 - birth, count, 2))
+            centres[birth:, done : done + count] = move(
+                start, velocity, low, high, noise, *spec.speed, spec.spring
+            )
+            done += count
+        return centres
+
+    def _render(
+        self, canvas: np.ndarray, centres: np.ndarray, births: np.ndarray, looks: _Looks, name: str
+    ) -> Clip:
+        """Paint the objects over the canvas [T, H, W, C] and tell what was painted."""
+        frames, count = centres.shape[:2]
+        masks = np.full(canvas.shape[:3], -1, dtype=np.int32)
+        visible = np.zeros((frames, count), dtype=np.float32)
+        shapes.paint(
+            canvas,
+            masks,
+            visible,
+            centres,
+            births,
+            looks.kinds,
+            looks.glyphs,
+            looks.angles,
+            looks.scales,
+            looks.reach,
+            looks.colours,
+            looks.threshold,
+        )
+        corner = centres + looks.boxes[:, :2]
+        side = np.where(np.isnan(corner), np.nan, looks.boxes[:, 2:] - looks.boxes[:, :2])
+        truth = Truth(
+            ids=np.arange(count, dtype=np.int64),
+            boxes=np.concatenate([corner, side], axis=2).astype(np.float32),
+            visible=visible,
+            masks=masks,
+            object_size=self.spec.size,
+        )
+        return Clip(_with_channels(canvas, self.channels), truth, name)
+
+
+def _towards_partner(places: np.ndarray) -> np.ndarray:
+    """[N, 2] unit vectors from objects 0 and 1, 2 and 3, ... to each other."""
+    count = len(places)
+    partner = np.arange(count) ^ 1
+    partner[partner >= count] = max(count - 2, 0)
+    way = places[partner] - places
+    return way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
+
+
+def _rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """[N, 3] float32 RGB of [N] hue, saturation and value, all in 0..1."""
+    ramp = np.abs((hue[:, None] * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1
+    full = ramp.clip(0, 1)
+    colour = value[:, None] * (1 - saturation[:, None] * (1 - full))
+    return colour.astype(np.float32)
+
+
+def _with_channels(canvas: np.ndarray, channels: int) -> np.ndarray:
+    """[..., channels] uint8 of a canvas in 0..1; grey is the mean of red, green and blue."""
+    if canvas.shape[-1] > channels:
+        canvas = canvas.mean(axis=-1, keepdims=True)
+    elif canvas.shape[-1] < channels:
+        canvas = np.repeat(canvas, channels, axis=-1)
+    return (canvas * 255 + 0.5).astype(np.uint8)

@@ -1,0 +1,167 @@
+"""IDF1 and HOTA: whether an object keeps one identity over the whole clip.
+
+IDF1: Ristani et al., "Performance measures and a data set for multi-target, multi-camera
+tracking", 2016. HOTA: Luiten et al., "HOTA: a higher order metric for evaluating multi-object
+tracking", 2021. Both equal trackeval's figures.
+
+HOTA needs a similarity in 0..1. It is max(0, 1 - d / (2 limit)): trackeval's own convention for
+point tracks, in which a similarity of one half is the gate. By boxes (d = 1 - IoU, gate at IoU one
+half) this is the IoU itself.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from scalor_ppl.evaluation.frames import ScoredClip, ScoredFrame
+
+ALPHAS = np.arange(1, 20) * 0.05
+"""The similarities at which HOTA is taken and averaged: 0.05, 0.10 .. 0.95."""
+
+# A similarity that is a multiple of 0.05 but for rounding still passes.
+_SLACK = np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True)
+class IdentityCounts:
+    """Frames of one clip, or of many added up, under the best one-to-one pairing of identities.
+
+    Attributes:
+        matches: frames in which an object and the identity paired with it are within the gate.
+        objects: objects that count, summed over frames.
+        predictions: predictions, summed over frames.
+    """
+
+    matches: int = 0
+    objects: int = 0
+    predictions: int = 0
+
+    def __add__(self, other: "IdentityCounts") -> "IdentityCounts":
+        return IdentityCounts(
+            self.matches + other.matches,
+            self.objects + other.objects,
+            self.predictions + other.predictions,
+        )
+
+    @property
+    def idf1(self) -> float:
+        """2 matches / (objects + predictions), 0..1; NaN where there is neither."""
+        whole = self.objects + self.predictions
+        return 2 * self.matches / whole if whole else float("nan")
+
+
+def identity(clip: ScoredClip) -> IdentityCounts:
+    """Pair objects and identities over the whole clip so that most frames agree.
+
+    Args:
+        clip: frames with distances, slivers already set aside.
+
+    Returns:
+        The counts that IDF1 is made of.
+    """
+    together = np.zeros((clip.objects, clip.identities), dtype=np.int64)
+    for frame in clip.frames:
+        rows, columns = np.nonzero(frame.distances <= clip.limit)
+        together[frame.objects[rows], frame.predictions[columns]] += 1
+    # A pair that agrees in no frame costs nothing, so the best pairing is the heaviest one.
+    rows, columns = linear_sum_assignment(together, maximize=True)
+    return IdentityCounts(
+        matches=int(together[rows, columns].sum()),
+        objects=sum(len(frame.objects) for frame in clip.frames),
+        predictions=sum(len(frame.predictions) for frame in clip.frames),
+    )
+
+
+@dataclass(frozen=True)
+class HotaCounts:
+    """Sums of one clip, or of many, at each of the 19 similarities of `ALPHAS`.
+
+    Attributes:
+        matches: float [19], matched pairs.
+        association: float [19], sum over the matches of their association's Jaccard index.
+        objects: objects that count, summed over frames.
+        predictions: predictions, summed over frames.
+    """
+
+    matches: np.ndarray
+    association: np.ndarray
+    objects: int
+    predictions: int
+
+    def __add__(self, other: "HotaCounts") -> "HotaCounts":
+        return HotaCounts(
+            self.matches + other.matches,
+            self.association + other.association,
+            self.objects + other.objects,
+            self.predictions + other.predictions,
+        )
+
+    @classmethod
+    def none(cls) -> "HotaCounts":
+        """The counts of no clip at all, to add to."""
+        return cls(np.zeros(len(ALPHAS)), np.zeros(len(ALPHAS)), 0, 0)
+
+    @property
+    def detection(self) -> np.ndarray:
+        """DetA at each similarity, float [19] in 0..1; NaN where there is nothing to detect."""
+        whole = self.objects + self.predictions - self.matches
+        return np.divide(self.matches, whole, out=np.full_like(whole, np.nan), where=whole > 0)
+
+    @property
+    def assa(self) -> np.ndarray:
+        """AssA at each similarity, float [19] in 0..1."""
+        return self.association / np.maximum(1, self.matches)
+
+    @property
+    def hota(self) -> float:
+        """Mean over the similarities of sqrt(DetA AssA), 0..1."""
+        return float(np.mean(np.sqrt(self.detection * self.assa)))
+
+
+def hota(clip: ScoredClip) -> HotaCounts:
+    """Count what HOTA is made of.
+
+    Args:
+        clip: frames with distances, slivers already set aside.
+
+    Returns:
+        The counts at each similarity.
+    """
+    shape = (clip.objects, clip.identities)
+    alignment = np.zeros(shape)
+    lives = np.zeros((clip.objects, 1))
+    spans = np.zeros((1, clip.identities))
+    for frame in clip.frames:
+        alike = _similarity(frame, clip.limit)
+        both = alike.sum(0)[None] + alike.sum(1)[:, None] - alike
+        share = np.divide(alike, both, out=np.zeros_like(alike), where=both > _SLACK)
+        alignment[np.ix_(frame.objects, frame.predictions)] += share
+        lives[frame.objects, 0] += 1
+        spans[0, frame.predictions] += 1
+    whole = lives + spans - alignment
+    alignment = np.divide(alignment, whole, out=np.zeros(shape), where=whole > 0)
+
+    # Frames in which a pair is matched, by the highest similarity step that the match reaches;
+    # summed from the top it is the number of frames at each similarity.
+    steps = np.zeros((len(ALPHAS) + 1, *shape))
+    for frame in clip.frames:
+        alike = _similarity(frame, clip.limit)
+        worth = alignment[np.ix_(frame.objects, frame.predictions)] * alike
+        rows, columns = linear_sum_assignment(worth, maximize=True)
+        reached = np.searchsorted(ALPHAS - _SLACK, alike[rows, columns], side="right")
+        # An object and an identity meet at most once a frame, so no index repeats.
+        steps[reached, frame.objects[rows], frame.predictions[columns]] += 1
+    together = np.cumsum(steps[:0:-1], axis=0)[::-1]
+    jaccard = together / np.maximum(1, lives + spans - together)
+    return HotaCounts(
+        matches=together.sum((1, 2)),
+        association=(together * jaccard).sum((1, 2)),
+        objects=int(lives.sum()),
+        predictions=int(spans.sum()),
+    )
+
+
+def _similarity(frame: ScoredFrame, limit: float) -> np.ndarray:
+    """float64 [n, m] in 0..1, one half at the gate."""
+    return np.maximum(0, 1 - frame.distances / (2 * limit))

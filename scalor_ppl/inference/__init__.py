@@ -1,0 +1,1 @@
+"""Estimators, training, checkpoints, and what a trained program makes of a video."""

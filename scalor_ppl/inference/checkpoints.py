@@ -1,0 +1,142 @@
+"""Checkpoints: a folder each, written whole or not at all.
+
+``weights.safetensors`` holds the parameters (``model.*`` and ``guide.*``); ``training.pt`` what a
+resumed run needs to go on bit for bit: optimizer, random state, counts. Neither can run code when
+it is read.
+"""
+
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from scalor_ppl.errors import UserError
+
+WEIGHTS = "weights.safetensors"
+TRAINING = "training.pt"
+KEPT = 2
+
+
+def checkpoint_folder(run: Path, step: int) -> Path:
+    """Where the checkpoint after ``step`` steps lies."""
+    return run / "checkpoints" / f"step_{step:07d}"
+
+
+def save_checkpoint(
+    run: Path, step: int, parts: dict[str, nn.Module], training: dict[str, Any]
+) -> Path:
+    """Write a checkpoint and drop all but the last few.
+
+    Args:
+        run: the run's folder.
+        step: steps done.
+        parts: modules whose parameters and buffers are kept, by name.
+        training: tensors, numbers and containers of them.
+    """
+    folder = checkpoint_folder(run, step)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        weights = {
+            f"{part}.{name}": tensor.detach().contiguous()
+            for part, module in parts.items()
+            for name, tensor in module.state_dict().items()
+        }
+        save_file(weights, temporary / WEIGHTS)
+        torch.save({"step": step, **training}, temporary / TRAINING)
+        for path in temporary.iterdir():
+            _flush(path)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in _all(run)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def last_checkpoint(run: Path) -> Path:
+    """The newest checkpoint of a run.
+
+    Raises:
+        UserError: the run has none.
+    """
+    found = _all(run)
+    if not found:
+        raise UserError(f"{run} has no checkpoint yet: train it first (scalor-ppl train)")
+    return found[-1]
+
+
+def load_weights(folder: Path, parts: dict[str, nn.Module], device: torch.device) -> None:
+    """Fill modules with a checkpoint's parameters.
+
+    Raises:
+        UserError: the file is missing, cut short, or from another configuration.
+    """
+    path = folder / WEIGHTS
+    try:
+        weights = load_file(path, device=str(device))
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): it is missing or cut short; delete {folder} to go "
+            "back to the checkpoint before it"
+        ) from None
+    for part, module in parts.items():
+        own = module.state_dict()
+        theirs = {
+            name.removeprefix(f"{part}."): tensor
+            for name, tensor in weights.items()
+            if name.startswith(f"{part}.")
+        }
+        difference = _difference(own, theirs)
+        if difference:
+            raise UserError(
+                f"{path} is from another configuration: the {part}'s {difference}; use the "
+                "configuration that it was trained with"
+            )
+        module.load_state_dict(theirs)
+
+
+def load_training(folder: Path) -> dict[str, Any]:
+    """What :func:`save_checkpoint` was given as ``training``, and ``step``.
+
+    Raises:
+        UserError: the file is missing or cut short.
+    """
+    path = folder / TRAINING
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path} cannot be read ({reason}): it is missing or cut short; delete {folder} to go "
+            "back to the checkpoint before it"
+        ) from None
+
+
+def _difference(own: dict[str, Tensor], theirs: dict[str, Tensor]) -> str | None:
+    for name in sorted(own.keys() | theirs.keys()):
+        if name not in theirs:
+            return f"{name} is missing"
+        if name not in own:
+            return f"{name} is unknown here"
+        if own[name].shape != theirs[name].shape:
+            return f"{name} is {tuple(theirs[name].shape)}, not {tuple(own[name].shape)}"
+    return None
+
+
+def _all(run: Path) -> list[Path]:
+    return sorted((run / "checkpoints").glob("step_*"))
+
+
+def _flush(path: Path) -> None:
+    """Let the bytes reach the disk before the folder gets its final name."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

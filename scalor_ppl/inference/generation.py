@@ -1,0 +1,79 @@
+"""Videos from the program: sampled from scratch, or an observed clip imagined further."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.posterior import infer, to_video
+from scalor_ppl.inference.runs import Program
+from scalor_ppl.inference.training import fast_pyro
+
+
+def imagine(
+    program: Program,
+    *,
+    videos: int,
+    frames: int,
+    seed: int,
+    first_rate: float | None = None,
+    rate: float | None = None,
+) -> Any:
+    """Sample whole videos from the priors (paper section 5.1, experiment 3).
+
+    Args:
+        program: trained.
+        videos: how many.
+        frames: how long.
+        seed: of the samples.
+        first_rate: probability that a cell discovers in the first frame; the configuration's
+            (0.2, as in the paper) by default.
+        rate: the same in later frames; the trained prior's by default.
+
+    Returns:
+        The scene.
+    """
+    first = program.config.model.first_rate if first_rate is None else first_rate
+    torch.manual_seed(seed)
+    with torch.no_grad(), fast_pyro():
+        return program.model(
+            videos=videos, frames=frames, discovery=[first, *[rate] * (frames - 1)]
+        )
+
+
+def continue_clip(
+    program: Program,
+    clip: np.ndarray,
+    *,
+    observe: int,
+    frames: int,
+    seed: int,
+    rate: float | None = 0.0,
+) -> Any:
+    """Track the first frames of a clip, then imagine the rest from the priors.
+
+    Args:
+        program: trained.
+        clip: ``[T, H, W, C]`` uint8, at least ``observe`` frames.
+        observe: frames seen.
+        frames: frames in all.
+        seed: of the samples.
+        rate: probability that a cell discovers in an imagined frame; 0 switches discovery off
+            (the paper's conditional generation), none takes the trained prior's.
+
+    Returns:
+        The scene, a batch of one.
+
+    Raises:
+        UserError: fewer frames than are to be observed, or nothing left to imagine.
+    """
+    if len(clip) < observe:
+        raise UserError(f"the clip has {len(clip)} frames, fewer than --observe-frames {observe}")
+    if frames <= observe:
+        raise UserError(f"--frames {frames} leaves nothing to imagine after {observe} observed")
+    rates = [*[None] * observe, *[rate] * (frames - observe)]
+    video = to_video(clip[None, :observe], program.device)
+    torch.manual_seed(seed)
+    with fast_pyro():
+        return infer(program.model, program.guide, video, frames=frames, discovery=rates)

@@ -1,0 +1,143 @@
+"""Pictures of what a program makes of a clip: contact sheets and videos."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from scalor_ppl.data import ClipSource
+from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
+from scalor_ppl.inference.runs import Program
+from scalor_ppl.results.drawing import draw_tracks
+from scalor_ppl.results.glimpses import object_row
+from scalor_ppl.results.pixels import enlarge
+from scalor_ppl.results.sheets import contact_sheet
+from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.results.video import write_gif, write_mp4
+
+
+@dataclass(frozen=True)
+class ScenePictures:
+    """One video of a scene, as arrays for drawing.
+
+    Attributes:
+        video: ``[T, H, W, C]`` uint8: what was observed, or the rendered frames where nothing was.
+        boxed: ``[T, s H, s W, 3]`` uint8: the video, enlarged, with boxes in id colours.
+        rendered: ``[T, H, W, C]`` uint8.
+        objects: ``[T, h, w, 3]`` uint8: decoded glimpses of the live objects.
+        background: ``[T, H, W, C]`` uint8, or none.
+        scale: s.
+        tracks: the tracks.
+    """
+
+    video: np.ndarray
+    boxed: np.ndarray
+    rendered: np.ndarray
+    objects: np.ndarray
+    background: np.ndarray | None
+    scale: int
+    tracks: Tracks
+
+
+def picture(scene: Any, number: int = 0, observed: np.ndarray | None = None) -> ScenePictures:
+    """Pictures of one video of a scene.
+
+    Args:
+        scene: what the model returned.
+        number: which video of the batch.
+        observed: its frames ``[T', H, W, C]`` uint8; frames beyond T' show what was rendered.
+    """
+    height, width = scene.image.shape[-2:]
+    scale = max(1, round(192 / max(height, width)))
+    rendered = to_frames(scene.image[number : number + 1])[0]
+    video = rendered.copy()
+    if observed is not None:
+        video[: len(observed)] = observed
+    tracks = tracks_of(scene.trackers, (height, width))[number]
+    boxed = draw_tracks(
+        video, tracks.boxes, tracks.ids, tracks.presence, tracks.discovered, scale=scale
+    )
+    background = None
+    if scene.background is not None:
+        background = to_frames(scene.background[number : number + 1])[0]
+    return ScenePictures(
+        video, boxed, rendered, _gallery(scene, number, tracks), background, scale, tracks
+    )
+
+
+def write_sheet(pictures: ScenePictures, path: Path, observed: str = "input") -> None:
+    """Write a contact sheet: input with boxes, reconstruction, objects, background."""
+    rows = {
+        observed: pictures.boxed,
+        "rendered": enlarge(pictures.rendered, pictures.scale),
+        "objects": pictures.objects,
+    }
+    if pictures.background is not None:
+        rows["background"] = enlarge(pictures.background, pictures.scale)
+    contact_sheet(rows, path)
+
+
+def _gallery(scene: Any, number: int, tracks: Tracks) -> np.ndarray:
+    """Glimpses of the live objects, in the order of their identities."""
+    objects = [each.objects for each in scene.trackers]
+    glimpse = torch.stack([each.glimpse[number] for each in objects]).detach().cpu().numpy()
+    colour = np.moveaxis(glimpse[:, :, :-1], 2, -1)
+    return enlarge(object_row(colour, glimpse[:, :, -1], tracks.ids, tracks.presence), 2)
+
+
+def snapshot(program: Program, source: ClipSource, frames: int, path: Path) -> ScenePictures:
+    """Track the first clip of a source and write its contact sheet."""
+    clip = source.clip(0, frames).video
+    scene = infer(program.model, program.guide, to_video(clip[None], program.device))
+    pictures = picture(scene, 0, clip)
+    write_sheet(pictures, path)
+    return pictures
+
+
+def write_tracked(
+    program: Program, source: ClipSource, frames: int, folder: Path, fps: float = 5.0
+) -> list[Path]:
+    """Track the first clip of a source; write a contact sheet and a gif with boxes.
+
+    Returns:
+        The files.
+    """
+    pictures = snapshot(program, source, frames, folder / "sheet.png")
+    write_gif(folder / "tracked.gif", pictures.boxed, fps)
+    return [folder / "sheet.png", folder / "tracked.gif"]
+
+
+def write_generated(
+    scene: Any,
+    folder: Path,
+    *,
+    observed: np.ndarray | None = None,
+    boxes: bool = False,
+    fps: float = 10.0,
+) -> Iterator[Path]:
+    """Write every video of a scene as mp4, gif and contact sheet.
+
+    Args:
+        scene: what the model returned.
+        folder: for the files.
+        observed: frames of the (only) video that were observed, ``[T', H, W, C]`` uint8.
+        boxes: draw boxes in id colours into mp4 and gif.
+        fps: frames a second.
+
+    Yields:
+        Each file when it is written.
+    """
+    for number in range(len(scene.image)):
+        pictures = picture(scene, number, observed)
+        frames = pictures.boxed if boxes else enlarge(pictures.video, pictures.scale)
+        stem = folder / f"video_{number:03d}"
+        write_mp4(stem.with_suffix(".mp4"), frames, fps)
+        yield stem.with_suffix(".mp4")
+        write_gif(stem.with_suffix(".gif"), frames, fps)
+        yield stem.with_suffix(".gif")
+        label = "sampled" if observed is None else f"{len(observed)} seen, then imagined"
+        write_sheet(pictures, stem.with_suffix(".png"), label)
+        yield stem.with_suffix(".png")

@@ -1,0 +1,117 @@
+"""The folder of a run: its configuration, figures, pictures and checkpoints.
+
+runs/NAME/config.toml       the resolved configuration
+runs/NAME/metrics.jsonl     one line per logged step
+runs/NAME/images/           contact sheets
+runs/NAME/checkpoints/      see checkpoints
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+
+from scalor_ppl.config import Config
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.checkpoints import last_checkpoint, load_weights
+from scalor_ppl.loader import load_guide, load_model
+from scalor_ppl.results.files import written_whole
+from scalor_ppl.settings import read_config
+
+CONFIG = "config.toml"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A model and its guide, ready to use, and the configuration they were made from."""
+
+    config: Config
+    model: Any
+    guide: Any
+    device: torch.device
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What a checkpoint holds, by name."""
+        return {"model": self.model, "guide": self.guide}
+
+
+def build_program(config: Config, device: torch.device) -> Program:
+    """Build model and guide of a configuration on a device; parameters as the seed says."""
+    torch.manual_seed(config.train.seed)
+    model = load_model(config).to(device)
+    guide = load_guide(config, model).to(device)
+    return Program(config, model, guide, device)
+
+
+def load_run(run: Path, device: torch.device) -> Program:
+    """The trained program of a run, from its newest checkpoint.
+
+    Raises:
+        UserError: the folder is no run, or its checkpoint cannot be used.
+    """
+    config = run_config(run)
+    program = build_program(config, device)
+    folder = last_checkpoint(run)
+    load_weights(folder, program.parts, device)
+    train = config.train
+    program.model.anneal(temperature=train.temperature.end, discovery_rate=train.discovery_rate.end)
+    program.model.eval()
+    program.guide.eval()
+    return program
+
+
+def run_config(run: Path) -> Config:
+    """The resolved configuration of a run.
+
+    Raises:
+        UserError: there is no such folder, or it is not a run.
+    """
+    if not run.is_dir():
+        raise UserError(f"no such run: {run}; train one with: scalor-ppl train --out {run}")
+    if not (run / CONFIG).is_file():
+        raise UserError(f"{run} is not a run: it has no {CONFIG}")
+    return read_config(run / CONFIG)
+
+
+def create_run(run: Path, config: Config) -> None:
+    """Make the folder of a new run.
+
+    Raises:
+        UserError: the folder exists and holds something.
+    """
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        if (run / CONFIG).is_file():
+            raise UserError(f"{run} is a run already: go on with --resume, or choose another --out")
+        raise UserError(f"{run} exists and is not a run: choose another --out")
+    run.mkdir(parents=True, exist_ok=True)
+    document = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+    with written_whole(run / CONFIG) as path:
+        path.write_text(document)
+
+
+def append_metrics(run: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to the run's figures."""
+    with (run / METRICS).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def cut_metrics(run: Path, step: int) -> None:
+    """Drop figures after a step: those of an interrupted run that its checkpoint does not hold."""
+    path = run / METRICS
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError):
+            continue  # cut short in the middle of a line
+    with written_whole(path) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in kept))

@@ -1,0 +1,48 @@
+"""Scores of a trained program on clips with ground truth."""
+
+import numpy as np
+
+from scalor_ppl.data import ClipSource
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation import Scores, evaluate_by_rules
+from scalor_ppl.inference.posterior import infer, to_video, tracks_of
+from scalor_ppl.inference.runs import Program
+from scalor_ppl.inference.training import fast_pyro
+
+
+def score(
+    program: Program, source: ClipSource, *, clips: int, frames: int, batch: int = 20
+) -> dict[str, Scores]:
+    """Track clips and score the tracks by every rule of ``evaluation.RULES``.
+
+    Args:
+        program: trained.
+        source: of clips with ground truth; clips 0, 1, ... are taken.
+        clips: how many, at most as many as there are.
+        frames: length of each.
+        batch: clips tracked at a time.
+
+    Raises:
+        UserError: the source has no ground truth, or its clips are too short.
+    """
+    program_size = (program.model.size, program.model.channels)
+    if program_size != ((source.height, source.width), source.channels):
+        raise UserError(
+            f"{source.name} is {source.height} x {source.width} x {source.channels}, but the run "
+            f"was trained on {program.model.size[0]} x {program.model.size[1]} x "
+            f"{program.model.channels}: set data.resize and data.channels"
+        )
+    count = min(clips, max(1, source.starts(frames)))
+    tracks, truths, squares = [], [], 0.0
+    for begin in range(0, count, batch):
+        drawn = [source.clip(i, frames) for i in range(begin, min(begin + batch, count))]
+        video = to_video(np.stack([clip.video for clip in drawn]), program.device)
+        with fast_pyro():
+            scene = infer(program.model, program.guide, video)
+        squares += (scene.image - video).square().mean().item() * len(drawn)
+        tracks += tracks_of(scene.trackers, program.model.size)
+        for clip in drawn:
+            if clip.truth is None:
+                raise UserError(f"{source.name} has no ground truth: there is nothing to score")
+            truths.append(clip.truth)
+    return evaluate_by_rules(tracks, truths, mse=squares / count)

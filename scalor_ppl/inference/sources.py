@@ -1,0 +1,53 @@
+"""The videos that a configuration names."""
+
+import numpy as np
+
+from scalor_ppl.config import Config, DataConfig
+from scalor_ppl.data import ClipSource, SourceOptions, Split, open_source
+from scalor_ppl.errors import UserError
+
+
+def open_data(data: DataConfig, split: Split) -> ClipSource:
+    """The clips of a configuration; those of ``test`` are never those of ``train`` (toy sets)."""
+    options = SourceOptions(
+        resize=data.resize,
+        channels=data.channels,
+        stride=data.stride,
+        tiles=data.tiles,
+        crop=data.crop,
+        data_dir=data.folder,
+        start=data.start,
+        stop=data.stop,
+    )
+    return open_source(data.source, split=split, seed=data.seed, options=options)
+
+
+def fitted(config: Config, source: ClipSource) -> Config:
+    """The configuration with the model's height, width and channels taken from the data.
+
+    Raises:
+        UserError: the configuration gives others.
+    """
+    given = config.model
+    found = {"height": source.height, "width": source.width, "channels": source.channels}
+    for name, value in found.items():
+        asked = getattr(given, name)
+        if asked is not None and asked != value:
+            raise UserError(
+                f"model.{name} is {asked} but {source.name} has {value}: "
+                "leave it out, or set data.resize or data.channels"
+            )
+    return config.model_copy(update={"model": given.model_copy(update=found)})
+
+
+def open_clip(data: DataConfig, source: str, number: int, frames: int) -> np.ndarray:
+    """A clip of another source, read as the run's own data are: ``[T, H, W, C]`` uint8.
+
+    Raises:
+        UserError: there is no such source, or it has no clip of that number and length.
+    """
+    opened = open_data(data.model_copy(update={"source": source}), "test")
+    count = opened.starts(frames)
+    if count and number >= count:
+        raise UserError(f"--clip {number}: {source} has {count} clips of {frames} frames")
+    return opened.clip(number, frames).video

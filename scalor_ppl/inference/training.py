@@ -1,0 +1,364 @@
+"""The training loop: SVI with a torch optimizer, schedules, checkpoints, and a calm end.
+
+Deterministic by seed: batch number i is a pure function of the data's seed and i, and a resumed
+run restores the optimizer and the random state, so that on a CPU it goes on bit for bit.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import pyro
+import torch
+from torch import Tensor, nn
+
+from scalor_ppl.config import TrainConfig
+from scalor_ppl.data import ClipSource, batches
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.checkpoints import (
+    last_checkpoint,
+    load_training,
+    load_weights,
+    save_checkpoint,
+)
+from scalor_ppl.inference.estimators import make_estimator
+from scalor_ppl.inference.posterior import to_video
+from scalor_ppl.inference.runs import Program, append_metrics, cut_metrics
+from scalor_ppl.schedules import value_at
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+
+
+class Watcher(Protocol):
+    """Who is told how training goes (the command line's progress, a notebook, a test)."""
+
+    def stepped(self, step: int, figures: Mapping[str, float]) -> None:
+        """A logged step is done: its number and its figures."""
+
+    def pictured(self, step: int, program: Program) -> None:
+        """It is time for pictures of what the program makes of the data."""
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def stepped(self, step: int, figures: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def pictured(self, step: int, program: Program) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Outcome:
+    """How a training ended.
+
+    Attributes:
+        step: steps done.
+        skipped: steps left out because a loss or gradient was not finite.
+        interrupted: whether a signal ended it.
+        checkpoint: the last checkpoint.
+        figures: of the last logged step.
+    """
+
+    step: int
+    skipped: int
+    interrupted: bool
+    checkpoint: Path
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+class TrainingError(Exception):
+    """Losses or gradients were not finite for several steps; says which, and what to do."""
+
+
+@dataclass
+class _Progress:
+    step: int = 0
+    skipped: int = 0
+    in_a_row: int = 0
+    seconds: float = 0.0
+
+
+def train(
+    program: Program,
+    source: ClipSource,
+    run: Path,
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Train a program on a source of clips; write figures and checkpoints into the run's folder.
+
+    Args:
+        program: fresh from ``build_program``.
+        source: of training clips.
+        run: the run's folder, made by ``create_run``.
+        resume: go on from the run's newest checkpoint.
+        watcher: told of progress.
+
+    Returns:
+        How it ended; SIGINT and SIGTERM end it after the step at hand, with a checkpoint.
+
+    Raises:
+        TrainingError: ``train.patience`` steps in a row were not finite.
+        UserError: the checkpoint cannot be used, or the source is too short.
+    """
+    return _Training(program, source, run, watcher or Silent()).run_all(resume)
+
+
+class _Training:
+    """The state of one training."""
+
+    def __init__(self, program: Program, source: ClipSource, run: Path, watcher: Watcher) -> None:
+        self.program = program
+        self.config: TrainConfig = program.config.train
+        self.source = source
+        self.run = run
+        self.watcher = watcher
+        self.progress = _Progress()
+        self.estimator = make_estimator(self.config.estimator)
+        # Parameters live in the modules, not in Pyro's global store: see the ELBO module's docs.
+        with pyro.settings.context(module_local_params=True):
+            self.objective = self.estimator(program.model, program.guide)
+        self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
+        self.optimizer = OPTIMIZERS[self.config.optimizer](self.parameters, lr=0.0)
+        self.stop = False
+
+    def run_all(self, resume: bool) -> Outcome:
+        """Train to the end, or until a signal comes."""
+        config = self.config
+        torch.manual_seed(config.seed)
+        if resume:
+            self._restore()
+            cut_metrics(self.run, self.progress.step)
+        figures: dict[str, float] = {}
+        checkpoint: Path | None = last_checkpoint(self.run) if resume else None
+        stream = batches(
+            self.source,
+            batch=config.batch,
+            frames=lambda step: round(value_at(config.frames, step, config.steps)),
+            seed=config.seed,
+            start=self.progress.step,
+            augment=self.program.config.data.augment,
+        )
+        with fast_pyro(), _signals(self):
+            try:
+                while self.progress.step < config.steps and not self.stop:
+                    figures = self._step(next(stream)) or figures
+                    checkpoint = self._afterwards(figures) or checkpoint
+            finally:
+                stream.close()
+        if checkpoint is None or self.progress.step % config.checkpoint_every:
+            checkpoint = self._save()
+        return Outcome(self.progress.step, self.progress.skipped, self.stop, checkpoint, figures)
+
+    def _step(self, frames: np.ndarray) -> dict[str, float] | None:
+        """One optimizer step; its figures where it is a logged one."""
+        config, step = self.config, self.progress.step
+        begin = time.perf_counter()
+        self.program.model.anneal(
+            temperature=config.temperature.at(step, config.steps),
+            discovery_rate=config.discovery_rate.at(step, config.steps),
+        )
+        rate = value_at(config.learning_rate, step, config.steps)
+        rate *= min(1.0, (step + 1) / (config.warmup + 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        video = to_video(frames, self.program.device)
+        with precision(config.precision, self.program.device):
+            # Nats per frame, whatever the batch: a mean over the local batch.
+            loss = self.objective(video) / (video.shape[0] * video.shape[1])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
+        finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
+        if finite:
+            self.optimizer.step()
+            self.progress.in_a_row = 0
+        else:
+            self._skip(loss, norm)
+        self.progress.step += 1
+        self.progress.seconds += time.perf_counter() - begin
+        last = self.progress.step == config.steps
+        if finite and (self.progress.step % config.log_every == 0 or last):
+            return self._figures(video, loss.item(), norm.item(), rate)
+        return None
+
+    def _figures(self, video: Tensor, loss: float, norm: float, rate: float) -> dict[str, float]:
+        frames = video.shape[0] * video.shape[1]
+        figures = {
+            "step": self.progress.step,
+            "seconds": round(self.progress.seconds, 3),
+            "loss": loss,
+            "gradient_norm": norm,
+            "learning_rate": rate,
+            "temperature": self.program.model.presence.temperature,
+            "skipped": self.progress.skipped,
+        }
+        last = getattr(self.estimator, "last", None)
+        if last is not None:
+            parts = self.estimator.parts()
+            figures |= {name: value / frames for name, value in parts.items()}
+            model_trace, _ = last
+            scene = model_trace.nodes["_RETURN"]["value"]
+            figures |= self.program.model.diagnostics(scene)
+        append_metrics(self.run, figures)
+        self.watcher.stepped(self.progress.step, figures)
+        return figures
+
+    def _afterwards(self, figures: Mapping[str, float]) -> Path | None:
+        step, config = self.progress.step, self.config
+        # The traces hold the whole graph of the step: let go of it before anything else is made.
+        if hasattr(self.estimator, "last"):
+            self.estimator.last = None
+        if config.image_every and step % config.image_every == 0:
+            state = torch.get_rng_state()
+            self.watcher.pictured(step, self.program)
+            torch.set_rng_state(state)
+        return self._save() if step % config.checkpoint_every == 0 else None
+
+    def _skip(self, loss: Tensor, norm: Tensor) -> None:
+        """Count a step that was not finite; give up after several in a row."""
+        self.progress.skipped += 1
+        self.progress.in_a_row += 1
+        if self.progress.in_a_row < self.config.patience:
+            return
+        raise TrainingError(
+            f"{self.progress.in_a_row} steps in a row were not finite "
+            f"(loss {loss.item():.3g}, gradient norm {norm.item():.3g}; {self._culprits()}); "
+            f"the last good checkpoint is kept in {self.run / 'checkpoints'}. Lower "
+            "train.learning_rate or train.clip, or raise model.sigma, and --resume"
+        )
+
+    def _culprits(self) -> str:
+        named = [
+            (f"{part}.{name}", parameter)
+            for part, module in self.program.parts.items()
+            for name, parameter in module.named_parameters()
+        ]
+        for what, tensors in (
+            ("value", ((n, p) for n, p in named)),
+            ("gradient", ((n, p.grad) for n, p in named if p.grad is not None)),
+        ):
+            bad = [n for n, tensor in tensors if not torch.isfinite(tensor).all()]
+            if bad:
+                return f"first with a non-finite {what}: {bad[0]}, {len(bad)} in all"
+        return "all parameters and gradients are finite, the loss is not"
+
+    def _save(self) -> Path:
+        training = {
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "skipped": self.progress.skipped,
+            "in_a_row": self.progress.in_a_row,
+            "seconds": self.progress.seconds,
+        }
+        if self.program.device.type == "cuda":
+            training["random_cuda"] = torch.cuda.get_rng_state(self.program.device)
+        return save_checkpoint(self.run, self.progress.step, self.program.parts, training)
+
+    def _restore(self) -> None:
+        folder = last_checkpoint(self.run)
+        load_weights(folder, self.program.parts, self.program.device)
+        training = load_training(folder)
+        try:
+            self.optimizer.load_state_dict(training["optimizer"])
+            self.progress = _Progress(
+                training["step"], training["skipped"], training["in_a_row"], training["seconds"]
+            )
+            torch.set_rng_state(training["random"])
+            if "random_cuda" in training and self.program.device.type == "cuda":
+                torch.cuda.set_rng_state(training["random_cuda"], self.program.device)
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"{folder} does not fit this configuration ({error}); resume with the "
+                "configuration that it was trained with"
+            ) from None
+
+
+@contextmanager
+def fast_pyro() -> Iterator[None]:
+    """Pyro and torch without validation of arguments and samples, which costs a third of a step."""
+    enabled = torch.distributions.Distribution._validate_args
+    with pyro.validation_enabled(False):
+        torch.distributions.Distribution.set_default_validate_args(False)
+        try:
+            yield
+        finally:
+            torch.distributions.Distribution.set_default_validate_args(enabled)
+
+
+def precision(name: str, device: torch.device) -> Any:
+    """The context of mixed precision: ``bfloat16`` autocast, or nothing for ``float32``."""
+    if name == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N`` as a device.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"no device named {name!r}: use auto, cpu or cuda") from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise UserError(
+                f"--device {name}: torch sees {count or 'no'} GPU here; use --device cpu, or "
+                "install a build of torch with CUDA"
+            )
+    elif device.type != "cpu":
+        raise UserError(f"--device {name} is not supported: use auto, cpu or cuda")
+    return device
+
+
+@contextmanager
+def _signals(training: _Training) -> Iterator[None]:
+    """SIGINT and SIGTERM end training after the step at hand; a second one ends it at once."""
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        if training.stop:
+            raise KeyboardInterrupt
+        training.stop = True
+
+    try:
+        before = {
+            number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+    except ValueError:  # not in the main thread: signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def frames_needed(config: TrainConfig) -> int:
+    """The longest clip that training will ask for."""
+    if isinstance(config.frames, int):
+        return config.frames
+    return math.ceil(max(config.frames.start, config.frames.end))
+
+
+def check_length(source: ClipSource, config: TrainConfig) -> None:
+    """Complain now about a source that is too short for the longest clip of the training."""
+    frames = frames_needed(config)
+    if source.starts(frames) < 1:
+        source.clip(0, frames)  # says what is wrong

@@ -1,0 +1,203 @@
+"""Networks of the model and the guide: encoders, decoders, ConvLSTM, small MLPs. No Pyro here."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Size = tuple[int, int]
+
+
+def mlp(*widths: int) -> nn.Sequential:
+    """Linear layers with CELU between them; ``widths`` are input, hidden..., output."""
+    layers: list[nn.Module] = []
+    for i, (wide, narrow) in enumerate(pairwise(widths)):
+        layers.append(nn.Linear(wide, narrow))
+        if i < len(widths) - 2:
+            layers.append(nn.CELU())
+    return nn.Sequential(*layers)
+
+
+def positive(raw: Tensor, shift: float = 0.0) -> Tensor:
+    """A standard deviation from an unbounded number: ``softplus(raw + shift) + 0.001``."""
+    return F.softplus(raw + shift) + 1e-3
+
+
+class GridEncoder(nn.Module):
+    """Images to one feature vector per grid cell, for any image and grid size.
+
+    Strided convolutions halve the image while it stays at least as large as the grid; where that
+    does not end on the grid exactly, average pooling does.
+
+    Args:
+        channels: channels of the images.
+        features: channels of the result.
+        size: height and width of the images.
+        grid: rows and columns of cells.
+        width: channels after the first convolution; doubles with each halving up to ``features``.
+    """
+
+    def __init__(
+        self, channels: int, features: int, size: Size, grid: Size, width: int = 16
+    ) -> None:
+        super().__init__()
+        self.grid = grid
+        halvings = max(0, int(math.log2(min(size[0] / grid[0], size[1] / grid[1]))))
+        layers: list[nn.Module] = []
+        narrow = channels
+        for _ in range(halvings):
+            wide = min(features, width)
+            layers += [nn.Conv2d(narrow, wide, 4, 2, 1), nn.CELU()]
+            narrow, width = wide, 2 * width
+        layers += [nn.Conv2d(narrow, features, 3, 1, 1), nn.CELU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``[N, C, H, W]`` to features ``[N, F, Gh, Gw]``."""
+        features = self.layers(images)
+        if features.shape[-2:] != self.grid:
+            features = F.adaptive_avg_pool2d(features, self.grid)
+        return features
+
+
+class ConvLSTM(nn.Module):
+    """A convolutional LSTM over a sequence of feature maps (Shi et al. 2015)."""
+
+    def __init__(self, features: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.from_input = nn.Conv2d(features, 4 * hidden, 3, 1, 1)
+        self.from_state = nn.Conv2d(hidden, 4 * hidden, 3, 1, 1, bias=False)
+
+    def forward(
+        self, features: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Run over time.
+
+        Args:
+            features: ``[B, T, F, h, w]``.
+            state: hidden and cell ``[B, hidden, h, w]`` from an earlier chunk; none starts at zero.
+
+        Returns:
+            The hidden states ``[B, T, hidden, h, w]`` and the last state.
+        """
+        videos, frames = features.shape[:2]
+        # What comes from the input does not wait for the recurrence: all frames at once.
+        inputs = self.from_input(features.flatten(0, 1)).unflatten(0, (videos, frames)).unbind(1)
+        outputs = []
+        for gates in inputs:
+            if state is not None:
+                gates = gates + self.from_state(state[0])
+            enter, forget, leave, new = gates.chunk(4, 1)
+            cell = torch.sigmoid(enter) * torch.tanh(new)
+            if state is not None:
+                cell = cell + torch.sigmoid(forget + 1.0) * state[1]
+            hidden = torch.sigmoid(leave) * torch.tanh(cell)
+            state = (hidden, cell)
+            outputs.append(hidden)
+        assert state is not None
+        return torch.stack(outputs, 1), state
+
+
+class FcGlimpseEncoder(nn.Module):
+    """Small fully connected glimpse encoder, for toy objects."""
+
+    def __init__(self, channels: int, glimpse: Size, out: int, hidden: int = 128) -> None:
+        super().__init__()
+        self.layers = mlp(channels * glimpse[0] * glimpse[1], hidden, out)
+
+    def forward(self, glimpses: Tensor) -> Tensor:
+        """Glimpses ``[N, C, h, w]`` to encodings ``[N, out]``."""
+        return self.layers(glimpses.flatten(1))
+
+
+class ConvGlimpseEncoder(nn.Module):
+    """The paper's glimpse encoder (appendix E): strided convolutions and one linear layer."""
+
+    def __init__(
+        self, channels: int, glimpse: Size, out: int, widths: Sequence[int] = (16, 32, 64, 128)
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        size, narrow = glimpse, channels
+        for wide in widths:
+            if min(size) < 4:
+                break
+            layers += [nn.Conv2d(narrow, wide, 4, 2, 1), nn.CELU(inplace=True)]
+            size, narrow = (size[0] // 2, size[1] // 2), wide
+        self.convolutions = nn.Sequential(*layers)
+        self.out = nn.Sequential(
+            nn.Linear(narrow * size[0] * size[1], 256), nn.CELU(), nn.Linear(256, out)
+        )
+
+    def forward(self, glimpses: Tensor) -> Tensor:
+        """Glimpses ``[N, C, h, w]`` to encodings ``[N, out]``."""
+        return self.out(self.convolutions(glimpses).flatten(1))
+
+
+class FcGlimpseDecoder(nn.Module):
+    """Small fully connected glimpse decoder, for toy objects."""
+
+    def __init__(self, what: int, channels: int, glimpse: Size, hidden: int = 128) -> None:
+        super().__init__()
+        self.shape = (channels + 1, *glimpse)
+        self.layers = mlp(what, hidden, math.prod(self.shape))
+
+    def forward(self, what: Tensor) -> Tensor:
+        """z_what ``[N, D]`` to logits of colour and mask ``[N, C + 1, h, w]``."""
+        return self.layers(what).unflatten(-1, self.shape)
+
+
+class SubPixelDecoder(nn.Module):
+    """Convolutional decoder with sub-pixel upsampling (Shi et al. 2016), the paper's appendix E.
+
+    Pointwise convolutions before each doubling and one 3 x 3 before the last: no activation of
+    many channels ever has the full resolution, where it would cost most.
+
+    Args:
+        what: dimension of the code.
+        channels: channels of the result.
+        size: height and width of the result, any.
+        base: the resolution from which it starts is at most this many pixels a side.
+    """
+
+    def __init__(self, what: int, channels: int, size: Size, base: int = 4) -> None:
+        super().__init__()
+        self.size = size
+        doublings = max(1, math.ceil(math.log2(max(size) / base)))
+        scale = 2**doublings
+        self.start = (-(-size[0] // scale), -(-size[1] // scale))
+        widths = [max(16, 128 >> i) for i in range(doublings)]
+        self.width = widths[0]
+        self.first = nn.Sequential(
+            nn.Linear(what, 256),
+            nn.CELU(),
+            nn.Linear(256, self.width * self.start[0] * self.start[1]),
+            nn.CELU(),
+        )
+        layers: list[nn.Module] = []
+        for wide, narrow in pairwise(widths):
+            layers += [nn.Conv2d(wide, 4 * narrow, 1), nn.PixelShuffle(2), nn.CELU()]
+        layers += [nn.Conv2d(widths[-1], 4 * channels, 3, 1, 1), nn.PixelShuffle(2)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, what: Tensor) -> Tensor:
+        """Codes ``[N, D]`` to unbounded pixels ``[N, channels, H, W]``."""
+        image = self.layers(self.first(what).unflatten(-1, (self.width, *self.start)))
+        return image[..., : self.size[0], : self.size[1]]
+
+
+def glimpse_encoder(kind: str, channels: int, glimpse: Size, out: int) -> nn.Module:
+    """The glimpse encoder of that kind (``fc`` or ``conv``): ``[N, C, h, w]`` to ``[N, out]``."""
+    cls = {"fc": FcGlimpseEncoder, "conv": ConvGlimpseEncoder}[kind]
+    return cls(channels, glimpse, out)
+
+
+def glimpse_decoder(kind: str, what: int, channels: int, glimpse: Size) -> nn.Module:
+    """The glimpse decoder of that kind: ``[N, D]`` to logits ``[N, C + 1, h, w]``."""
+    if kind == "fc":
+        return FcGlimpseDecoder(what, channels, glimpse)
+    return SubPixelDecoder(what, channels + 1, glimpse)

@@ -1,0 +1,212 @@
+"""Objects in slots of fixed number: accept-reject, selection, death, identities.
+
+Everything here is a pure function of tensors with static shapes: no loop over videos, no value
+that travels to the host. Model and guide call the same functions, so that they cannot disagree.
+
+Shapes: B videos, K tracker slots (the capacity), N proposals (one per grid cell).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scalor_ppl.config import RulesConfig
+from scalor_ppl.geometry import boxes_from_where
+from scalor_ppl.rendering import overlap_share, visible_pixels
+
+Size = tuple[int, int]
+
+
+class Objects(NamedTuple):
+    """The latents of n object slots and what follows from them.
+
+    Attributes:
+        presence: z_pres in [0, 1], ``[B, n]``; 0 where the slot is empty or was rejected.
+        where: centre and size ``[B, n, 4]`` in the convention of :mod:`scalor_ppl.geometry`.
+        raw: ``[B, n, 4]``: the last movement and the size before they were bounded (the movement
+            is 0 for an object just discovered).
+        depth: z_depth ``[B, n]``; small is near the camera.
+        what: z_what ``[B, n, D]``.
+        glimpse: decoded colour and mask in [0, 1], ``[B, n, C + 1, h, w]``.
+    """
+
+    presence: Tensor
+    where: Tensor
+    raw: Tensor
+    depth: Tensor
+    what: Tensor
+    glimpse: Tensor
+
+    @property
+    def colour(self) -> Tensor:
+        """Colour of the glimpses ``[B, n, C, h, w]``."""
+        return self.glimpse[:, :, :-1]
+
+    @property
+    def mask(self) -> Tensor:
+        """Mask of the glimpses ``[B, n, 1, h, w]``."""
+        return self.glimpse[:, :, -1:]
+
+    def code(self) -> Tensor:
+        """presence, where, depth and what side by side, ``[B, n, 6 + D]``."""
+        return torch.cat(
+            (self.presence[..., None], self.where, self.depth[..., None], self.what), -1
+        )
+
+
+class Trackers(NamedTuple):
+    """The K slots after a frame.
+
+    Attributes:
+        objects: what is rendered in this frame, also objects that die in it.
+        alive: ``[B, K]`` bool: tracked on into the next frame.
+        ids: ``[B, K]`` int64: identity of the live trackers, unique within a video for ever;
+            -1 in the other slots.
+        discovered: ``[B, K]`` bool: live and found in this frame.
+        next_id: ``[B]`` int64: the first identity that was never given.
+        origin: ``[B * K]`` int64: for each slot, the row of the slots and proposals it came from
+            (see :func:`take`).
+    """
+
+    objects: Objects
+    alive: Tensor
+    ids: Tensor
+    discovered: Tensor
+    next_id: Tensor
+    origin: Tensor
+
+
+def accept(proposals: Objects, canvas: Tensor | None, rules: RulesConfig, size: Size) -> Tensor:
+    """The accept-reject test (paper section 3.1, equation 6; algorithm 1).
+
+    A proposal is rejected when at least the share ``rules.overlap`` of its mask lies on the
+    propagated objects' mask; and, where ``rules.duplicate_rejection`` says so, when its centre
+    lies inside the ellipse of a stronger proposal that is itself accepted.
+
+    Args:
+        proposals: N proposals.
+        canvas: mask of the propagated objects ``[B, 1, H, W]``; none where there are none.
+        rules: the rules.
+        size: height and width of the image.
+
+    Returns:
+        ``[B, N]`` bool: accepted. Piecewise constant in its inputs: no gradient.
+    """
+    with torch.no_grad():
+        accepted = torch.ones_like(proposals.presence, dtype=torch.bool)
+        if rules.rejection and canvas is not None:
+            share = overlap_share(proposals.mask.squeeze(2), proposals.where, canvas)
+            accepted = share < rules.overlap
+        if rules.duplicate_rejection:
+            near = _inside_ellipse(proposals.where, size, rules.duplicate_radius)
+            accepted = _keep_strongest(proposals.presence, near, accepted)
+        return accepted
+
+
+def _inside_ellipse(where: Tensor, size: Size, radius: float) -> Tensor:
+    """``[B, N, N]``: whether centre i lies within ``radius`` boxes of centre j, box of j."""
+    boxes = boxes_from_where(where, size)
+    extent = boxes[..., 2:]
+    centre = boxes[..., :2] + extent / 2
+    offset = (centre[:, :, None] - centre[:, None]) / extent[:, None]
+    return offset.square().sum(-1) < radius**2
+
+
+def _keep_strongest(presence: Tensor, near: Tensor, eligible: Tensor) -> Tensor:
+    """Suppress what lies near something stronger that is kept itself.
+
+    Greedy suppression is sequential; its fixed point is reached in parallel by applying the rule
+    to its own result. After an odd number of rounds no kept pair is a duplicate, and only chains
+    of more than three touching proposals can lose a member that the greedy order would keep.
+    """
+    strength = torch.where(eligible, presence, torch.zeros_like(presence))
+    order = torch.arange(presence.shape[1], device=presence.device)
+    earlier = order[None, :] < order[:, None]
+    ahead = (strength[:, None] > strength[:, :, None]) | (
+        (strength[:, None] == strength[:, :, None]) & earlier
+    )
+    beats = near & ahead
+    kept = eligible
+    for _ in range(3):
+        kept = eligible & ~(beats & kept[:, None]).any(-1)
+    return kept
+
+
+def take(rows: Tensor, origin: Tensor, capacity: int) -> Tensor:
+    """Rows of ``[B, K + N, ...]`` (or ``[B, N, ...]`` in the first frame) into the K slots."""
+    return rows.flatten(0, 1).index_select(0, origin).unflatten(0, (-1, capacity))
+
+
+def join(propagated: Objects | None, proposals: Objects) -> Objects:
+    """Propagated objects and proposals side by side, ``[B, K + N, ...]``."""
+    if propagated is None:
+        return proposals
+    return Objects(*(torch.cat(pair, 1) for pair in zip(propagated, proposals, strict=True)))
+
+
+def update_trackers(
+    before: Trackers | None,
+    propagated: Objects | None,
+    proposals: Objects,
+    capacity: int,
+    rules: RulesConfig,
+    size: Size,
+) -> Trackers:
+    """Join propagated and accepted objects in the K slots (end of a frame).
+
+    Slots go to the largest z_pres; a tracker that survives comes before any discovery. An object
+    lives on when z_pres > 1/2 (for hard presence: when it is 1), and, where ``rules.vanish`` says
+    so, when its mask still covers enough of the view. Each new identity is the next number never
+    given in its video.
+
+    Args:
+        before: trackers after the last frame; none in the first.
+        propagated: their objects in this frame ``[B, K, ...]``, presence 0 in dead slots; none in
+            the first frame.
+        proposals: proposals ``[B, N, ...]``, presence 0 where rejected.
+        capacity: K.
+        rules: the rules.
+        size: height and width of the image.
+
+    Returns:
+        The trackers after this frame. Where there are fewer candidates than slots the last slots
+        repeat a candidate with presence 0.
+    """
+    candidates = join(propagated, proposals)
+    with torch.no_grad():
+        videos, rows = candidates.presence.shape
+        device = candidates.presence.device
+        key = candidates.presence
+        old = torch.zeros_like(key, dtype=torch.bool)
+        known = torch.full_like(key, -1, dtype=torch.int64)
+        next_id = torch.zeros(videos, dtype=torch.int64, device=device)
+        if before is not None:
+            slots = before.ids.shape[1]
+            old[:, :slots] = before.alive
+            known[:, :slots] = before.ids
+            next_id = before.next_id
+        chosen = torch.topk(key + (old & (key > 0.5)), min(capacity, rows), dim=1).indices
+        filled = torch.ones_like(chosen, dtype=torch.bool)
+        if rows < capacity:
+            spare = capacity - rows
+            chosen = torch.cat((chosen, chosen.new_zeros(videos, spare)), 1)
+            filled = torch.cat((filled, filled.new_zeros(videos, spare)), 1)
+        base = torch.arange(videos, device=device)[:, None] * rows
+        origin = (chosen + base).flatten()
+    objects = Objects(*(take(rows_of, origin, capacity) for rows_of in candidates))
+    if rows < capacity:
+        objects = objects._replace(presence=objects.presence * filled)
+    with torch.no_grad():
+        alive = objects.presence > 0.5
+        if rules.vanish:
+            covered = visible_pixels(objects.mask.squeeze(2), objects.where, size)
+            box = objects.where[..., 2] * objects.where[..., 3] * (size[0] * size[1])
+            alive = alive & (covered >= rules.vanish_share * box)
+        survives = take(old, origin, capacity) & filled & alive
+        discovered = alive & ~survives
+        number = discovered.long().cumsum(1)
+        ids = torch.where(survives, take(known, origin, capacity), next_id[:, None] + number - 1)
+        ids = torch.where(alive, ids, torch.full_like(ids, -1))
+        next_id = next_id + number[:, -1]
+    return Trackers(objects, alive, ids, discovered, next_id, origin)

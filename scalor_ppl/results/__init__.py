@@ -1,0 +1,1 @@
+"""What a run leaves behind: tracks, MOT files, pictures and videos."""

@@ -1,0 +1,166 @@
+"""Configurations from presets, TOML files and single settings, with errors that name the key."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from scalor_ppl.config import Config
+from scalor_ppl.errors import UserError
+
+DEFAULT_PRESET = "moving-dsprites-vld"
+NATURAL_PRESET = "natural"
+
+
+def preset_names() -> list[str]:
+    """Names of the presets inside the package."""
+    folder = files("scalor_ppl.presets")
+    return sorted(
+        p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
+    )
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """A preset's settings.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in preset_names():
+        raise UserError(f"no preset named {name!r}{_nearest(name, preset_names())}")
+    return tomllib.loads((files("scalor_ppl.presets") / f"{name}.toml").read_text())
+
+
+def preset_for(data: str | None) -> str:
+    """The preset that fits a registered set (that of its density), or natural video."""
+    if data is None:
+        return DEFAULT_PRESET
+    fitting = [name for name in preset_names() if data.startswith(name)]
+    return max(fitting, key=len) if fitting else NATURAL_PRESET
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Settings from a TOML file.
+
+    Raises:
+        UserError: no such file, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(
+            f"no such configuration: {path}; give a TOML file or a preset "
+            f"({', '.join(preset_names())})"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path} is not a TOML file: {error}") from None
+
+
+def read_config(path: Path) -> Config:
+    """A whole configuration from a TOML file, checked."""
+    return checked(read_toml(path), str(path))
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """``a.b=value`` as nested settings; the value is TOML, or else a plain string.
+
+    Raises:
+        UserError: no equals sign or no key.
+    """
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not all(key.split(".")):
+        raise UserError(f"--set {text}: write it as table.key=value, e.g. --set train.batch=8")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return parsed
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings, later layers over earlier ones."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+                # A schedule is one value: a new one replaces the old one whole.
+                whole = "end" in value and "start" in value
+                result[key] = dict(value) if whole else merged(result[key], value)
+            else:
+                result[key] = value
+    return result
+
+
+def checked(settings: Mapping[str, Any], source: str = "the configuration") -> Config:
+    """The configuration of these settings.
+
+    Raises:
+        UserError: an unknown key (with the nearest real one) or a value that does not fit.
+    """
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"]]
+        if first["type"] == "extra_forbidden":
+            near = _nearest(place[-1], _keys(place[:-1]))
+            message = f"no such setting: {'.'.join(place)}{near}"
+        else:
+            given = first.get("input")
+            message = f"{'.'.join(place)} = {given!r}: {first['msg']}"
+        raise UserError(f"in {source}: {message}") from None
+
+
+def resolve(
+    name_or_path: str | None, settings: Sequence[str], overrides: Mapping[str, Any]
+) -> Config:
+    """A configuration from a preset or TOML file, ``--set`` texts and further overrides.
+
+    Args:
+        name_or_path: a preset's name, or a path that ends in ``.toml``; none for the defaults.
+        settings: ``a.b=value`` texts, later ones win.
+        overrides: nested settings that win over all others; values of None are passed over.
+    """
+    base: dict[str, Any] = {}
+    if name_or_path is not None:
+        is_file = name_or_path.endswith(".toml")
+        base = read_toml(Path(name_or_path)) if is_file else read_preset(name_or_path)
+    layers = [parse_setting(text) for text in settings]
+    return checked(merged(base, *layers, _without_none(overrides)))
+
+
+def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if value is not None
+    }
+
+
+def _keys(place: Sequence[str]) -> list[str]:
+    """The settings of a table of the configuration."""
+    section: type[BaseModel] | None = Config
+    for part in place:
+        fields = section.model_fields if section is not None else {}
+        if part not in fields:
+            return []
+        annotation = fields[part].annotation
+        options = [annotation, *get_args(annotation)]
+        section = next(
+            (o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None
+        )
+    return list(section.model_fields) if section is not None else []
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; there are {', '.join(names)}" if names else ""
