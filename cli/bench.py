@@ -63,7 +63,7 @@ def show(report: Report, console: Console) -> None:
     alive = "" if report.alive is None else f", {report.alive:.1f} alive"
     console.print(
         f"{where['processor']} ({where['device']}), torch {where['torch']}, "
-        f"{where['threads']} threads, {where['date']}\n"
+        f"{where['threads']} threads, load before {where['load']}, {where['date']}\n"
         f"{report.parameters['total']:,} parameters; batch {setting['batch']}, "
         f"{setting['frames']} frames of {model['height']} x {model['width']}, grid "
         f"{model['grid'][0]} x {model['grid'][1]}, capacity {model['capacity']}{alive}"

@@ -22,7 +22,8 @@ Folder = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the M
 @app.command("list")
 def list_sets() -> None:
     """Show the registered sets."""
-    table = Table("set", "shapes", "objects in the world", "size, pixels", "background")
+    table = Table("set", "shapes", "objects", "size, pixels", "background")
+    table.columns[0].no_wrap = True
     for name, spec in TOY_SETS.items():
         low, high = spec.count
         moving = "moving" if spec.background else "black"

@@ -17,17 +17,18 @@ from scalor_ppl.inference.sources import open_data
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import written_whole
 
-COLUMNS = {
-    "mota": ".3f",
-    "precision": ".3f",
-    "recall": ".3f",
-    "id_switches": "d",
-    "idf1": ".3f",
-    "hota": ".3f",
-    "count_mae": ".3f",
-    "mse": ".4f",
-    "propagation_rate": ".3f",
-}
+# Figure, heading, format. The headings are short, so that the table fits 80 columns.
+COLUMNS = (
+    ("mota", "MOTA", ".3f"),
+    ("precision", "prec", ".3f"),
+    ("recall", "rec", ".3f"),
+    ("id_switches", "IDSW", "d"),
+    ("idf1", "IDF1", ".3f"),
+    ("hota", "HOTA", ".3f"),
+    ("count_mae", "count", ".3f"),
+    ("mse", "MSE", ".4f"),
+    ("propagation_rate", "prop", ".3f"),
+)
 
 
 def evaluate(
@@ -56,7 +57,7 @@ def evaluate(
 
 def score_table(scores: Mapping[str, Scores], title: str) -> Table:
     """The figures by scoring rule."""
-    table = Table("rule", *COLUMNS, title=title)
+    table = Table("rule", *(heading for _, heading, _ in COLUMNS), title=title)
     for rule, figures in scores.items():
-        table.add_row(rule, *(f"{getattr(figures, name):{f}}" for name, f in COLUMNS.items()))
+        table.add_row(rule, *(f"{getattr(figures, name):{form}}" for name, _, form in COLUMNS))
     return table

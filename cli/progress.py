@@ -21,7 +21,7 @@ from scalor_ppl.inference.sources import open_data
 from scalor_ppl.inference.training import frames_needed
 
 # Shown beside the bar; the rest is in metrics.jsonl.
-SHOWN = {"loss": ".0f", "log_likelihood": ".0f", "objects": ".1f", "discoveries": ".1f"}
+SHOWN = {"loss": ".0f", "objects": ".1f", "discoveries": ".1f"}
 
 
 class Reporter:
@@ -32,13 +32,11 @@ class Reporter:
         self.run = run
         self.source = open_data(config.data, "test")
         self.progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=console,
         )
         self.task = self.progress.add_task("training", total=config.train.steps, figures="")
@@ -57,9 +55,9 @@ class Reporter:
 
     def stepped(self, step: int, figures: Mapping[str, float]) -> None:
         """Move the bar."""
-        text = "  ".join(f"{k} {figures[k]:{f}}" for k, f in SHOWN.items() if k in figures)
+        text = " ".join(f"{k} {figures[k]:{f}}" for k, f in SHOWN.items() if k in figures)
         rate = step / figures["seconds"]
-        self.progress.update(self.task, completed=step, figures=f"{text}  {rate:.1f}/s")
+        self.progress.update(self.task, completed=step, figures=f"{text} {rate:.1f}/s")
 
     def pictured(self, step: int, program: Program) -> None:
         """Write a contact sheet of a clip that is not trained on."""

@@ -36,15 +36,15 @@ LOGIT_LIMIT = 8.8
 SCALE_SHIFT = -2.0
 
 
-class Proposed(NamedTuple):
-    """Parameters of the proposals' posterior, before it is mixed with the prior.
-
-    Attributes:
-        loc, scale: of where, depth and what side by side ``[B, N, 5 + D]``.
-    """
+class Normals(NamedTuple):
+    """Locations and scales of where, depth and what, or of some of them, side by side."""
 
     loc: Tensor
     scale: Tensor
+
+    def part(self, begin: int, end: int | None = None) -> "Normals":
+        """Some of the latents: 0 to 4 is where, 4 to 5 depth, from 5 on what."""
+        return Normals(self.loc[..., begin:end], self.scale[..., begin:end])
 
 
 class ImageFeatures(nn.Module):
@@ -119,15 +119,12 @@ class ProposalPosterior(nn.Module):
 class PropagationPosterior(nn.Module):
     """q(z^P_t | z_<t, x_<=t): all trackers in parallel (algorithm 2)."""
 
-    def __init__(
-        self, config: GuideConfig, model: Scalor, features: int, glimpses: GlimpsePosterior
-    ) -> None:
+    def __init__(self, config: GuideConfig, model: Scalor, features: int) -> None:
         super().__init__()
         shape = model.config
         hidden, what, grid = config.hidden, shape.what, shape.grid
         self.attention = config.attention
         self.window = tuple(-(-n // 2) for n in grid) if config.attention else grid
-        self.glimpses = glimpses
         self.look = nn.Linear(features * self.window[0] * self.window[1], hidden)
         self.embed = nn.Linear(hidden + 6 + what, hidden)
         self.cell = nn.GRUCell(hidden, hidden)
@@ -198,7 +195,7 @@ class ScalorGuide(nn.Module):
         self.features = ImageFeatures(config, model)
         self.glimpses = GlimpsePosterior(config, model)
         self.proposal = ProposalPosterior(config, model, self.features.width)
-        self.propagation = PropagationPosterior(config, model, self.features.width, self.glimpses)
+        self.propagation = PropagationPosterior(config, model, self.features.width)
         if model.background is not None:
             self.background = BackgroundPosterior(model)
 
@@ -229,6 +226,7 @@ class ScalorGuide(nn.Module):
         rows = features.flatten(3).transpose(2, 3)
         hoisted = None if self.proposal.everywhere else self.propose(rows, video)
         blank = video.new_zeros(videos, 1, *model.size)
+        absent = self.absent(videos)
 
         trackers: Trackers | None = None
         states: list[Trackers] = []
@@ -247,9 +245,9 @@ class ScalorGuide(nn.Module):
             mask = self.proposal.encode_mask(canvas)
             with plates, cells:
                 if hoisted is None:
-                    z = self.discover(t, images[t], row[t], mask)
+                    z = self.discover(t, images[t], row[t], mask, absent)
                 else:
-                    z = self.discover_hoisted(t, hoisted[0][t], mask, hoisted[1][t])
+                    z = self.discover_hoisted(t, hoisted[0][t], mask, hoisted[1][t], absent)
             trackers = model.once(model.updated_trackers, trackers, propagated, *z)
             states.append(trackers)
         if model.background is not None:
@@ -292,18 +290,21 @@ class ScalorGuide(nn.Module):
 
     # ------------------------------------------------------------------ discovery, algorithm 1
 
-    def discover(self, t: int, image: Tensor, row: Tensor, mask: Tensor) -> Latents:
+    def discover(
+        self, t: int, image: Tensor, row: Tensor, mask: Tensor, absent: Normals
+    ) -> Latents:
         """Sites ``z_*_disc_t``, with the propagation mask seen everywhere (the paper's)."""
         aggregated = self.proposal.aggregate(row, mask)
         presence, present = self.sample_presence(t, aggregated, mask)
         loc, scale = self.proposal.where_depth(aggregated).chunk(2, -1)
-        scale = positive(scale, SCALE_SHIFT)
-        raw, depth = self.sample_where_depth(t, present, Proposed(loc, scale))
+        posterior = Normals(loc, positive(scale, SCALE_SHIFT))
+        raw, depth = self.sample_where_depth(t, mixed(absent.part(0, 5), posterior, present))
         _, loc, scale = self.glimpses(image, self.model.proposed_where(raw))
-        what = self.sample_what(t, present, Proposed(loc, positive(scale, SCALE_SHIFT)))
+        posterior = Normals(loc, positive(scale, SCALE_SHIFT))
+        what = self.sample_what(t, mixed(absent.part(5), posterior, present))
         return Latents(presence, raw, depth, what)
 
-    def propose(self, rows: Tensor, video: Tensor) -> tuple[tuple[Tensor, ...], list[Proposed]]:
+    def propose(self, rows: Tensor, video: Tensor) -> tuple[tuple[Tensor, ...], list[Normals]]:
         """Where, depth and what of all frames' proposals at once, from the image alone.
 
         Glimpses are read at the location of where's posterior.
@@ -316,21 +317,26 @@ class ScalorGuide(nn.Module):
         frames = rows.shape[:2]
         loc = torch.cat((loc, what_loc), -1).unflatten(0, frames)
         scale = positive(torch.cat((scale, what_scale), -1), SCALE_SHIFT).unflatten(0, frames)
-        proposed = [Proposed(*each) for each in zip(loc.unbind(1), scale.unbind(1), strict=True)]
+        proposed = [Normals(*each) for each in zip(loc.unbind(1), scale.unbind(1), strict=True)]
         return aggregated.unbind(1), proposed
 
     def discover_hoisted(
-        self, t: int, aggregated: Tensor, mask: Tensor, proposed: Proposed
+        self, t: int, aggregated: Tensor, mask: Tensor, proposed: Normals, absent: Normals
     ) -> Latents:
         """Sites ``z_*_disc_t`` where only presence (and rejection) sees the propagation mask."""
         presence, present = self.sample_presence(t, aggregated, mask)
-        raw, depth = self.sample_where_depth(
-            t, present, Proposed(proposed.loc[..., :5], proposed.scale[..., :5])
-        )
-        what = self.sample_what(
-            t, present, Proposed(proposed.loc[..., 5:], proposed.scale[..., 5:])
-        )
+        posterior = mixed(absent, proposed, present)
+        raw, depth = self.sample_where_depth(t, posterior.part(0, 5))
+        what = self.sample_what(t, posterior.part(5))
         return Latents(presence, raw, depth, what)
+
+    def absent(self, videos: int) -> Normals:
+        """Where, depth and what of an absent proposal: the prior's, ``[B, N, 5 + D]``."""
+        prior = self.model.discovery(self.model.presence, (videos, self.model.cells))
+        return Normals(
+            torch.cat((prior.where.mean, prior.depth.mean[..., None], prior.what.mean), -1),
+            torch.cat((prior.where.stddev, prior.depth.stddev[..., None], prior.what.stddev), -1),
+        )
 
     def sample_presence(self, t: int, aggregated: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Site ``z_pres_disc_t``: its value, and z_pres ``[B, N, 1]``."""
@@ -338,18 +344,16 @@ class ScalorGuide(nn.Module):
         value = pyro.sample(f"z_pres_disc_{t}", self.model.presence.distribution(logits))
         return value, self.model.presence.weight(value)[..., None]
 
-    def sample_where_depth(
-        self, t: int, present: Tensor, posterior: Proposed
-    ) -> tuple[Tensor, Tensor]:
+    def sample_where_depth(self, t: int, posterior: Normals) -> tuple[Tensor, Tensor]:
         """Sites ``z_where_disc_t`` and ``z_depth_disc_t``."""
-        loc, scale = towards_prior(posterior, present)
-        raw = pyro.sample(f"z_where_disc_{t}", diagonal_normal(loc[..., :4], scale[..., :4]))
-        depth = pyro.sample(f"z_depth_disc_{t}", dist.Normal(loc[..., 4], scale[..., 4]))
+        raw = pyro.sample(f"z_where_disc_{t}", diagonal_normal(*posterior.part(0, 4)))
+        loc, scale = posterior.part(4, 5)
+        depth = pyro.sample(f"z_depth_disc_{t}", dist.Normal(loc.squeeze(-1), scale.squeeze(-1)))
         return raw, depth
 
-    def sample_what(self, t: int, present: Tensor, posterior: Proposed) -> Tensor:
+    def sample_what(self, t: int, posterior: Normals) -> Tensor:
         """Site ``z_what_disc_t``."""
-        return pyro.sample(f"z_what_disc_{t}", diagonal_normal(*towards_prior(posterior, present)))
+        return pyro.sample(f"z_what_disc_{t}", diagonal_normal(*posterior))
 
     # ------------------------------------------------------------------ background, algorithm 3
 
@@ -366,10 +370,11 @@ class ScalorGuide(nn.Module):
                 pyro.sample(f"z_bg_{t}", diagonal_normal(loc_t[:, None], scale_t[:, None]))
 
 
-def towards_prior(posterior: Proposed, present: Tensor) -> Proposed:
-    """The posterior of proposals, as far as they are present; the standard normal prior else."""
-    return Proposed(
-        posterior.loc * present, torch.lerp(torch.ones_like(present), posterior.scale, present)
+def mixed(absent: Normals, posterior: Normals, present: Tensor) -> Normals:
+    """The posterior as far as the proposals are present ``[B, N, 1]``, the prior as far as not."""
+    return Normals(
+        torch.lerp(absent.loc, posterior.loc, present),
+        torch.lerp(absent.scale, posterior.scale, present),
     )
 
 

@@ -127,9 +127,7 @@ class Scalor(nn.Module):
         self.background = background
         self.decoder = glimpse_decoder(config.decoder, config.what, self.channels, config.glimpse)
         if background is not None:
-            self.background_decoder = SubPixelDecoder(
-                config.background_dim, self.channels, self.size, base=8
-            )
+            self.background_decoder = SubPixelDecoder(config.background_dim, self.channels, self.size)
         extent = torch.tensor([config.width, config.height])
         bounds = torch.tensor([config.object_width, config.object_height])
         self.register_buffer("low", bounds[:, 0] / extent, persistent=False)

@@ -229,6 +229,7 @@ def run_benchmark(
         raise UserError(f"--threads must be at least 1, not {threads}")
     config = filled(config)
     with _threads(threads), fast_pyro():
+        conditions = environment(device)
         say("memory, in a process of its own")
         memory = peak_memory(config, batch, frames, device)
         say("the step")
@@ -243,7 +244,7 @@ def run_benchmark(
         say("image size")
         measured = time_sizes(config, batch, frames, steps, device) if sizes else []
         return Report(
-            environment(device),
+            conditions,
             {
                 "batch": batch,
                 "frames": frames,
@@ -283,6 +284,8 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
+        # Beside other programs, figures are too high, by a little or by a lot.
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "processor": _processor(),
         "device": torch.cuda.get_device_name(device) if cuda else "cpu",
     }
@@ -688,9 +691,8 @@ class PlainRun:
         infer: dict[str, Any] | None = None,
     ) -> Tensor:
         drawn = self.guide.get(name) if self._sites is self.model else None
-        if obs is not None:
-            value = obs
-        else:
+        value = obs
+        if value is None:
             value = fn.rsample() if drawn is None else drawn["value"]
         self._sites[name] = {
             "type": "sample",
@@ -748,7 +750,8 @@ def pyro_share(stepper: Stepper, steps: int) -> PyroShare:
         for forward in order:
             times[forward].append(sum(stepper.timed(forward)))
     under_pyro, alone = (Spread.of(each) for each in times.values())
-    return PyroShare(1 - alone.median / under_pyro.median, under_pyro, alone, *differences)
+    share = 1 - alone.median / under_pyro.median
+    return PyroShare(share, under_pyro, alone, differences[0], differences[1])
 
 
 def _no_plain_run(stepper: Stepper) -> str:

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 Size = tuple[int, int]
 
+# A sub-pixel decoder starts from at most this many pixels a side.
+BASE = 4
+
 
 def mlp(*widths: int) -> nn.Sequential:
     """Linear layers with CELU between them; ``widths`` are input, hidden..., output."""
@@ -161,13 +164,12 @@ class SubPixelDecoder(nn.Module):
         what: dimension of the code.
         channels: channels of the result.
         size: height and width of the result, any.
-        base: the resolution from which it starts is at most this many pixels a side.
     """
 
-    def __init__(self, what: int, channels: int, size: Size, base: int = 4) -> None:
+    def __init__(self, what: int, channels: int, size: Size) -> None:
         super().__init__()
         self.size = size
-        doublings = max(1, math.ceil(math.log2(max(size) / base)))
+        doublings = max(1, math.ceil(math.log2(max(size) / BASE)))
         scale = 2**doublings
         self.start = (-(-size[0] // scale), -(-size[1] // scale))
         widths = [max(16, 128 >> i) for i in range(doublings)]

@@ -25,14 +25,16 @@ def preset_names() -> list[str]:
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """A preset's settings.
+    """A preset's settings, over those of the preset that it ``extends``.
 
     Raises:
         UserError: there is none of that name.
     """
     if name not in preset_names():
         raise UserError(f"no preset named {name!r}{_nearest(name, preset_names())}")
-    return tomllib.loads((files("scalor_ppl.presets") / f"{name}.toml").read_text())
+    settings = tomllib.loads((files("scalor_ppl.presets") / f"{name}.toml").read_text())
+    base = settings.pop("extends", None)
+    return settings if base is None else merged(read_preset(base), settings)
 
 
 def preset_for(data: str | None) -> str:

@@ -1,0 +1,85 @@
+"""Shared by the tests: tiny programs, Pyro with validation, one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pyro
+import pytest
+import torch
+from torch import Tensor
+
+from scalor_ppl.config import Config, GuideConfig, ModelConfig, RulesConfig
+from scalor_ppl.guides.scalor import ScalorGuide, build_guide
+from scalor_ppl.models.scalor import Scalor, build_model
+
+torch.set_num_threads(1)
+
+NO_RULES = RulesConfig(rejection=False, duplicate_rejection=False, vanish=False)
+
+TINY_MODEL: dict[str, Any] = {
+    "height": 16,
+    "width": 16,
+    "channels": 3,
+    "grid": (2, 2),
+    "capacity": 3,
+    "glimpse": (6, 6),
+    "what": 3,
+    "hidden": 8,
+    "object_width": (3.0, 8.0),
+    "object_height": (3.0, 8.0),
+    "background_dim": 2,
+    "discovery_rate": 0.4,
+}
+TINY_GUIDE: dict[str, Any] = {"features": 6, "lstm": 4, "hidden": 8}
+
+
+class Pair(NamedTuple):
+    """A tiny program."""
+
+    config: Config
+    model: Scalor
+    guide: ScalorGuide
+
+    def video(self, videos: int, frames: int, seed: int = 0) -> Tensor:
+        """Random pixels of the right shape."""
+        generator = torch.Generator().manual_seed(seed)
+        shape = (videos, frames, self.model.channels, *self.model.size)
+        return torch.rand(shape, generator=generator)
+
+
+Build = Callable[..., Pair]
+
+
+def build_pair(
+    *, seed: int = 0, guide: dict[str, Any] | None = None, rules: bool = True, **model: Any
+) -> Pair:
+    """A tiny program; keywords change the model's configuration."""
+    if not rules:
+        model["rules"] = NO_RULES
+    config = Config(
+        model=ModelConfig(**(TINY_MODEL | model)),
+        guide=GuideConfig(**(TINY_GUIDE | (guide or {}))),
+    )
+    torch.manual_seed(seed)
+    built = build_model(config)
+    return Pair(config, built, build_guide(config, built))
+
+
+@pytest.fixture
+def build() -> Build:
+    """Builder of tiny programs."""
+    return build_pair
+
+
+@pytest.fixture(autouse=True)
+def _pyro() -> Iterator[None]:
+    """Validation on, parameters in their modules, a fixed seed; everything put back afterwards."""
+    enabled = torch.distributions.Distribution._validate_args
+    torch.distributions.Distribution.set_default_validate_args(True)
+    pyro.clear_param_store()
+    torch.manual_seed(0)
+    with pyro.validation_enabled(True), pyro.settings.context(module_local_params=True):
+        yield
+    torch.distributions.Distribution.set_default_validate_args(enabled)
