@@ -59,5 +59,5 @@ def run() -> None:
 
 def _say(message: str) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False).print(
-        "error:", message, style="red", markup=False
+        "error:", " ".join(message.splitlines()), style="red", markup=False
     )

@@ -10,14 +10,14 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from scalor_ppl.config import Config
+from scalor_ppl.data import ClipSource
 from scalor_ppl.inference.pictures import snapshot
 from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.sources import open_data
+from scalor_ppl.inference.sources import open_unseen
 from scalor_ppl.inference.training import frames_needed
 
 # Shown beside the bar; the rest is in metrics.jsonl.
@@ -27,10 +27,10 @@ SHOWN = {"loss": ".0f", "objects": ".1f", "discoveries": ".1f"}
 class Reporter:
     """Shows a bar with the figures of the last logged step, and writes pictures."""
 
-    def __init__(self, console: Console, config: Config, run: Path) -> None:
+    def __init__(self, console: Console, config: Config, run: Path, source: ClipSource) -> None:
         self.config = config
         self.run = run
-        self.source = open_data(config.data, "test")
+        self.source = open_unseen(config.data, source)
         self.progress = Progress(
             BarColumn(bar_width=12),
             MofNCompleteColumn(),
@@ -42,7 +42,6 @@ class Reporter:
         self.task = self.progress.add_task("training", total=config.train.steps, figures="")
 
     def __enter__(self) -> "Reporter":
-        self.progress.start()
         return self
 
     def __exit__(
@@ -53,6 +52,11 @@ class Reporter:
     ) -> None:
         self.progress.stop()
 
+    def began(self, step: int) -> None:
+        """Show the bar; until now something may be wrong, and an error is a line of its own."""
+        self.progress.start()
+        self.progress.update(self.task, completed=step)
+
     def stepped(self, step: int, figures: Mapping[str, float]) -> None:
         """Move the bar."""
         text = " ".join(f"{k} {figures[k]:{f}}" for k, f in SHOWN.items() if k in figures)
@@ -60,6 +64,6 @@ class Reporter:
         self.progress.update(self.task, completed=step, figures=f"{text} {rate:.1f}/s")
 
     def pictured(self, step: int, program: Program) -> None:
-        """Write a contact sheet of a clip that is not trained on."""
+        """Write a contact sheet of a clip that is not trained on, where there are such."""
         frames = frames_needed(self.config.train)
         snapshot(program, self.source, frames, self.run / "images" / f"step_{step:07d}.png")

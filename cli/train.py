@@ -1,7 +1,8 @@
 """``scalor-ppl train``."""
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,11 +12,14 @@ from scalor_ppl.cli.progress import Reporter
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.estimators import make_estimator
-from scalor_ppl.inference.runs import build_program, create_run, run_config
+from scalor_ppl.inference.runs import build_program, create_run, run_config, write_config
 from scalor_ppl.inference.sources import fitted, open_data
 from scalor_ppl.inference.training import Outcome, check_length, pick_device
 from scalor_ppl.inference.training import train as train_program
 from scalor_ppl.settings import preset_for, resolve
+
+# Messages with paths in them: as they are, on one line.
+PLAIN: Any = {"highlight": False, "markup": False, "soft_wrap": True}
 
 
 def train(
@@ -23,6 +27,9 @@ def train(
     guide: Annotated[str | None, typer.Option(help="Guide file, or module.")] = None,
     data: Annotated[
         str | None, typer.Option(help="Registered set, or path of a video.", metavar="NAME|PATH")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the MNIST IDX files, for sets of digits.")
     ] = None,
     config: ConfigName = None,
     settings: Settings = None,
@@ -37,7 +44,7 @@ def train(
     """Train SCALOR on a video or a registered set of clips."""
     use_threads(threads)
     if resume:
-        given = (model, guide, data, config, settings, estimator, seed)
+        given = (model, guide, data, data_dir, config, settings, estimator, seed)
         if any(option is not None for option in given):
             raise UserError(
                 "--resume goes on with the run's own configuration: give --out (and --steps) only"
@@ -50,6 +57,7 @@ def train(
             model_file=model,
             guide_file=guide,
             data__source=data,
+            data__folder=None if data_dir is None else str(data_dir),
             train__estimator=estimator,
             train__steps=steps,
             train__seed=seed,
@@ -58,8 +66,9 @@ def train(
     outcome = start_training(resolved, out, device=device, resume=resume)
     if outcome.interrupted:
         Console(stderr=True).print(
-            f"stopped after step {outcome.step}; go on with: scalor-ppl train --resume --out {out}",
-            highlight=False,
+            f"stopped after step {outcome.step}; "
+            f"go on with: scalor-ppl train --resume --out {shlex.quote(str(out))}",
+            **PLAIN,
         )
         raise typer.Exit(130)
 
@@ -79,10 +88,14 @@ def start_training(config: Config, out: Path, *, device: str, resume: bool = Fal
     program = build_program(config, where)
     if not resume:
         create_run(out, config)
+    elif config != run_config(out):  # another number of steps
+        write_config(out, config)
     console = Console(stderr=True)
-    with Reporter(console, config, out) as reporter:
+    with Reporter(console, config, out, source) as reporter:
         outcome = train_program(program, source, out, resume=resume, watcher=reporter)
-    console.print(f"{outcome.step} steps, {out}", highlight=False)
+    console.print(f"{outcome.step} steps, {out}", **PLAIN)
     if outcome.skipped:
-        console.print(f"{outcome.skipped} steps were skipped: loss or gradient was not finite")
+        console.print(
+            f"{outcome.skipped} steps were skipped: loss or gradient was not finite", **PLAIN
+        )
     return outcome

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from scalor_ppl.config import Config, GuideConfig
 from scalor_ppl.distributions import diagonal_normal
-from scalor_ppl.networks import ConvLSTM, GridEncoder, glimpse_encoder, mlp, positive
+from scalor_ppl.networks import ConvLSTM, GridEncoder, glimpse_encoder, mlp, positive, run_mixed
 from scalor_ppl.objects import Trackers
 from scalor_ppl.priors import persistence
 from scalor_ppl.rendering import read_glimpses
@@ -73,15 +73,17 @@ class GlimpsePosterior(nn.Module):
         self.encoder = glimpse_encoder(config.encoder, model.channels, shape.glimpse, config.hidden)
         self.what = nn.Linear(config.hidden, 2 * shape.what)
 
-    def forward(self, images: Tensor, where: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Look at images ``[F, C, H, W]`` through boxes ``[F, n, 4]``.
+    def forward(
+        self, images: Tensor, where: Tensor, mixed: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Look at images ``[F, C, H, W]`` through boxes ``[F, n, 4]``; in bfloat16 if ``mixed``.
 
         Returns:
             The encoding ``[F, n, hidden]``, location and raw scale of z_what ``[F, n, D]``.
         """
         glimpses = read_glimpses(images, where, self.glimpse)
-        encoding = self.encoder(glimpses.flatten(0, 1)).unflatten(0, where.shape[:2])
-        encoding = F.celu(encoding)
+        encoding = run_mixed(self.encoder, glimpses.flatten(0, 1), mixed)
+        encoding = F.celu(encoding).unflatten(0, where.shape[:2])
         loc, scale = self.what(encoding).chunk(2, -1)
         return encoding, loc, scale
 
@@ -270,7 +272,9 @@ class ScalorGuide(nn.Module):
             f"z_where_prop_{t}",
             diagonal_normal(still[..., :4] + loc, positive(scale, SCALE_SHIFT)),
         )
-        encoding, loc, scale = self.glimpses(image, self.model.moved_where(trackers, raw))
+        encoding, loc, scale = self.glimpses(
+            image, self.model.moved_where(trackers, raw), self.model.mixed
+        )
         seen = torch.cat((encoding, h), -1)
         trust = torch.sigmoid(parts.what(seen))
         what = pyro.sample(
@@ -299,7 +303,7 @@ class ScalorGuide(nn.Module):
         loc, scale = self.proposal.where_depth(aggregated).chunk(2, -1)
         posterior = Normals(loc, positive(scale, SCALE_SHIFT))
         raw, depth = self.sample_where_depth(t, mixed(absent.part(0, 5), posterior, present))
-        _, loc, scale = self.glimpses(image, self.model.proposed_where(raw))
+        _, loc, scale = self.glimpses(image, self.model.proposed_where(raw), self.model.mixed)
         posterior = Normals(loc, positive(scale, SCALE_SHIFT))
         what = self.sample_what(t, mixed(absent.part(5), posterior, present))
         return Latents(presence, raw, depth, what)
@@ -312,7 +316,7 @@ class ScalorGuide(nn.Module):
         aggregated = self.proposal.aggregate(rows)
         loc, scale = self.proposal.where_depth(aggregated).flatten(0, 1).chunk(2, -1)
         _, what_loc, what_scale = self.glimpses(
-            video.flatten(0, 1), self.model.proposed_where(loc[..., :4])
+            video.flatten(0, 1), self.model.proposed_where(loc[..., :4]), self.model.mixed
         )
         frames = rows.shape[:2]
         loc = torch.cat((loc, what_loc), -1).unflatten(0, frames)

@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from scalor_ppl.config import Config, ModelConfig
 from scalor_ppl.distributions import PixelNormal, Presence
 from scalor_ppl.geometry import CellPositions, bounded, cell_centres, cell_size, moved
-from scalor_ppl.networks import SubPixelDecoder, glimpse_decoder
+from scalor_ppl.networks import SubPixelDecoder, glimpse_decoder, run_mixed
 from scalor_ppl.objects import Objects, Trackers, accept, take, update_trackers
 from scalor_ppl.once import Once
 from scalor_ppl.priors import (
@@ -127,7 +127,9 @@ class Scalor(nn.Module):
         self.background = background
         self.decoder = glimpse_decoder(config.decoder, config.what, self.channels, config.glimpse)
         if background is not None:
-            self.background_decoder = SubPixelDecoder(config.background_dim, self.channels, self.size)
+            self.background_decoder = SubPixelDecoder(
+                config.background_dim, self.channels, self.size
+            )
         extent = torch.tensor([config.width, config.height])
         bounds = torch.tensor([config.object_width, config.object_height])
         self.register_buffer("low", bounds[:, 0] / extent, persistent=False)
@@ -135,6 +137,8 @@ class Scalor(nn.Module):
         self.register_buffer("centres", cell_centres(config.grid), persistent=False)
         self.register_buffer("cell", cell_size(config.grid), persistent=False)
         self.once = Once()
+        # Whether the glimpse networks run in bfloat16; set by the training.
+        self.mixed = False
 
     def anneal(self, *, temperature: float, discovery_rate: float) -> None:
         """Set what the training schedules drive."""
@@ -146,8 +150,8 @@ class Scalor(nn.Module):
 
     def decode(self, what: Tensor) -> Tensor:
         """Colour and mask of objects, ``[B, n, D]`` to ``[B, n, C + 1, h, w]`` in [0, 1]."""
-        logits = self.decoder(what.flatten(0, 1)).unflatten(0, what.shape[:2])
-        return torch.sigmoid(logits)
+        logits = run_mixed(self.decoder, what.flatten(0, 1), self.mixed)
+        return torch.sigmoid(logits).unflatten(0, what.shape[:2])
 
     def moved_objects(
         self, trackers: Trackers, presence: Tensor, raw: Tensor, depth: Tensor, what: Tensor

@@ -49,7 +49,7 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.inference.estimators import Elbo, ScalorObjective, make_estimator
 from scalor_ppl.inference.posterior import infer
 from scalor_ppl.inference.runs import Program, build_program
-from scalor_ppl.inference.training import OPTIMIZERS, fast_pyro, precision
+from scalor_ppl.inference.training import OPTIMIZERS, fast_pyro
 from scalor_ppl.results.files import written_whole
 
 Say = Callable[[str], None]
@@ -333,6 +333,7 @@ class Stepper:
             temperature=train.temperature.at(0, train.steps),
             discovery_rate=train.discovery_rate.at(0, train.steps),
         )
+        self.program.model.mixed = train.precision == "bfloat16"
         self.estimator = make_estimator(train.estimator)
         with pyro.settings.context(module_local_params=True):
             self.objective = self.estimator(self.program.model, self.program.guide)
@@ -350,9 +351,8 @@ class Stepper:
 
     def forward(self, guide: Any = None) -> Tensor:
         """The loss in nats a frame; ``guide`` in place of the program's own, if given."""
-        with precision(self.config.train.precision, self.device):
-            model, guide = self.program.model, guide or self.program.guide
-            return self.scaled(self.estimator.differentiable_loss(model, guide, self.video))
+        model, guide = self.program.model, guide or self.program.guide
+        return self.scaled(self.estimator.differentiable_loss(model, guide, self.video))
 
     def scaled(self, loss: Tensor) -> Tensor:
         """A loss of all videos as nats a frame, as in training."""
@@ -652,8 +652,7 @@ class PlainRun:
     def loss(self, stepper: Stepper) -> Tensor:
         """The loss of the program's step, in nats a frame."""
         program, video = stepper.program, stepper.video
-        train = stepper.config.train
-        with self._primitives(), precision(train.precision, stepper.device):
+        with self._primitives():
             self._sites = self.guide
             program.guide(video)
             self._sites = self.model
@@ -700,7 +699,7 @@ class PlainRun:
             "fn": fn,
             "value": value,
             "mask": self._mask,
-            "infer": infer or {},
+            "infer": (drawn["infer"] if drawn else {}) | (infer or {}),
             "is_observed": obs is not None,
         }
         return value

@@ -42,8 +42,8 @@ def _builder(reference: str, function: str) -> Any:
 def _load_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(f"cannot import {name}: {error}; give a .py file or a module") from None
+    except Exception as error:  # whatever a module does when it is run
+        raise UserError(f"cannot import {name}: {error}; give a .py file or a module") from error
 
 
 def _load_file(place: str) -> ModuleType:

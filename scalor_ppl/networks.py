@@ -29,6 +29,17 @@ def positive(raw: Tensor, shift: float = 0.0) -> Tensor:
     return F.softplus(raw + shift) + 1e-3
 
 
+def run_mixed(network: nn.Module, inputs: Tensor, mixed: bool) -> Tensor:
+    """A network's result in float32, computed in bfloat16 where ``mixed`` says so.
+
+    Only the networks that cost most run so: positions and log-densities need float32's digits.
+    """
+    if not mixed:
+        return network(inputs)
+    with torch.autocast(inputs.device.type, torch.bfloat16):
+        return network(inputs).float()
+
+
 class GridEncoder(nn.Module):
     """Images to one feature vector per grid cell, for any image and grid size.
 

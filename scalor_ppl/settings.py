@@ -15,6 +15,9 @@ from scalor_ppl.errors import UserError
 DEFAULT_PRESET = "moving-dsprites-vld"
 NATURAL_PRESET = "natural"
 
+# What pydantic adds to the place of a setting that may be of one type or of another.
+ALTERNATIVES = ("int", "float", "Schedule")
+
 
 def preset_names() -> list[str]:
     """Names of the presets inside the package."""
@@ -109,15 +112,7 @@ def checked(settings: Mapping[str, Any], source: str = "the configuration") -> C
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = [str(part) for part in first["loc"]]
-        if first["type"] == "extra_forbidden":
-            near = _nearest(place[-1], _keys(place[:-1]))
-            message = f"no such setting: {'.'.join(place)}{near}"
-        else:
-            given = first.get("input")
-            message = f"{'.'.join(place)} = {given!r}: {first['msg']}"
-        raise UserError(f"in {source}: {message}") from None
+        raise UserError(f"in {source}: {_complaint(error)}") from None
 
 
 def resolve(
@@ -146,10 +141,34 @@ def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _keys(place: Sequence[str]) -> list[str]:
+def _complaint(error: ValidationError) -> str:
+    """What is wrong with the first setting that does not fit."""
+    first, *others = error.errors()
+    if first["loc"][-1] in ALTERNATIVES and isinstance(first["input"], Mapping):
+        first, *others = others  # a number or a schedule would do; this is meant as a schedule
+    # A key that is misspelt is also a key that is missing, and that is not what is wrong.
+    first = next((e for e in (first, *others) if e["type"] == "extra_forbidden"), first)
+    place = [part for part in first["loc"] if part not in ALTERNATIVES]
+    *above, last = place
+    name, given = ".".join(map(str, place)), first["input"]
+    match first["type"]:
+        case "extra_forbidden":
+            near = _nearest(str(last), _keys(above))
+            return f"no such setting: {name}{near}"
+        case "missing":
+            what = f"value {last + 1}" if isinstance(last, int) else last
+            return f"{'.'.join(map(str, above))} = {given!r}: {what} is missing"
+        case "model_type":
+            return f"{name} = {given!r}: it is a table of {', '.join(_keys(place))}"
+        case "value_error":
+            return f"{name}: {first['msg'].removeprefix('Value error, ')}"
+    return f"{name} = {given!r}: {first['msg']}"
+
+
+def _keys(place: Sequence[str | int]) -> list[str]:
     """The settings of a table of the configuration."""
     section: type[BaseModel] | None = Config
-    for part in place:
+    for part in map(str, place):
         fields = section.model_fields if section is not None else {}
         if part not in fields:
             return []

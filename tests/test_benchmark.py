@@ -10,6 +10,7 @@ import torch
 import typer
 from pyro import poutine
 from rich.console import Console
+from scalor_ppl.cli.bench import bench, show
 from typer.testing import CliRunner
 
 from scalor_ppl import benchmark
@@ -29,7 +30,6 @@ from scalor_ppl.benchmark import (
     time_sizes,
     time_steps,
 )
-from scalor_ppl.cli.bench import bench, show
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.posterior import infer
@@ -230,9 +230,16 @@ def test_the_report_is_written_and_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["batch", "frames", "steps", "threads"])
 def test_numbers_below_one_are_refused(wrong: str) -> None:
-    numbers = {"batch": 1, "frames": 1, "steps": 1, "threads": 1} | {wrong: 0}
+    n = {"batch": 1, "frames": 1, "steps": 1, "threads": 1} | {wrong: 0}
     with pytest.raises(UserError, match=f"--{wrong}"):
-        run_benchmark(small(), device=CPU, **numbers)
+        run_benchmark(
+            small(),
+            batch=n["batch"],
+            frames=n["frames"],
+            steps=n["steps"],
+            threads=n["threads"],
+            device=CPU,
+        )
 
 
 def test_the_command_measures_and_writes(tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
 from scalor_ppl.config import RulesConfig
+from scalor_ppl.distributions import Presence
 from scalor_ppl.inference.estimators import make_estimator
 from scalor_ppl.inference.posterior import MostLikely, infer, to_frames, to_video, tracks_of
 from scalor_ppl.once import Once
+from scalor_ppl.priors import ConstantDiscovery, ObjectDistributions
 
 KINDS = ["relaxed", "hard"]
 SWITCHES = [
@@ -231,6 +233,19 @@ def test_shared_work_is_done_once(build: Build, monkeypatch: pytest.MonkeyPatch)
     assert sorted(calls) == [3, 3, 4, 4, 4]
 
 
+def test_mixed_precision_is_near(build: Build) -> None:
+    pair = build(guide={"encoder": "conv"}, decoder="conv", presence="hard")
+    video = pair.video(3, 2)
+    scenes = []
+    for mixed in (False, True):
+        pair.model.mixed = mixed
+        scenes.append(infer(pair.model, pair.guide, video).image)
+        assert torch.isfinite(make_estimator("elbo")(pair.model, pair.guide)(video))
+    assert scenes[1].dtype == torch.float32
+    assert not torch.equal(*scenes)
+    torch.testing.assert_close(*scenes, rtol=0, atol=0.05)
+
+
 def test_nothing_is_carried_from_step_to_step(build: Build) -> None:
     pair = build()
     video = pair.video(2, 3)
@@ -363,6 +378,31 @@ def test_an_absent_proposal_costs_nothing(build: Build, kind: str, mask: str) ->
         assert (costs[-1] > 0.5).all()
         for less, more in itertools.pairwise(costs):
             assert (less <= more).all()
+
+
+class OtherPrior(ConstantDiscovery):
+    """Where, depth and what are not standard normal."""
+
+    def forward(
+        self, presence: Presence, shape: tuple[int, int], rate: float | None = None
+    ) -> ObjectDistributions:
+        return ObjectDistributions(
+            super().forward(presence, shape, rate).presence,
+            dist.Normal(torch.full((*shape, 4), 0.7), 0.3).to_event(1),
+            dist.Normal(torch.full(shape, -1.0), 2.0),
+            dist.Normal(torch.full((*shape, self.what), 0.2), 0.9).to_event(1),
+        )
+
+
+@pytest.mark.parametrize("mask", ["presence", "everywhere"])
+def test_absent_proposals_follow_an_exchanged_prior(build: Build, mask: str) -> None:
+    pair = build(guide={"mask": mask})
+    pair.model.discovery = OtherPrior(3, 0.1)
+    prior = pair.model.discovery(pair.model.presence, (2, 4))
+    nodes = given(pair, pair.video(2, 1), 0.0).nodes
+    for latent in ("where", "depth", "what"):
+        cost = kl_divergence(nodes[f"z_{latent}_disc_0"]["fn"], getattr(prior, latent))
+        assert (cost.abs() < 1e-4).all()
 
 
 def test_present_proposals_have_the_unmixed_posterior(build: Build) -> None:

@@ -9,18 +9,18 @@ from typing import Any
 import pyro
 import pytest
 import reference_renderer
+import scalor_ppl.models.scalor as program
 import torch
 from conftest import NO_RULES, Build, Pair
 from pyro import poutine
 from pyro.poutine import Trace
+from scalor_ppl.models.scalor import Scalor, Scene
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import scalor_ppl.models.scalor as program
 from scalor_ppl.config import Config, ModelConfig
 from scalor_ppl.geometry import cell_centres, cell_size
 from scalor_ppl.loader import load_guide, load_model
-from scalor_ppl.models.scalor import Scalor, Scene
 from scalor_ppl.rendering import use_backend
 
 KINDS = ["relaxed", "hard"]
@@ -132,10 +132,9 @@ def test_discovered_objects_lie_within_reach_of_their_cells(build: Build, reach:
 def test_movement_is_bounded_and_sizes_persist(build: Build) -> None:
     model = build(rules=False, capacity=4, max_step=0.1).model
     nothing_learned(model, 0.999)
-    trace, scene = trace_of(model, videos=1000, frames=2, discovery=[0.9, 0])
+    _, scene = trace_of(model, videos=1000, frames=2, discovery=[0.9, 0])
     first, second = scene.trackers
     stays = second.alive
-    old = torch.zeros_like(first.objects.where)
     row = second.origin.reshape(1000, 4) % 8
     old = first.objects.where.gather(1, row.clamp(max=3)[..., None].expand(-1, -1, 4))
     assert (row[stays] < 4).all()
@@ -489,12 +488,12 @@ def test_no_value_travels_to_the_host(build: Build) -> None:
     # Fake tensors have no values: an .item() or a shape that depends on one fails.
     pair = build(background="vae")
     torch.distributions.Distribution.set_default_validate_args(False)
-    with pyro.validation_enabled(False), use_backend("torch"):
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            video = torch.rand(2, 3, 3, 16, 16)
-            trace = poutine.trace(pair.guide).get_trace(video)
-            scene = poutine.replay(pair.model, trace=trace)(video)
-            assert scene.image.shape == (2, 3, 3, 16, 16)
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    with pyro.validation_enabled(False), use_backend("torch"), fake:
+        video = torch.rand(2, 3, 3, 16, 16)
+        trace = poutine.trace(pair.guide).get_trace(video)
+        scene = poutine.replay(pair.model, trace=trace)(video)
+        assert scene.image.shape == (2, 3, 3, 16, 16)
 
 
 def test_the_remembered_results_do_not_outlive_a_pass(build: Build) -> None:

@@ -18,6 +18,7 @@ from scalor_ppl.networks import (
     glimpse_encoder,
     mlp,
     positive,
+    run_mixed,
 )
 
 Size = tuple[int, int]
@@ -152,16 +153,28 @@ def test_kinds_of_glimpse_networks() -> None:
 
 
 @pytest.mark.parametrize("size", [(13, 10), (48, 80), (17, 23), (64, 64), (4, 4), (2, 3), (5, 33)])
-@pytest.mark.parametrize("base", [4, 8])
 @pytest.mark.parametrize("channels", [1, 4])
-def test_sub_pixel_decoder(size: Size, base: int, channels: int) -> None:
-    net = SubPixelDecoder(6, channels, size, base)
-    assert max(net.start) <= base
+def test_sub_pixel_decoder(size: Size, channels: int) -> None:
+    net = SubPixelDecoder(6, channels, size)
+    assert max(net.start) <= 4
     output = net(torch.randn(3, 6))
     assert output.shape == (3, channels, *size)
     # Every pixel depends on the code.
     assert (output[0] != output[1]).all()
     assert_all_learn(net, output)
+
+
+def test_mixed_precision_of_a_network() -> None:
+    net = FcGlimpseDecoder(6, 3, (8, 8))
+    codes = torch.randn(5, 6)
+    exact = net(codes)
+    assert torch.equal(run_mixed(net, codes, False), exact)
+    rough = run_mixed(net, codes, True)
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact)
+    # bfloat16 has eight bits of mantissa.
+    torch.testing.assert_close(rough, exact, rtol=0, atol=0.02 * exact.abs().max().item())
+    assert_all_learn(net, rough)
 
 
 def test_the_papers_glimpse_networks_have_the_papers_size() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -27,7 +28,7 @@ def test_ends_and_way(kind: str, middle: float, quarter: float) -> None:
     assert schedule.at(100, 1000) == 1.0
     assert schedule.at(100_000, 1000) == 1.0
     values = [schedule.at(step, 1000) for step in range(120)]
-    assert all(late <= early for early, late in zip(values, values[1:], strict=False))
+    assert all(late <= early for early, late in itertools.pairwise(values))
 
 
 def test_the_whole_training_without_steps() -> None:

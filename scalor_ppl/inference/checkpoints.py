@@ -40,8 +40,9 @@ def save_checkpoint(
         training: tensors, numbers and containers of them.
     """
     folder = checkpoint_folder(run, step)
+    for stale in folder.parent.glob(".step_*"):  # of a run that was killed in the middle
+        shutil.rmtree(stale, ignore_errors=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         weights = {
@@ -57,7 +58,7 @@ def save_checkpoint(
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    for old in _all(run)[:-KEPT]:
+    for old in all_checkpoints(run)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
 
@@ -68,9 +69,12 @@ def last_checkpoint(run: Path) -> Path:
     Raises:
         UserError: the run has none.
     """
-    found = _all(run)
+    found = all_checkpoints(run)
     if not found:
-        raise UserError(f"{run} has no checkpoint yet: train it first (scalor-ppl train)")
+        raise UserError(
+            f"{run} has no checkpoint: delete it and train again, with a smaller "
+            "train.checkpoint_every if training was killed before the first one"
+        )
     return found[-1]
 
 
@@ -132,7 +136,8 @@ def _difference(own: dict[str, Tensor], theirs: dict[str, Tensor]) -> str | None
     return None
 
 
-def _all(run: Path) -> list[Path]:
+def all_checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
     return sorted((run / "checkpoints").glob("step_*"))
 
 

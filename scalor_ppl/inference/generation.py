@@ -66,8 +66,10 @@ def continue_clip(
         The scene, a batch of one.
 
     Raises:
-        UserError: fewer frames than are to be observed, or nothing left to imagine.
+        UserError: the clip has another size than the program's or fewer frames than are to be
+            observed, or nothing is left to imagine.
     """
+    program.check_fits("the clip", *clip.shape[1:])
     if len(clip) < observe:
         raise UserError(f"the clip has {len(clip)} frames, fewer than --observe-frames {observe}")
     if frames <= observe:

@@ -40,11 +40,25 @@ class Program:
         """What a checkpoint holds, by name."""
         return {"model": self.model, "guide": self.guide}
 
+    def check_fits(self, name: str, height: int, width: int, channels: int) -> None:
+        """Complain about a video of another size than the program's.
+
+        Raises:
+            UserError: it has another size.
+        """
+        own = self.config.model
+        if (height, width, channels) != (own.height, own.width, own.channels):
+            raise UserError(
+                f"{name} is {height} x {width} x {channels}, but the run was trained on "
+                f"{own.height} x {own.width} x {own.channels}: bring it to that size first"
+            )
+
 
 def build_program(config: Config, device: torch.device) -> Program:
     """Build model and guide of a configuration on a device; parameters as the seed says."""
     torch.manual_seed(config.train.seed)
     model = load_model(config).to(device)
+    model.mixed = config.train.precision == "bfloat16"
     guide = load_guide(config, model).to(device)
     return Program(config, model, guide, device)
 
@@ -83,13 +97,22 @@ def create_run(run: Path, config: Config) -> None:
     """Make the folder of a new run.
 
     Raises:
-        UserError: the folder exists and holds something.
+        UserError: the folder exists and holds something, or it cannot be made.
     """
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         if (run / CONFIG).is_file():
             raise UserError(f"{run} is a run already: go on with --resume, or choose another --out")
         raise UserError(f"{run} exists and is not a run: choose another --out")
-    run.mkdir(parents=True, exist_ok=True)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot make {run}: {reason}; choose another --out") from None
+    write_config(run, config)
+
+
+def write_config(run: Path, config: Config) -> None:
+    """Write the resolved configuration of a run."""
     document = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
     with written_whole(run / CONFIG) as path:
         path.write_text(document)

@@ -25,13 +25,7 @@ def score(
     Raises:
         UserError: the source has no ground truth, or its clips are too short.
     """
-    program_size = (program.model.size, program.model.channels)
-    if program_size != ((source.height, source.width), source.channels):
-        raise UserError(
-            f"{source.name} is {source.height} x {source.width} x {source.channels}, but the run "
-            f"was trained on {program.model.size[0]} x {program.model.size[1]} x "
-            f"{program.model.channels}: set data.resize and data.channels"
-        )
+    program.check_fits(source.name, source.height, source.width, source.channels)
     count = min(clips, max(1, source.starts(frames)))
     tracks, truths, squares = [], [], 0.0
     for begin in range(0, count, batch):

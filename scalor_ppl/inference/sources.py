@@ -3,7 +3,7 @@
 import numpy as np
 
 from scalor_ppl.config import Config, DataConfig
-from scalor_ppl.data import ClipSource, SourceOptions, Split, open_source
+from scalor_ppl.data import TOY_SETS, ClipSource, SourceOptions, Split, open_source
 from scalor_ppl.errors import UserError
 
 
@@ -20,6 +20,11 @@ def open_data(data: DataConfig, split: Split) -> ClipSource:
         stop=data.stop,
     )
     return open_source(data.source, split=split, seed=data.seed, options=options)
+
+
+def open_unseen(data: DataConfig, trained: ClipSource) -> ClipSource:
+    """Clips that are not trained on; a recording has none, so it is not read a second time."""
+    return open_data(data, "test") if data.source in TOY_SETS else trained
 
 
 def fitted(config: Config, source: ClipSource) -> Config:

@@ -8,11 +8,11 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyro
@@ -23,6 +23,8 @@ from scalor_ppl.config import TrainConfig
 from scalor_ppl.data import ClipSource, batches
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.checkpoints import (
+    all_checkpoints,
+    checkpoint_folder,
     last_checkpoint,
     load_training,
     load_weights,
@@ -30,7 +32,7 @@ from scalor_ppl.inference.checkpoints import (
 )
 from scalor_ppl.inference.estimators import make_estimator
 from scalor_ppl.inference.posterior import to_video
-from scalor_ppl.inference.runs import Program, append_metrics, cut_metrics
+from scalor_ppl.inference.runs import CONFIG, Program, append_metrics, cut_metrics
 from scalor_ppl.schedules import value_at
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
@@ -38,6 +40,9 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
 
 class Watcher(Protocol):
     """Who is told how training goes (the command line's progress, a notebook, a test)."""
+
+    def began(self, step: int) -> None:
+        """Everything is ready; so many steps were done before, which is 0 but for a resumed run."""
 
     def stepped(self, step: int, figures: Mapping[str, float]) -> None:
         """A logged step is done: its number and its figures."""
@@ -48,6 +53,9 @@ class Watcher(Protocol):
 
 class Silent:
     """A watcher that says nothing."""
+
+    def began(self, step: int) -> None:
+        """Nothing."""
 
     def stepped(self, step: int, figures: Mapping[str, float]) -> None:
         """Nothing."""
@@ -139,6 +147,7 @@ class _Training:
         if resume:
             self._restore()
             cut_metrics(self.run, self.progress.step)
+        self.watcher.began(self.progress.step)
         figures: dict[str, float] = {}
         checkpoint: Path | None = last_checkpoint(self.run) if resume else None
         stream = batches(
@@ -156,8 +165,8 @@ class _Training:
                     checkpoint = self._afterwards(figures) or checkpoint
             finally:
                 stream.close()
-        if checkpoint is None or self.progress.step % config.checkpoint_every:
-            checkpoint = self._save()
+            if checkpoint != checkpoint_folder(self.run, self.progress.step):
+                checkpoint = self._save()
         return Outcome(self.progress.step, self.progress.skipped, self.stop, checkpoint, figures)
 
     def _step(self, frames: np.ndarray) -> dict[str, float] | None:
@@ -173,9 +182,8 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         video = to_video(frames, self.program.device)
-        with precision(config.precision, self.program.device):
-            # Nats per frame, whatever the batch: a mean over the local batch.
-            loss = self.objective(video) / (video.shape[0] * video.shape[1])
+        # Nats per frame, whatever the batch: a mean over the local batch.
+        loss = self.objective(video) / (video.shape[0] * video.shape[1])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
@@ -223,7 +231,9 @@ class _Training:
             state = torch.get_rng_state()
             self.watcher.pictured(step, self.program)
             torch.set_rng_state(state)
-        return self._save() if step % config.checkpoint_every == 0 else None
+        # After a step that was not finite the parameters may be the reason: they are not "good".
+        good = not self.progress.in_a_row
+        return self._save() if good and step % config.checkpoint_every == 0 else None
 
     def _skip(self, loss: Tensor, norm: Tensor) -> None:
         """Count a step that was not finite; give up after several in a row."""
@@ -234,9 +244,14 @@ class _Training:
         raise TrainingError(
             f"{self.progress.in_a_row} steps in a row were not finite "
             f"(loss {loss.item():.3g}, gradient norm {norm.item():.3g}; {self._culprits()}); "
-            f"the last good checkpoint is kept in {self.run / 'checkpoints'}. Lower "
-            "train.learning_rate or train.clip, or raise model.sigma, and --resume"
+            f"lower train.learning_rate or train.clip, or raise model.sigma, {self._way_on()}"
         )
+
+    def _way_on(self) -> str:
+        kept = all_checkpoints(self.run)
+        if not kept:
+            return "and train again: there is no checkpoint yet"
+        return f"in {self.run / CONFIG} and --resume: the last good checkpoint is {kept[-1]}"
 
     def _culprits(self) -> str:
         named = [
@@ -294,13 +309,6 @@ def fast_pyro() -> Iterator[None]:
             yield
         finally:
             torch.distributions.Distribution.set_default_validate_args(enabled)
-
-
-def precision(name: str, device: torch.device) -> Any:
-    """The context of mixed precision: ``bfloat16`` autocast, or nothing for ``float32``."""
-    if name == "bfloat16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,0 +1,208 @@
+"""Checkpoints: whole or not there, and what is said of broken ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import CPU, Square, config_of, fresh, same, trained, weights_of
+from torch import nn
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference import checkpoints
+from scalor_ppl.inference.checkpoints import (
+    KEPT,
+    TRAINING,
+    WEIGHTS,
+    all_checkpoints,
+    checkpoint_folder,
+    last_checkpoint,
+    load_training,
+    load_weights,
+    save_checkpoint,
+)
+from scalor_ppl.inference.runs import build_program
+from scalor_ppl.inference.training import train
+
+
+def parts(value: float, width: int = 3) -> dict[str, nn.Module]:
+    """Two small modules full of a number."""
+    made: dict[str, nn.Module] = {"model": nn.Linear(width, 2), "guide": nn.BatchNorm1d(2)}
+    for module in made.values():
+        for parameter in module.parameters():
+            nn.init.constant_(parameter, value)
+    return made
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    saved, random = parts(1.5), torch.get_rng_state()
+    folder = save_checkpoint(tmp_path, 7, saved, {"random": random, "skipped": 2})
+    assert folder == checkpoint_folder(tmp_path, 7)
+    read = parts(0.0)
+    load_weights(folder, read, CPU)
+    for name, module in saved.items():
+        assert same(module.state_dict(), read[name].state_dict())
+    training = load_training(folder)
+    assert (training["step"], training["skipped"]) == (7, 2)
+    assert torch.equal(training["random"], random)
+
+
+def test_only_the_last_ones_are_kept(tmp_path: Path) -> None:
+    for step in (1, 9, 10, 11):
+        save_checkpoint(tmp_path, step, parts(step), {})
+    assert all_checkpoints(tmp_path) == [checkpoint_folder(tmp_path, step) for step in (10, 11)]
+    assert KEPT == 2
+    assert last_checkpoint(tmp_path) == checkpoint_folder(tmp_path, 11)
+
+
+def test_one_of_the_same_step_is_replaced(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 3, parts(1.0), {})
+    folder = save_checkpoint(tmp_path, 3, parts(2.0), {})
+    read = parts(0.0)
+    load_weights(folder, read, CPU)
+    assert read["model"].state_dict()["bias"].tolist() == [2.0, 2.0]
+
+
+def test_a_failed_write_leaves_the_older_one_and_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = save_checkpoint(tmp_path, 1, parts(1.0), {})
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "_flush", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(tmp_path, 2, parts(2.0), {})
+    assert last_checkpoint(tmp_path) == older
+    assert list((tmp_path / "checkpoints").iterdir()) == [older]
+
+
+def test_a_half_written_one_is_passed_over_and_cleared_away(tmp_path: Path) -> None:
+    older = save_checkpoint(tmp_path, 1, parts(1.0), {})
+    half = tmp_path / "checkpoints" / ".step_0000002.12345"
+    half.mkdir()
+    (half / WEIGHTS).write_bytes(b"half")
+    assert last_checkpoint(tmp_path) == older
+    save_checkpoint(tmp_path, 3, parts(1.0), {})
+    assert not half.exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import torch
+torch.set_num_threads(1)
+from scalor_ppl.inference import checkpoints
+from tiny import trained
+
+def die(path):
+    if ".step_0000010" in path.parent.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoints._flush = die
+trained(Path(sys.argv[1]), train={"steps": 12})
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_killed_while_writing_one_goes_on_from_the_older_one(tmp_path: Path) -> None:
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    script = [sys.executable, "-c", KILLED, str(run), str(Path(__file__).parent)]
+    ended = subprocess.run(script, check=False, timeout=120)
+    assert ended.returncode == -signal.SIGKILL
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert len(names) == 2
+    assert names[0].startswith(".step_0000010.")
+    assert names[1] == "step_0000005"
+
+    config = config_of(train={"steps": 12})
+    train(build_program(config, CPU), Square(), run, resume=True)
+    trained(whole, train={"steps": 12})
+    assert same(weights_of(run), weights_of(whole))
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert names == ["step_0000010", "step_0000012"]
+
+
+def cut(path: Path, share: float = 0.5) -> None:
+    """Leave only the first part of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_cut_short(tmp_path: Path, share: float) -> None:
+    folder = save_checkpoint(tmp_path, 1, parts(1.0), {"random": torch.get_rng_state()})
+    cut(folder / WEIGHTS, share)
+    cut(folder / TRAINING, share)
+    remedy = f"delete {folder} to go back to the checkpoint before it"
+    with pytest.raises(UserError) as caught:
+        load_weights(folder, parts(0.0), CPU)
+    assert str(folder / WEIGHTS) in str(caught.value)
+    assert remedy in str(caught.value)
+    with pytest.raises(UserError) as caught:
+        load_training(folder)
+    assert str(folder / TRAINING) in str(caught.value)
+    assert remedy in str(caught.value)
+
+
+def test_a_file_is_missing(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path, 1, parts(1.0), {})
+    (folder / WEIGHTS).unlink()
+    (folder / TRAINING).unlink()
+    with pytest.raises(UserError, match=r"weights\.safetensors cannot be read"):
+        load_weights(folder, parts(0.0), CPU)
+    with pytest.raises(UserError, match=r"training\.pt cannot be read"):
+        load_training(folder)
+
+
+class Evil:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.getpid, ()
+
+
+def test_reading_one_runs_no_code(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path, 1, parts(1.0), {})
+    torch.save({"step": 1, "random": Evil()}, folder / TRAINING)
+    with pytest.raises(UserError, match="cannot be read"):
+        load_training(folder)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [
+        (parts(1.0, width=4), "the model's weight is (2, 4), not (2, 3)"),
+        ({"model": nn.Linear(3, 2, bias=False), "guide": nn.BatchNorm1d(2)}, "bias is missing"),
+        ({"model": nn.Linear(3, 2)}, "the guide's bias is missing"),
+        ({**parts(1.0), "guide": nn.BatchNorm1d(2, affine=False)}, "the guide's bias is missing"),
+    ],
+)
+def test_from_another_configuration(
+    tmp_path: Path, theirs: dict[str, nn.Module], said: str
+) -> None:
+    folder = save_checkpoint(tmp_path, 1, theirs, {})
+    with pytest.raises(UserError) as caught:
+        load_weights(folder, parts(0.0), CPU)
+    assert said in str(caught.value)
+    assert "is from another configuration" in str(caught.value)
+
+
+def test_none_yet(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no checkpoint: delete it and train again"):
+        last_checkpoint(tmp_path)
+
+
+def test_random_state_that_does_not_fit(tmp_path: Path) -> None:
+    program = fresh(tmp_path / "run")
+    save_checkpoint(tmp_path / "run", 1, program.parts, {"optimizer": {}})
+    with pytest.raises(UserError, match="does not fit this configuration"):
+        train(program, Square(), tmp_path / "run", resume=True)
