@@ -257,6 +257,8 @@ class Scalor(nn.Module):
             observed = video[:, None].unbind(2)
         length = frames or len(observed)
         rates = discovery or [None] * length
+        if len(rates) < length:
+            raise ValueError(f"discovery has {len(rates)} rates, for {length} frames")
         plates = pyro.plate("videos", videos, dim=-2)
         slots = pyro.plate("trackers", self.config.capacity, dim=-1)
         cells = pyro.plate("cells", self.cells, dim=-1)

@@ -33,16 +33,17 @@ class LogitRelaxedBernoulli(TorchDistribution):
     def __init__(
         self, temperature: float | Tensor, logits: Tensor, validate_args: bool | None = None
     ) -> None:
+        if isinstance(temperature, Tensor):
+            logits = logits.expand(torch.broadcast_shapes(temperature.shape, logits.shape))
         self.temperature = temperature
         self.logits = logits
         super().__init__(logits.shape, torch.Size(), validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "LogitRelaxedBernoulli":
         """The same distribution over a larger batch shape."""
-        temperature = self.temperature
-        if isinstance(temperature, Tensor):
-            temperature = temperature.expand(batch_shape)
-        return LogitRelaxedBernoulli(temperature, self.logits.expand(batch_shape), False)
+        large = LogitRelaxedBernoulli(self.temperature, self.logits.expand(batch_shape), False)
+        large._validate_args = self._validate_args
+        return large
 
     @property
     def mode(self) -> Tensor:
@@ -155,7 +156,9 @@ class PixelNormal(TorchDistribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> "PixelNormal":
         """The same distribution over a larger batch shape."""
         loc = self.loc.expand(torch.Size(batch_shape) + self.event_shape)
-        return PixelNormal(loc, self.sigma, self.event_dim, False)
+        large = PixelNormal(loc, self.sigma, self.event_dim, False)
+        large._validate_args = self._validate_args
+        return large
 
     @property
     def mean(self) -> Tensor:

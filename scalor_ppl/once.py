@@ -21,7 +21,8 @@ class Once:
 
     def __call__(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """``function(*arguments)``, remembered."""
-        key = (getattr(function, "__qualname__", id(function)), *map(id, arguments))
+        # Bound methods of one object are equal to each other; so the function itself is the key.
+        key = (function, *map(id, arguments))
         if key not in self._results:
             # The arguments are kept alive, so that no id can be given to another object.
             self._results[key] = (arguments, function(*arguments))

@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Schedule(BaseModel):
@@ -22,6 +22,12 @@ class Schedule(BaseModel):
     end: float
     steps: int | None = Field(None, ge=0)
     kind: Literal["linear", "geometric", "cosine"] = "linear"
+
+    @model_validator(mode="after")
+    def _ends(self) -> "Schedule":
+        if self.kind == "geometric" and min(self.start, self.end) <= 0:
+            raise ValueError("both ends of a geometric schedule must be greater than 0")
+        return self
 
     def at(self, step: int, total: int) -> float:
         """The value at a step (0-based) of a training of ``total`` steps."""

@@ -242,9 +242,7 @@ def test_signals_are_given_back(cli: CommandLine, place: Path) -> None:
 def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     """No video is a number from now on."""
     inner = training.to_video
-    monkeypatch.setattr(
-        training, "to_video", lambda *args: torch.full_like(inner(*args), math.nan)
-    )
+    monkeypatch.setattr(training, "to_video", lambda *args: torch.full_like(inner(*args), math.nan))
 
 
 def test_training_that_is_not_finite_ends_with_code_1(

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from pyro import poutine
+from pyro.distributions.util import scale_and_mask
 from pyro.infer import ELBO, Trace_ELBO
 from pyro.poutine import Trace
+from pyro.poutine.replay_messenger import ReplayMessenger
 from torch import Tensor
 from torch.distributions import kl_divergence
 
@@ -75,7 +77,7 @@ class ScalorObjective(ELBO):
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
         """Traces of guide and model without log-densities, which this objective does not need."""
         guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
-        replayed = poutine.replay(model, trace=guide_trace)
+        replayed = _Replay(guide_trace)(model)
         return poutine.trace(replayed).get_trace(*args, **kwargs), guide_trace
 
     def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
@@ -92,7 +94,7 @@ class ScalorObjective(ELBO):
             if site["type"] != "sample" or type(site["fn"]).__name__ == "_Subsample":
                 continue
             if site["is_observed"]:
-                _add(self._parts, "log_likelihood", site["fn"].log_prob(site["value"]).sum())
+                _add(self._parts, "log_likelihood", _log_prob(site))
             elif name in guide_trace.nodes:
                 kl = self._divergence(site, guide_trace)
                 _add(self._parts, f"kl_{kind_of(name)}", kl)
@@ -112,6 +114,21 @@ class ScalorObjective(ELBO):
         if site["mask"] is not None:
             kl = torch.where(site["mask"], kl, torch.zeros_like(kl))
         return kl.sum()
+
+
+class _Replay(ReplayMessenger):
+    """Replay that keeps the model's notes on a site; Pyro's puts the guide's in their place."""
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        notes = msg["infer"]
+        super()._pyro_sample(msg)
+        msg["infer"] = {**msg["infer"], **notes}
+
+
+def _log_prob(site: dict[str, Any]) -> Tensor:
+    """Log-density of a site's value as far as masks and scales let it count."""
+    log_prob = site["fn"].log_prob(site["value"])
+    return scale_and_mask(log_prob, site["scale"], site["mask"]).sum()
 
 
 def kind_of(site: str) -> str:

@@ -9,6 +9,7 @@ from pyro import poutine
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
+from scalor_ppl.distributions import LogitRelaxedBernoulli
 from scalor_ppl.geometry import boxes_from_where
 from scalor_ppl.objects import Trackers
 from scalor_ppl.results.tracks import Tracks
@@ -25,8 +26,11 @@ class MostLikely(Messenger):
         if msg["is_observed"] or msg["done"] or msg["value"] is not None:
             return
         fn = msg["fn"]
-        if hasattr(fn, "logits"):
+        if isinstance(fn, LogitRelaxedBernoulli):
             msg["value"] = fn.mode
+        elif hasattr(fn, "logits"):
+            # Not Bernoulli.mode, which is NaN at an even chance.
+            msg["value"] = (fn.logits > 0).to(fn.logits)
         elif hasattr(fn, "mean"):
             msg["value"] = fn.mean
 
