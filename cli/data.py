@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 from rich.table import Table
-from scalor_ppl.cli.options import Seed
 
+from scalor_ppl.cli.options import Seed
 from scalor_ppl.data import TOY_SETS, SourceOptions, open_source
 from scalor_ppl.data.describe import describe as measure
 from scalor_ppl.data.netcdf import write_netcdf

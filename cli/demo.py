@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
 from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.cli.options import Device, Threads, nested, use_threads
 from scalor_ppl.cli.train import start_training
-
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.pictures import write_generated, write_tracked
 from scalor_ppl.inference.runs import load_run

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from scalor_ppl.cli.options import Device, Run, Threads, use_threads
 
+from scalor_ppl.cli.options import Device, Run, Threads, use_threads
 from scalor_ppl.evaluation import Scores
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.scoring import score

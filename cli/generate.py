@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from scalor_ppl.cli.options import Device, Run, Seed, Threads, use_threads
 
+from scalor_ppl.cli.options import Device, Run, Seed, Threads, use_threads
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import write_generated
 from scalor_ppl.inference.runs import load_run

@@ -6,13 +6,13 @@ import traceback
 
 import typer
 from rich.console import Console
+
 from scalor_ppl.cli.bench import bench
 from scalor_ppl.cli.data import app as data_app
 from scalor_ppl.cli.demo import demo
 from scalor_ppl.cli.evaluate import evaluate
 from scalor_ppl.cli.generate import generate
 from scalor_ppl.cli.train import train
-
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.training import TrainingError
 

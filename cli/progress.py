@@ -50,7 +50,8 @@ class Reporter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.progress.stop()
+        if self.progress.live.is_started:
+            self.progress.stop()
 
     def began(self, step: int) -> None:
         """Show the bar; until now something may be wrong, and an error is a line of its own."""

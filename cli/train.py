@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+
 from scalor_ppl.cli.options import ConfigName, Device, Settings, Threads, nested, use_threads
 from scalor_ppl.cli.progress import Reporter
-
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.estimators import make_estimator
-from scalor_ppl.inference.runs import build_program, create_run, run_config, write_config
+from scalor_ppl.inference.runs import build_program, create_run, run_config
 from scalor_ppl.inference.sources import fitted, open_data
 from scalor_ppl.inference.training import Outcome, check_length, pick_device
 from scalor_ppl.inference.training import train as train_program
@@ -88,8 +88,6 @@ def start_training(config: Config, out: Path, *, device: str, resume: bool = Fal
     program = build_program(config, where)
     if not resume:
         create_run(out, config)
-    elif config != run_config(out):  # another number of steps
-        write_config(out, config)
     console = Console(stderr=True)
     with Reporter(console, config, out, source) as reporter:
         outcome = train_program(program, source, out, resume=resume, watcher=reporter)

@@ -19,12 +19,12 @@ import pyro
 import pyro.distributions as dist
 import torch
 from pyro import poutine
-from scalor_ppl.models.scalor import Latents, Scalor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scalor_ppl.config import Config, GuideConfig
 from scalor_ppl.distributions import diagonal_normal
+from scalor_ppl.models.scalor import Latents, Scalor
 from scalor_ppl.networks import ConvLSTM, GridEncoder, glimpse_encoder, mlp, positive, run_mixed
 from scalor_ppl.objects import Trackers
 from scalor_ppl.priors import persistence

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import pyro
 import pytest
 import torch
-from scalor_ppl.guides.scalor import ScalorGuide, build_guide
-from scalor_ppl.models.scalor import Scalor, build_model
 from torch import Tensor
 
 from scalor_ppl.config import Config, GuideConfig, ModelConfig, RulesConfig
+from scalor_ppl.guides.scalor import ScalorGuide, build_guide
+from scalor_ppl.models.scalor import Scalor, build_model
 
 torch.set_num_threads(1)
 

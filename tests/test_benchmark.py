@@ -10,7 +10,6 @@ import torch
 import typer
 from pyro import poutine
 from rich.console import Console
-from scalor_ppl.cli.bench import bench, show
 from typer.testing import CliRunner
 
 from scalor_ppl import benchmark
@@ -30,6 +29,7 @@ from scalor_ppl.benchmark import (
     time_sizes,
     time_steps,
 )
+from scalor_ppl.cli.bench import bench, show
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.posterior import infer

@@ -21,7 +21,7 @@ from tiny import (
 )
 
 from scalor_ppl.inference.checkpoints import TRAINING, WEIGHTS, all_checkpoints
-from scalor_ppl.inference.runs import CONFIG, METRICS
+from scalor_ppl.inference.runs import CONFIG
 
 ALONE = ("--device", "cpu", "--threads", "1")
 TRAIN = ("train", *ALONE, "--config", "tiny.toml", "--out", "out")
@@ -128,8 +128,8 @@ def broken_netcdf(place: Path) -> None:
         (no_such_file, "bad.mp4 is neither a toy set nor an existing path: "),
         (text, "bad.mp4 is not a video"),
         (empty_file, "bad.mp4 is not a video"),
-        (no_frames, "bad.mp4"),
-        (cut_video, "bad.mp4"),
+        (no_frames, "bad.mp4 is not a video: it has no video stream"),
+        (cut_video, "bad.mp4 is not a video that can be decoded"),
         (empty_folder, "bad.mp4 holds no frames: expected images, one video file, "),
         (changing_size, "bad.mp4 changes its frame size, from 16 x 16 pixels in 3 channels to 20 "),
         (not_an_image, "bad.mp4/2.png is not a readable image"),
@@ -141,7 +141,8 @@ def test_data_that_cannot_be_read(
     cli: CommandLine, place: Path, make: Callable[[Path], None], said: str
 ) -> None:
     make(place)
-    assert said in cli.refused(*TRAIN, "--data", "bad.mp4")
+    line = cli.refused(*TRAIN, "--data", "bad.mp4")
+    assert said in line
     assert not (place / "out").exists()
 
 
@@ -241,9 +242,7 @@ def test_usage(cli: CommandLine, place: Path, arguments: tuple[str, ...]) -> Non
     said = cli(*arguments)
     assert said.code == 2
     assert "Traceback" not in said.err
-    assert [path.name for path in place.iterdir()] == ["tiny.toml", "clips.nc"] or sorted(
-        path.name for path in place.iterdir()
-    ) == ["clips.nc", "tiny.toml"]
+    assert sorted(path.name for path in place.iterdir()) == ["clips.nc", "tiny.toml"]
 
 
 # ---------------------------------------------------------------------- --out and --resume
@@ -326,22 +325,21 @@ def commands() -> list[tuple[str, ...]]:
 def test_weights_cut_short(cli: CommandLine, run: Path, command: tuple[str, ...]) -> None:
     path = all_checkpoints(run)[-1] / WEIGHTS
     path.write_bytes(path.read_bytes()[:1000])
-    before = contents(run / "checkpoints")
+    before = contents(run)
     said = cli.refused(*command)
     assert "weights.safetensors cannot be read (" in said
     assert "it is missing or cut short; delete run/checkpoints/step_0000003 to go back" in said
-    assert contents(run / "checkpoints") == before
-    assert not (run / "generated").exists()
+    assert contents(run) == before
 
 
 def test_training_state_cut_short(cli: CommandLine, run: Path) -> None:
     path = all_checkpoints(run)[-1] / TRAINING
     path.write_bytes(path.read_bytes()[:1000])
-    lines = (run / METRICS).read_text()
+    before = contents(run)
     said = cli.refused(*commands()[0])
     assert "training.pt cannot be read (" in said
     assert "it is missing or cut short; delete run/checkpoints/step_0000003 to go back" in said
-    assert (run / METRICS).read_text() == lines
+    assert contents(run) == before
     # Neither generating nor scoring needs it.
     assert cli(*commands()[1]).code == 0
 

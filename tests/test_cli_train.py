@@ -36,6 +36,7 @@ from scalor_ppl.config import Config
 from scalor_ppl.inference import training
 from scalor_ppl.inference.checkpoints import all_checkpoints
 from scalor_ppl.inference.runs import CONFIG, METRICS, run_config
+from scalor_ppl.inference.sources import open_data
 from scalor_ppl.settings import checked, merged, read_config
 
 COMMAND = Path(sys.executable).with_name("scalor-ppl")
@@ -93,16 +94,8 @@ def test_the_command_and_the_library_do_the_same(cli: CommandLine, place: Path) 
     assert cli(*TINY, "--out", "run").code == 0
     config = read_config(place / "run" / CONFIG)
     assert config.data.source == "clips.nc"
-    source = training_source(config)
-    trained(place / "again", source)
+    trained(place / "again", open_data(config.data, "train"))
     assert same(weights_of(place / "run"), weights_of(place / "again"))
-
-
-def training_source(config: Config) -> Square:
-    from scalor_ppl.inference.sources import open_data
-
-    source = open_data(config.data, "train")
-    return source  # type: ignore[return-value]
 
 
 def test_options_go_before_settings_and_settings_before_the_file(

@@ -9,18 +9,18 @@ from typing import Any
 import pyro
 import pytest
 import reference_renderer
-import scalor_ppl.models.scalor as program
 import torch
 from conftest import NO_RULES, Build, Pair
 from pyro import poutine
 from pyro.poutine import Trace
-from scalor_ppl.models.scalor import Scalor, Scene
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import scalor_ppl.models.scalor as program
 from scalor_ppl.config import Config, ModelConfig
 from scalor_ppl.geometry import cell_centres, cell_size
 from scalor_ppl.loader import load_guide, load_model
+from scalor_ppl.models.scalor import Scalor, Scene
 from scalor_ppl.rendering import use_backend
 
 KINDS = ["relaxed", "hard"]

@@ -178,5 +178,5 @@ def test_missing_file_and_unknown_preset(tmp_path: Path) -> None:
         resolve(str(tmp_path / "none.toml"), [], {})
     with pytest.raises(UserError, match="no preset named 'natura'; did you mean natural"):
         resolve("natura", [], {})
-    with pytest.raises(UserError, match="no preset named 'zzzz'; there are .*natural"):
+    with pytest.raises(UserError, match=r"no preset named 'zzzz'; there are .*natural"):
         resolve("zzzz", [], {})

@@ -66,7 +66,7 @@ class Memory(Silent):
         self.pictures.append(step)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Ends a training where no signal can."""
 
 
@@ -78,7 +78,7 @@ class StopAt(Silent):
 
     def stepped(self, step: int, figures: Mapping[str, float]) -> None:
         if step == self.step:
-            raise Stopped
+            raise StoppedError
 
 
 def resumed(run: Path, **tables: Any) -> Outcome:
@@ -118,7 +118,7 @@ def test_resumed_run_is_bit_for_bit_the_uninterrupted_one(
     tables = {**tables, "train": {"steps": 9, "checkpoint_every": 4, **tables.get("train", {})}}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     trained(whole, **tables)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         trained(broken, watcher=StopAt(7), **tables)
     assert len(metrics_of(broken)) == 7
     assert last_checkpoint(broken).name == "step_0000004"

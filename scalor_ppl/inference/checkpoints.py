@@ -118,7 +118,7 @@ def load_training(folder: Path) -> dict[str, Any]:
     try:
         return torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).partition(". ")[0] or type(error).__name__
         raise UserError(
             f"{path} cannot be read ({reason}): it is missing or cut short; delete {folder} to go "
             "back to the checkpoint before it"

@@ -32,7 +32,14 @@ from scalor_ppl.inference.checkpoints import (
 )
 from scalor_ppl.inference.estimators import make_estimator
 from scalor_ppl.inference.posterior import to_video
-from scalor_ppl.inference.runs import CONFIG, Program, append_metrics, cut_metrics
+from scalor_ppl.inference.runs import (
+    CONFIG,
+    Program,
+    append_metrics,
+    cut_metrics,
+    run_config,
+    write_config,
+)
 from scalor_ppl.schedules import value_at
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
@@ -147,6 +154,8 @@ class _Training:
         if resume:
             self._restore()
             cut_metrics(self.run, self.progress.step)
+            if self.program.config != run_config(self.run):  # another number of steps
+                write_config(self.run, self.program.config)
         self.watcher.began(self.progress.step)
         figures: dict[str, float] = {}
         checkpoint: Path | None = last_checkpoint(self.run) if resume else None

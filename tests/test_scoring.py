@@ -1,0 +1,134 @@
+"""Scores of a trained program: from the library and from the command line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import CPU, CommandLine, Square, trained, write_clips, write_images
+
+from scalor_ppl.data import Clip, open_source
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation import RULES
+from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
+from scalor_ppl.inference.runs import Program, load_run
+from scalor_ppl.inference.scoring import score
+
+ALONE = ("--device", "cpu", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scoring")
+    trained(folder / "run")
+    write_clips(folder / "clips.nc")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def program(run: Path) -> Program:
+    return load_run(run, CPU)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(monkeypatch, capsys)
+
+
+class Counted(Square):
+    """Remembers which clips were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    def clip(self, index: int, frames: int) -> Clip:
+        self.asked.append(index)
+        return super().clip(index, frames)
+
+
+def test_pixels_survive_the_way_to_the_model_and_back() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 7, 3), np.uint8)
+    video = to_video(frames, CPU)
+    assert video.shape == (2, 3, 3, 5, 7)
+    assert np.array_equal(to_frames(video), frames)
+
+
+def test_scores_by_every_rule(program: Program) -> None:
+    scores = score(program, Square(), clips=5, frames=3)
+    assert scores.keys() == RULES.keys()
+    for figures in scores.values():
+        assert (figures.clips, figures.frames, figures.objects) == (5, 15, 15)
+        assert figures.mota <= 1
+        assert 0 < figures.mse < 1
+
+
+def test_tracking_takes_no_chances(program: Program) -> None:
+    video = to_video(np.stack([Square().clip(i, 4).video for i in range(3)]), CPU)
+    first, again = (infer(program.model, program.guide, video) for _ in range(2))
+    assert (first.image == again.image).all()
+    tracks = tracks_of(first.trackers, (16, 16))
+    assert len(tracks) == 3
+    assert tracks[0].ids.shape == (4, 3)
+    drawn = [infer(program.model, program.guide, video, sample=True).image for _ in range(2)]
+    assert not (drawn[0] == drawn[1]).all()
+
+
+def test_error_is_the_mean_over_all_clips_whatever_the_batch(program: Program) -> None:
+    clips = np.stack([Square().clip(i, 3).video for i in range(5)])
+    video = to_video(clips, CPU)
+    image = infer(program.model, program.guide, video).image
+    expected = (image - video).square().mean().item()
+    for batch in (1, 2, 20):
+        scores = score(program, Square(), clips=5, frames=3, batch=batch)
+        assert scores["standard"].mse == pytest.approx(expected, rel=1e-4)
+    parts = score(program, Square(), clips=5, frames=3, batch=2)
+    assert parts["standard"].mota == score(program, Square(), clips=5, frames=3)["standard"].mota
+
+
+def test_the_first_clips_are_taken(program: Program) -> None:
+    source = Counted()
+    score(program, source, clips=4, frames=2, batch=3)
+    assert source.asked == [0, 1, 2, 3]
+
+
+def test_no_more_clips_than_there_are(program: Program, run: Path) -> None:
+    source = open_source(run.parent / "clips.nc")
+    assert score(program, source, clips=100, frames=2)["standard"].clips == 8
+
+
+def test_what_cannot_be_scored(program: Program, run: Path, tmp_path: Path) -> None:
+    source = open_source(run.parent / "clips.nc")
+    with pytest.raises(UserError, match="has 6 frames in a row, fewer than the 7"):
+        score(program, source, clips=1, frames=7)
+    with pytest.raises(UserError, match="square is 16 x 20 x 3, but the run was trained on 16 x 1"):
+        score(program, Square(16, 20), clips=1, frames=2)
+    with pytest.raises(UserError, match="frames has no ground truth: there is nothing to score"):
+        score(program, open_source(write_images(tmp_path / "frames")), clips=1, frames=2)
+
+
+def test_command_prints_a_table_and_writes_json(
+    cli: CommandLine, run: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "scores.json"
+    clips = ("--data", run.parent / "clips.nc", "--clips", 3, "--frames", 2)
+    said = cli("evaluate", run, *clips, "--json", path, *ALONE)
+    assert said.code == 0, said
+    written = json.loads(path.read_text())
+    assert written.keys() == RULES.keys()
+    for rule, figures in written.items():
+        assert rule in said.out
+        assert figures["clips"] == 3
+        assert all(value is None or math.isfinite(value) for value in figures.values())
+    assert "MOTA" in said.out
+
+
+def test_command_takes_the_runs_own_data(cli: CommandLine, tmp_path: Path) -> None:
+    clips = write_clips(tmp_path / "clips.nc")
+    data = {"source": str(clips)}
+    trained(tmp_path / "run", open_source(clips), data=data, train={"steps": 1})
+    said = cli("evaluate", tmp_path / "run", "--clips", 2, "--frames", 2, *ALONE)
+    assert said.code == 0, said
