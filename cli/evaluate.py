@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -57,7 +58,9 @@ def evaluate(
 
 def score_table(scores: Mapping[str, Scores], title: str) -> Table:
     """The figures by scoring rule."""
-    table = Table("rule", *(heading for _, heading, _ in COLUMNS), title=title)
+    headings = (heading for _, heading, _ in COLUMNS)
+    style: Any = {"box": box.SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}
+    table = Table("rule", *headings, title=title, **style)
     for rule, figures in scores.items():
         table.add_row(rule, *(f"{getattr(figures, name):{form}}" for name, _, form in COLUMNS))
     return table

@@ -13,7 +13,7 @@ from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.estimators import make_estimator
 from scalor_ppl.inference.runs import build_program, create_run, run_config
-from scalor_ppl.inference.sources import fitted, open_data
+from scalor_ppl.inference.sources import anchored, fitted, open_data
 from scalor_ppl.inference.training import Outcome, check_length, pick_device
 from scalor_ppl.inference.training import train as train_program
 from scalor_ppl.settings import preset_for, resolve
@@ -84,7 +84,7 @@ def start_training(config: Config, out: Path, *, device: str, resume: bool = Fal
     make_estimator(config.train.estimator)
     source = open_data(config.data, "train")
     check_length(source, config.train)
-    config = fitted(config, source)
+    config = fitted(anchored(config), source)
     program = build_program(config, where)
     if not resume:
         create_run(out, config)

@@ -23,6 +23,15 @@ def load_guide(config: Any, model: Any) -> Any:
     return _builder(config.guide_file, "build_guide")(config, model)
 
 
+def own_file(reference: str) -> str:
+    """A reference with the path of a user's own file made absolute; others stay as they are."""
+    place, colon, attribute = reference.partition(":")
+    path = Path(place)
+    if not place.endswith(".py") or _shipped_name(path) is not None or not path.is_file():
+        return reference
+    return f"{path.resolve()}{colon}{attribute}"
+
+
 def _builder(reference: str, function: str) -> Any:
     """The build function behind a file path, ``package.module`` or ``package.module:name``.
 

@@ -15,9 +15,6 @@ from scalor_ppl.errors import UserError
 DEFAULT_PRESET = "moving-dsprites-vld"
 NATURAL_PRESET = "natural"
 
-# What pydantic adds to the place of a setting that may be of one type or of another.
-ALTERNATIVES = ("int", "float", "Schedule")
-
 
 def preset_names() -> list[str]:
     """Names of the presets inside the package."""
@@ -144,11 +141,11 @@ def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _complaint(error: ValidationError) -> str:
     """What is wrong with the first setting that does not fit."""
     first, *others = error.errors()
-    if first["loc"][-1] in ALTERNATIVES and isinstance(first["input"], Mapping):
+    if _is_alternative(first["loc"][-1]) and isinstance(first["input"], Mapping):
         first, *others = others  # a number or a schedule would do; this is meant as a schedule
     # A key that is misspelt is also a key that is missing, and that is not what is wrong.
     first = next((e for e in (first, *others) if e["type"] == "extra_forbidden"), first)
-    place = [part for part in first["loc"] if part not in ALTERNATIVES]
+    place = [part for part in first["loc"] if not _is_alternative(part)]
     *above, last = place
     name, given = ".".join(map(str, place)), first["input"]
     match first["type"]:
@@ -163,6 +160,11 @@ def _complaint(error: ValidationError) -> str:
         case "value_error":
             return f"{name}: {first['msg'].removeprefix('Value error, ')}"
     return f"{name} = {given!r}: {first['msg']}"
+
+
+def _is_alternative(part: str | int) -> bool:
+    """Whether this is what pydantic adds to the place of a setting of one type or another."""
+    return part in ("int", "float") or "Schedule" in str(part)
 
 
 def _keys(place: Sequence[str | int]) -> list[str]:

@@ -39,6 +39,8 @@ from scalor_ppl.inference.runs import CONFIG, METRICS, run_config
 from scalor_ppl.inference.sources import open_data
 from scalor_ppl.settings import checked, merged, read_config
 
+pytestmark = pytest.mark.filterwarnings("ignore:Encountered NaN")  # on purpose
+
 COMMAND = Path(sys.executable).with_name("scalor-ppl")
 ALONE = ("--device", "cpu", "--threads", "1")
 

@@ -73,7 +73,7 @@ def test_the_seed_decides(program: Program) -> None:
 def test_without_discovery_there_is_nothing(program: Program) -> None:
     scene = imagine(program, videos=3, frames=4, seed=0, first_rate=0.0, rate=0.0)
     assert alive(scene).sum() == 0
-    assert scene.image.abs().max() == 0
+    assert scene.image.abs().max() < 1e-6  # relaxed presence is never quite nothing
 
 
 def test_discovery_in_the_first_frame_only(program: Program) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from tiny import CPU, CommandLine, Square, trained, write_clips, write_images
 
+from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.data import Clip, open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import RULES
@@ -124,6 +128,16 @@ def test_command_prints_a_table_and_writes_json(
         assert figures["clips"] == 3
         assert all(value is None or math.isfinite(value) for value in figures.values())
     assert "MOTA" in said.out
+
+
+def test_table_fits_a_narrow_terminal(program: Program) -> None:
+    bad = replace(score(program, Square(), clips=2, frames=2)["standard"], mota=-0.123, mse=0.0123)
+    bad = replace(bad, id_switches=1234, precision=0.5, propagation_rate=0.5)
+    console = Console(width=80, file=io.StringIO())
+    console.print(score_table({"standard": bad}, "title"))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in text
+    assert "-0.123" in text
 
 
 def test_command_takes_the_runs_own_data(cli: CommandLine, tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ from scalor_ppl.inference.training import (
     train,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:Encountered NaN")  # on purpose
+
 ALWAYS = {"step", "seconds", "loss", "gradient_norm", "learning_rate", "temperature", "skipped"}
 PARTS = {f"kl_{kind}_{p}" for kind in ("pres", "where", "depth", "what") for p in ("disc", "prop")}
 SHOWN = ALWAYS | PARTS | {"log_likelihood", "objects", "discoveries"}
@@ -363,8 +365,8 @@ def test_several_in_a_row_end_training_with_a_diagnosis(
     names = [path.name for path in all_checkpoints(run)]
     assert names == ["step_0000002", "step_0000004"]
     monkeypatch.undo()
-    assert resumed(run, train={"steps": 6}).step == 6
-    assert run_config(run).train.patience == 3
+    assert resumed(run, train={"steps": 6, "patience": 4}).step == 6
+    assert run_config(run).train.patience == 4
 
 
 def test_patience_before_the_first_checkpoint(

@@ -157,7 +157,7 @@ def make_estimator(name: str, particles: int = 1) -> ELBO:
         raise UserError(f"no estimator named {name!r}: use one of {known}, or package.module:Class")
     try:
         cls = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"estimator {name!r} cannot be imported: {error}") from None
     if not (isinstance(cls, type) and issubclass(cls, ELBO)):
         raise UserError(f"estimator {name!r} is not a subclass of pyro.infer.ELBO")

@@ -1,10 +1,13 @@
 """The videos that a configuration names."""
 
+from pathlib import Path
+
 import numpy as np
 
 from scalor_ppl.config import Config, DataConfig
 from scalor_ppl.data import TOY_SETS, ClipSource, SourceOptions, Split, open_source
 from scalor_ppl.errors import UserError
+from scalor_ppl.loader import own_file
 
 
 def open_data(data: DataConfig, split: Split) -> ClipSource:
@@ -25,6 +28,26 @@ def open_data(data: DataConfig, split: Split) -> ClipSource:
 def open_unseen(data: DataConfig, trained: ClipSource) -> ClipSource:
     """Clips that are not trained on; a recording has none, so it is not read a second time."""
     return open_data(data, "test") if data.source in TOY_SETS else trained
+
+
+def anchored(config: Config) -> Config:
+    """The configuration with paths that exist made absolute: a run works from any directory."""
+
+    def anchor(place: str) -> str:
+        path = Path(place)
+        return str(path.resolve()) if path.exists() else place
+
+    data = config.data
+    found = {"source": data.source if data.source in TOY_SETS else anchor(data.source)}
+    if data.folder is not None:
+        found["folder"] = anchor(data.folder)
+    return config.model_copy(
+        update={
+            "data": data.model_copy(update=found),
+            "model_file": own_file(config.model_file),
+            "guide_file": own_file(config.guide_file),
+        }
+    )
 
 
 def fitted(config: Config, source: ClipSource) -> Config:
