@@ -85,7 +85,7 @@ def test_a_run_from_a_directory_far_from_the_package(cli: CommandLine, place: Pa
         assert image.size[0] > 3 * 16
     assert "3 steps, runs/a" in said.err
     asked = {
-        "data": {"source": "clips.nc"},
+        "data": {"source": str(Path("clips.nc").resolve())},
         "model": {"height": 16, "width": 16, "channels": 3},
         "train": {"image_every": 2, "seed": 5},
     }
@@ -95,7 +95,7 @@ def test_a_run_from_a_directory_far_from_the_package(cli: CommandLine, place: Pa
 def test_the_command_and_the_library_do_the_same(cli: CommandLine, place: Path) -> None:
     assert cli(*TINY, "--out", "run").code == 0
     config = read_config(place / "run" / CONFIG)
-    assert config.data.source == "clips.nc"
+    assert config.data.source == str(Path("clips.nc").resolve())
     trained(place / "again", open_data(config.data, "train"))
     assert same(weights_of(place / "run"), weights_of(place / "again"))
 
@@ -124,7 +124,7 @@ def test_a_model_file_of_ones_own(cli: CommandLine, place: Path) -> None:
         "    return model\n"
     )
     assert cli(*TINY, "--model", "mine.py", "--out", "run").code == 0
-    assert run_config(place / "run").model_file == "mine.py"
+    assert run_config(place / "run").model_file == str((place / "mine.py").resolve())
     assert cli("generate", "run", "--frames", 2, *ALONE).code == 0
 
 
