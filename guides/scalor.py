@@ -238,7 +238,7 @@ class ScalorGuide(nn.Module):
             propagated = None
             canvas = blank
             if trackers is not None:
-                newborn = self.propagation.newborn.expand(videos, model.cells, -1)
+                newborn = self.propagation.newborn.expand(videos, model.proposals, -1)
                 h = model.carry(trackers, h, newborn)
                 with plates, slots, poutine.mask(mask=trackers.alive):
                     z, h = self.propagate(t, images[t], maps[t], h, trackers)

@@ -44,7 +44,7 @@ from scalor_ppl.config import Config, ModelConfig
 from scalor_ppl.distributions import PixelNormal, Presence
 from scalor_ppl.geometry import CellPositions, bounded, cell_centres, cell_size, moved
 from scalor_ppl.networks import SubPixelDecoder, glimpse_decoder, run_mixed
-from scalor_ppl.objects import Objects, Trackers, accept, take, update_trackers
+from scalor_ppl.objects import Objects, Trackers, accept, strongest, take, update_trackers
 from scalor_ppl.once import Once
 from scalor_ppl.priors import (
     BackgroundPrior,
@@ -121,6 +121,7 @@ class Scalor(nn.Module):
         self.size = (config.height, config.width)
         self.channels = config.channels
         self.cells = config.grid[0] * config.grid[1]
+        self.proposals = min(config.proposals or self.cells, self.cells)
         self.presence = Presence(config.presence)
         self.discovery = discovery
         self.propagation = propagation
@@ -188,16 +189,17 @@ class Scalor(nn.Module):
     ) -> Trackers:
         """Accept or reject proposals (equation 6) and join the rest with the tracked objects."""
         rules = self.config.rules
+        weight = self.presence.weight(presence)
+        where = self.proposed_where(raw)
         # An object just found has not moved yet.
         still = torch.cat((torch.zeros_like(raw[..., :2]), raw[..., 2:]), -1)
-        proposals = Objects(
-            self.presence.weight(presence),
-            self.proposed_where(raw),
-            still,
-            depth,
-            what,
-            self.decode(what),
-        )
+        if self.proposals < self.cells:
+            kept = self.proposals
+            rows = strongest(weight, kept)
+            weight, where, still, depth, what = (
+                take(latent, rows, kept) for latent in (weight, where, still, depth, what)
+            )
+        proposals = Objects(weight, where, still, depth, what, self.decode(what))
         canvas = None if propagated is None else propagated.canvas
         accepted = accept(proposals, canvas, rules, self.size)
         proposals = proposals._replace(presence=proposals.presence * accepted)
@@ -211,10 +213,12 @@ class Scalor(nn.Module):
         def over_time(field: str) -> Tensor:
             return torch.stack([getattr(o, field) for o in objects], 1).flatten(0, 1)
 
-        presence, glimpse = over_time("presence"), over_time("glimpse")
+        presence = over_time("presence")
+        # Split, not sliced: the gradient of a slice fills the whole tensor with zeros first.
+        colour, mask = over_time("glimpse").split((self.channels, 1), 2)
         frame = composite(
-            glimpse[:, :, :-1],
-            glimpse[:, :, -1:],
+            colour,
+            mask,
             presence,
             over_time("depth"),
             over_time("where"),
@@ -278,7 +282,7 @@ class Scalor(nn.Module):
                 z = sample_objects(f"disc_{t}", prior)
             trackers = self.once(self.updated_trackers, trackers, propagated, *z)
             if t + 1 < length:
-                newborn = self.propagation.initial((videos, self.cells))
+                newborn = self.propagation.initial((videos, self.proposals))
                 h = self.propagation.update(self.carry(trackers, h, newborn), trackers)
             states.append(trackers)
 

@@ -150,7 +150,7 @@ class ObjectsTime:
 
 @dataclass(frozen=True)
 class SizeTime:
-    """Seconds of a step without optimizer at an image size and a grid of cells."""
+    """Seconds of a step at an image size and a grid of cells."""
 
     height: int
     width: int
@@ -699,6 +699,7 @@ class PlainRun:
             "fn": fn,
             "value": value,
             "mask": self._mask,
+            "scale": 1.0,
             "infer": (drawn["infer"] if drawn else {}) | (infer or {}),
             "is_observed": obs is not None,
         }
@@ -834,8 +835,9 @@ def time_objects(
         _check_alive(stepper, guide, n)
     times: dict[int, list[float]] = {n: [] for n in counts}
     for number in range(steps + 1):
-        for n, guide in guides.items():
-            forward, backward, _ = stepper.timed(functools.partial(stepper.forward, guide))
+        # Up and down in turns, so that a drift of the machine favours no number.
+        for n in list(counts) if number % 2 else list(counts)[::-1]:
+            forward, backward, _ = stepper.timed(functools.partial(stepper.forward, guides[n]))
             if number:  # the first round is warm-up
                 times[n].append(forward + backward)
     return [ObjectsTime(n, Spread.of(seconds)) for n, seconds in times.items()]
@@ -878,7 +880,7 @@ def time_sizes(
     device: torch.device,
     sizes: Sequence[int] = IMAGE_SIZES,
 ) -> list[SizeTime]:
-    """Time of forward and backward against image size: grid fixed, and growing with the image.
+    """Time of a step against image size: grid fixed, and growing with the image.
 
     Objects keep their size in pixels, and the capacity stays.
     """

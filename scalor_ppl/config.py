@@ -76,6 +76,9 @@ class ModelConfig(Section):
         height, width, channels: of the video; none takes them from the data.
         grid: rows and columns of discovery cells.
         capacity: most objects tracked at once.
+        proposals: how many of a frame's proposals, the strongest, are decoded and can be
+            accepted; none takes those of all cells. A limit well above the number of objects that
+            can enter in a frame changes nothing but the time.
         glimpse: height, width of a decoded object, in glimpse pixels.
         what: dimension of z_what.
         object_width, object_height: bounds of the box in pixels (paper: half to 1.5 times the
@@ -98,6 +101,7 @@ class ModelConfig(Section):
     channels: Literal[1, 3] | None = None
     grid: Pair = (8, 8)
     capacity: int = Field(45, ge=1)
+    proposals: int | None = Field(None, ge=1)
     glimpse: Pair = (12, 12)
     what: int = Field(16, ge=1)
     object_width: Range = (5.0, 18.0)

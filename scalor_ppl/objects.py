@@ -133,6 +133,14 @@ def _keep_strongest(presence: Tensor, near: Tensor, eligible: Tensor) -> Tensor:
     return kept
 
 
+def strongest(presence: Tensor, count: int) -> Tensor:
+    """Rows of the ``count`` largest z_pres of each video, for :func:`take`, ``[B * count]``."""
+    with torch.no_grad():
+        chosen = torch.topk(presence, count, dim=1).indices
+        base = torch.arange(presence.shape[0], device=presence.device) * presence.shape[1]
+        return (chosen + base[:, None]).flatten()
+
+
 def take(rows: Tensor, origin: Tensor, capacity: int) -> Tensor:
     """Rows of ``[B, K + N, ...]`` (or ``[B, N, ...]`` in the first frame) into the K slots."""
     return rows.flatten(0, 1).index_select(0, origin).unflatten(0, (-1, capacity))

@@ -12,6 +12,7 @@ import reference_renderer
 import torch
 from conftest import NO_RULES, Build, Pair
 from pyro import poutine
+from pyro.infer import Trace_ELBO
 from pyro.poutine import Trace
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -500,3 +501,28 @@ def test_the_remembered_results_do_not_outlive_a_pass(build: Build) -> None:
     model = build().model
     trace_of(model, videos=1, frames=2)
     assert not model.once._results
+
+
+def test_only_the_strongest_proposals_can_enter(build: Build) -> None:
+    kwargs = {"grid": (3, 3), "capacity": 4, "discovery_rate": 0.9, "rules": False}
+    free, limited = build(**kwargs), build(proposals=2, **kwargs)
+    torch.manual_seed(1)
+    every = free.model(videos=20, frames=1).trackers[0]
+    torch.manual_seed(1)
+    two = limited.model(videos=20, frames=1).trackers[0]
+    assert two.alive.sum(1).max() == 2
+    assert every.alive.sum(1).max() == 4
+    # Those that entered are the two strongest of all.
+    strongest = every.objects.presence.sort(1, descending=True).values[:, :2]
+    torch.testing.assert_close(
+        two.objects.presence.sort(1, descending=True).values[:, :2], strongest
+    )
+
+
+def test_a_limit_beyond_the_cells_changes_nothing(build: Build) -> None:
+    pairs = [build(), build(proposals=50)]
+    losses = []
+    for pair in pairs:
+        torch.manual_seed(3)
+        losses.append(Trace_ELBO().loss(pair.model, pair.guide, pair.video(2, 3)))
+    assert losses[0] == losses[1]
