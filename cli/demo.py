@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.evaluate import score_table
-from scalor_ppl.cli.options import Device, Threads, nested, use_threads
+from scalor_ppl.cli.options import Device, nested, use_threads
 from scalor_ppl.cli.train import start_training
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.pictures import write_generated, write_tracked
@@ -29,7 +29,9 @@ def demo(
     seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0",
     clips: Annotated[int, typer.Option(min=1, help="Unseen clips to score.")] = 100,
     device: Device = "auto",
-    threads: Threads = None,
+    threads: Annotated[
+        int, typer.Option(min=1, help="CPU threads; more make such small networks little faster.")
+    ] = 1,
 ) -> None:
     """Train on moving sprites, track unseen clips, imagine new ones; print the figures."""
     use_threads(threads)

@@ -7,6 +7,7 @@ import traceback
 import typer
 from rich.console import Console
 
+from scalor_ppl.allocator import keep_freed_memory
 from scalor_ppl.cli.bench import bench
 from scalor_ppl.cli.data import app as data_app
 from scalor_ppl.cli.demo import demo
@@ -33,6 +34,7 @@ app.add_typer(data_app, name="data")
 
 def run() -> None:
     """Run the command line. Exit code 2 is the user's mistake, 1 is ours."""
+    keep_freed_memory()
     try:
         app()
     except UserError as error:

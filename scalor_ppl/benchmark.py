@@ -44,6 +44,7 @@ from pyro.poutine import Trace
 from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
 
+from scalor_ppl.allocator import keep_freed_memory
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.estimators import Elbo, ScalorObjective, make_estimator
@@ -458,6 +459,7 @@ def peak_memory(config: Config, batch: int, frames: int, device: torch.device) -
 
 def _measure_memory(request: Mapping[str, Any]) -> Memory:
     """In the fresh process: a few steps, and what they took."""
+    keep_freed_memory()
     torch.set_num_threads(request["threads"])
     device = torch.device(request["device"])
     with fast_pyro():

@@ -57,9 +57,10 @@ class Program:
 def build_program(config: Config, device: torch.device) -> Program:
     """Build model and guide of a configuration on a device; parameters as the seed says."""
     torch.manual_seed(config.train.seed)
-    model = load_model(config).to(device)
+    # Channels last: what convolutions over thousands of small glimpses run fastest in.
+    model = load_model(config).to(device, memory_format=torch.channels_last)
     model.mixed = config.train.precision == "bfloat16"
-    guide = load_guide(config, model).to(device)
+    guide = load_guide(config, model).to(device, memory_format=torch.channels_last)
     return Program(config, model, guide, device)
 
 
