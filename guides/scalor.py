@@ -127,7 +127,10 @@ class PropagationPosterior(nn.Module):
         hidden, what, grid = config.hidden, shape.what, shape.grid
         self.attention = config.attention
         self.window = tuple(-(-n // 2) for n in grid) if config.attention else grid
-        self.look = nn.Linear(features * self.window[0] * self.window[1], hidden)
+        # Fewer channels before the window is cut: K windows are read, but one map is projected.
+        seen = max(1, hidden // 2)
+        self.project = nn.Conv2d(features, seen, 1)
+        self.look = nn.Linear(seen * self.window[0] * self.window[1], hidden)
         self.embed = nn.Linear(hidden + 6 + what, hidden)
         self.cell = nn.GRUCell(hidden, hidden)
         self.newborn = nn.Parameter(torch.zeros(hidden))
@@ -142,7 +145,12 @@ class PropagationPosterior(nn.Module):
                 head.bias.zero_()
 
     def look_around(self, features: Tensor, trackers: Trackers) -> Tensor:
-        """e_att: half the feature map about the last position, bilinear ``[B, K, hidden]``."""
+        """e_att: half the feature map about the last position, bilinear ``[B, K, hidden]``.
+
+        Args:
+            features: a frame's map after ``project``, ``[B, hidden / 2, Gh, Gw]``.
+            trackers: after the frame before.
+        """
         where = torch.zeros_like(trackers.objects.where)
         if self.attention:
             position = trackers.objects.where[..., :2]
@@ -224,7 +232,11 @@ class ScalorGuide(nn.Module):
 
         features = self.features(video)
         images = video.unbind(1)
-        maps = features.unbind(1)
+        maps = (
+            self.propagation.project(features.flatten(0, 1))
+            .unflatten(0, (videos, frames))
+            .unbind(1)
+        )
         rows = features.flatten(3).transpose(2, 3)
         hoisted = None if self.proposal.everywhere else self.propose(rows, video)
         blank = video.new_zeros(videos, 1, *model.size)

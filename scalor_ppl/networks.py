@@ -119,7 +119,7 @@ class ConvLSTM(nn.Module):
 class FcGlimpseEncoder(nn.Module):
     """Small fully connected glimpse encoder, for toy objects."""
 
-    def __init__(self, channels: int, glimpse: Size, out: int, hidden: int = 128) -> None:
+    def __init__(self, channels: int, glimpse: Size, out: int, hidden: int = 96) -> None:
         super().__init__()
         self.layers = mlp(channels * glimpse[0] * glimpse[1], hidden, out)
 
@@ -155,7 +155,7 @@ class ConvGlimpseEncoder(nn.Module):
 class FcGlimpseDecoder(nn.Module):
     """Small fully connected glimpse decoder, for toy objects."""
 
-    def __init__(self, what: int, channels: int, glimpse: Size, hidden: int = 128) -> None:
+    def __init__(self, what: int, channels: int, glimpse: Size, hidden: int = 96) -> None:
         super().__init__()
         self.shape = (channels + 1, *glimpse)
         self.layers = mlp(what, hidden, math.prod(self.shape))
