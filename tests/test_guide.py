@@ -488,7 +488,7 @@ def test_attention_reads_half_the_map_about_the_last_position(build: Build) -> N
     centres = torch.tensor([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5], [0.0, 0.0]])
     where = torch.cat((centres, torch.full((5, 2), 0.2)), -1)[None]
     trackers = trackers._replace(objects=trackers.objects._replace(where=where))
-    features = torch.randn(1, pair.guide.features.width, 4, 4)
+    features = parts.project(torch.randn(1, pair.guide.features.width, 4, 4))
     seen = parts.look_around(features, trackers)
     # At these positions the window falls on cells exactly: the quarters and the middle.
     quarters = [
@@ -502,7 +502,7 @@ def test_without_attention_trackers_see_the_whole_map(build: Build) -> None:
     pair = build(guide={"attention": False}, grid=(3, 4), height=24, width=32)
     parts = pair.guide.propagation
     trackers = infer(pair.model, pair.guide, pair.video(1, 1)).trackers[0]
-    features = torch.randn(1, pair.guide.features.width, 3, 4)
+    features = parts.project(torch.randn(1, pair.guide.features.width, 3, 4))
     seen = parts.look_around(features, trackers)
     expected = nn.functional.celu(parts.look(features.flatten(1)))
     torch.testing.assert_close(seen, expected[:, None].expand_as(seen))
