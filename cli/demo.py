@@ -12,6 +12,7 @@ from rich.console import Console
 from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.cli.options import Device, nested, use_threads
 from scalor_ppl.cli.train import start_training
+from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.pictures import write_generated, write_tracked
 from scalor_ppl.inference.runs import load_run
@@ -74,12 +75,10 @@ def demo(
 
 def parse_seeds(text: str) -> list[int]:
     """``0,1,2`` as numbers."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r}: give numbers separated by commas, e.g. 0,1,2"
-        ) from None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise UserError(f"--seeds {text}: give numbers separated by commas, e.g. 0,1,2")
+    return [int(part) for part in parts]
 
 
 def fresh(folder: Path) -> Path:

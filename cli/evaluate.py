@@ -43,7 +43,10 @@ def evaluate(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Score a run's tracks on clips with ground truth that were never trained on."""
+    """Score a run's tracks on clips with ground truth.
+
+    Clips of registered sets are fresh ones, never those of the training.
+    """
     use_threads(threads)
     program = load_run(run, pick_device(device))
     settings = program.config.data

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.options import Device, Run, Seed, Threads, use_threads
+from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import write_generated
 from scalor_ppl.inference.runs import load_run
@@ -46,6 +47,10 @@ def generate(
 ) -> None:
     """Sample videos from the priors, or continue an observed clip."""
     use_threads(threads)
+    if discovery is False and rate is not None:
+        raise UserError("--no-discovery and --rate contradict each other: leave one out")
+    if observe is not None and (videos > 1 or first_rate is not None):
+        raise UserError("--videos and --first-rate are for videos from scratch, not with --observe")
     program = load_run(run, pick_device(device))
     folder = out or run / "generated"
     wanted = rate if discovery is not False else 0.0

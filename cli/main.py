@@ -43,13 +43,7 @@ def run() -> None:
     except TrainingError as error:
         _say(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        _say("interrupted")
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read the output has had enough of it; nothing more can be said to them.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    # Ctrl-C and a closed pipe are typer's: they end with 130 and 1.
     except Exception as error:
         _say(f"this is a fault of scalor-ppl: {type(error).__name__}: {error}")
         if os.environ.get("SCALOR_PPL_TRACEBACK"):

@@ -21,7 +21,14 @@ from scalor_ppl.inference.sources import open_unseen
 from scalor_ppl.inference.training import frames_needed
 
 # Shown beside the bar; the rest is in metrics.jsonl.
-SHOWN = {"loss": ".0f", "objects": ".1f", "discoveries": ".1f"}
+SHOWN = {
+    "loss": ".0f",
+    "log_likelihood": ".0f",
+    "kl": ".0f",
+    "objects": ".1f",
+    "discoveries": ".1f",
+}
+SHORT = {"log_likelihood": "ll", "discoveries": "disc", "objects": "obj"}
 
 
 class Reporter:
@@ -60,7 +67,9 @@ class Reporter:
 
     def stepped(self, step: int, figures: Mapping[str, float]) -> None:
         """Move the bar."""
-        text = " ".join(f"{k} {figures[k]:{f}}" for k, f in SHOWN.items() if k in figures)
+        parts = [value for name, value in figures.items() if name.startswith("kl_")]
+        shown = {**figures, "kl": sum(parts)} if parts else figures
+        text = " ".join(f"{SHORT.get(k, k)} {shown[k]:{f}}" for k, f in SHOWN.items() if k in shown)
         rate = step / figures["seconds"]
         self.progress.update(self.task, completed=step, figures=f"{text} {rate:.1f}/s")
 

@@ -260,6 +260,8 @@ class Scalor(nn.Module):
             videos = video.shape[0]
             observed = video[:, None].unbind(2)
         length = frames or len(observed)
+        if not length:
+            raise ValueError("give a video to observe, or the number of frames to sample")
         rates = discovery or [None] * length
         if len(rates) < length:
             raise ValueError(f"discovery has {len(rates)} rates, for {length} frames")

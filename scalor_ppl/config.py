@@ -188,6 +188,19 @@ class TrainConfig(Section):
     log_every: int = Field(10, ge=1)
     patience: int = Field(10, ge=1)
 
+    @model_validator(mode="after")
+    def _schedules(self) -> "TrainConfig":
+        frames = self.frames
+        ends = (frames.start, frames.end) if isinstance(frames, Schedule) else (frames,)
+        if min(ends) < 1:
+            raise ValueError("frames must be at least 1, at both ends of a schedule too")
+        if min(self.temperature.start, self.temperature.end) <= 0:
+            raise ValueError("temperature must be greater than 0 at both ends of its schedule")
+        rates = (self.discovery_rate.start, self.discovery_rate.end)
+        if not (min(rates) > 0 and max(rates) < 1):
+            raise ValueError("discovery_rate must lie between 0 and 1 at both ends")
+        return self
+
 
 class Config(Section):
     """Everything that decides a run."""
@@ -198,3 +211,12 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     guide: GuideConfig = GuideConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _objective(self) -> "Config":
+        if self.train.estimator == "scalor" and self.model.presence == "hard":
+            raise ValueError(
+                "train.estimator scalor needs model.presence relaxed: it has no gradient for "
+                "hard presence; use elbo"
+            )
+        return self

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
+
 Result = TypeVar("Result")
 
 
@@ -22,7 +24,8 @@ class Once:
     def __call__(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """``function(*arguments)``, remembered."""
         # Bound methods of one object are equal to each other; so the function itself is the key.
-        key = (function, *map(id, arguments))
+        # What was computed without gradients serves nobody who wants them.
+        key = (function, torch.is_grad_enabled(), *map(id, arguments))
         if key not in self._results:
             # The arguments are kept alive, so that no id can be given to another object.
             self._results[key] = (arguments, function(*arguments))

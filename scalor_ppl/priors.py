@@ -4,6 +4,7 @@ Each gets what the model knows of the past and returns the distributions of this
 None of them sees data. Shapes: B videos, K tracker slots, N cells, D dims of z_what.
 """
 
+import math
 from typing import NamedTuple
 
 import pyro.distributions as dist
@@ -119,8 +120,9 @@ class ConstantDiscovery(DiscoveryPrior):
         zero, one = self.zero, self.one
         probability = self.rate if rate is None else rate
         # Beyond float32's reach of a probability, 1e-12 stands for never.
-        logit = torch.logit(torch.tensor(probability, dtype=torch.float64), eps=1e-12)
-        logits = logit.to(zero).expand(shape)
+        probability = min(max(probability, 1e-12), 1 - 1e-12)
+        logit = math.log(probability) - math.log1p(-probability)
+        logits = torch.full(shape, logit, dtype=zero.dtype, device=zero.device)
         return ObjectDistributions(
             presence.distribution(logits),
             diagonal_normal(zero.expand(*shape, 4), one.expand(*shape, 4)),

@@ -45,7 +45,7 @@ def test_round_trip(tmp_path: Path) -> None:
     folder = save_checkpoint(tmp_path, 7, saved, {"random": random, "skipped": 2})
     assert folder == checkpoint_folder(tmp_path, 7)
     read = parts(0.0)
-    load_weights(folder, read, CPU)
+    load_weights(folder, read)
     for name, module in saved.items():
         assert same(module.state_dict(), read[name].state_dict())
     training = load_training(folder)
@@ -65,7 +65,7 @@ def test_one_of_the_same_step_is_replaced(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 3, parts(1.0), {})
     folder = save_checkpoint(tmp_path, 3, parts(2.0), {})
     read = parts(0.0)
-    load_weights(folder, read, CPU)
+    load_weights(folder, read)
     assert read["model"].state_dict()["bias"].tolist() == [2.0, 2.0]
 
 
@@ -144,7 +144,7 @@ def test_cut_short(tmp_path: Path, share: float) -> None:
     cut(folder / TRAINING, share)
     remedy = f"delete {folder} to go back to the checkpoint before it"
     with pytest.raises(UserError) as caught:
-        load_weights(folder, parts(0.0), CPU)
+        load_weights(folder, parts(0.0))
     assert str(folder / WEIGHTS) in str(caught.value)
     assert remedy in str(caught.value)
     with pytest.raises(UserError) as caught:
@@ -158,7 +158,7 @@ def test_a_file_is_missing(tmp_path: Path) -> None:
     (folder / WEIGHTS).unlink()
     (folder / TRAINING).unlink()
     with pytest.raises(UserError, match=r"weights\.safetensors cannot be read"):
-        load_weights(folder, parts(0.0), CPU)
+        load_weights(folder, parts(0.0))
     with pytest.raises(UserError, match=r"training\.pt cannot be read"):
         load_training(folder)
 
@@ -191,7 +191,7 @@ def test_from_another_configuration(
 ) -> None:
     folder = save_checkpoint(tmp_path, 1, theirs, {})
     with pytest.raises(UserError) as caught:
-        load_weights(folder, parts(0.0), CPU)
+        load_weights(folder, parts(0.0))
     assert said in str(caught.value)
     assert "is from another configuration" in str(caught.value)
 

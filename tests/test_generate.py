@@ -215,7 +215,6 @@ def test_command_with_boxes(cli: CommandLine, run: Path, tmp_path: Path) -> None
         (("--first-rate", 0.0), (0.0, None)),
         (("--rate", 0.3), (None, 0.3)),
         (("--no-discovery",), (None, 0.0)),
-        (("--no-discovery", "--rate", 0.3), (None, 0.0)),
         (("--discovery",), (None, None)),
     ],
 )

@@ -96,3 +96,10 @@ def test_modules_that_come_and_go() -> None:
         assert once(layer, value).item() == i
         del layer
         gc.collect(0)
+
+
+def test_what_was_computed_without_gradients_serves_nobody_who_wants_them() -> None:
+    once, x = Once(), torch.ones(2, requires_grad=True)
+    with torch.no_grad():
+        assert not once(torch.exp, x).requires_grad
+    assert once(torch.exp, x).requires_grad

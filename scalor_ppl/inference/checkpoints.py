@@ -28,6 +28,11 @@ def checkpoint_folder(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step_{step:07d}"
 
 
+def step_of(folder: Path) -> int:
+    """The number of steps after which a checkpoint was made."""
+    return int(folder.name.removeprefix("step_"))
+
+
 def save_checkpoint(
     run: Path, step: int, parts: dict[str, nn.Module], training: dict[str, Any]
 ) -> Path:
@@ -78,7 +83,7 @@ def last_checkpoint(run: Path) -> Path:
     return found[-1]
 
 
-def load_weights(folder: Path, parts: dict[str, nn.Module], device: torch.device) -> None:
+def load_weights(folder: Path, parts: dict[str, nn.Module]) -> None:
     """Fill modules with a checkpoint's parameters.
 
     Raises:
@@ -86,7 +91,7 @@ def load_weights(folder: Path, parts: dict[str, nn.Module], device: torch.device
     """
     path = folder / WEIGHTS
     try:
-        weights = load_file(path, device=str(device))
+        weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{path} cannot be read ({error}): it is missing or cut short; delete {folder} to go "

@@ -23,6 +23,7 @@ from scalor_ppl.errors import UserError
 
 # Sites lie in two plate dims: videos, and trackers or cells.
 PLATE_DIMS = 2
+VIDEO_DIM = -2
 
 
 class Elbo(Trace_ELBO):
@@ -35,7 +36,24 @@ class Elbo(Trace_ELBO):
 
     def _get_trace(self, *args: Any) -> tuple[Trace, Trace]:
         self.last = super()._get_trace(*args)
+        for site in self.last[1].nodes.values():
+            if site["type"] == "sample" and not site["fn"].has_rsample:
+                self._score_by_video(site)
         return self.last
+
+    @staticmethod
+    def _score_by_video(site: dict[str, Any]) -> None:
+        """Weight a score function (hard presence) by all that its video costs.
+
+        Trace_ELBO weights it by what lies in its own plates. But cells and trackers depend on each
+        other (rejection, selection, slots that are given anew): only videos do not. Nor does it
+        mask the score of slots that are empty, which adds noise.
+        """
+        frames = site["cond_indep_stack"]
+        site["cond_indep_stack"] = tuple(f for f in frames if f.dim == VIDEO_DIM)
+        parts = site["score_parts"]
+        score = scale_and_mask(parts.score_function, 1.0, site["mask"])
+        site["score_parts"] = parts._replace(score_function=score)
 
     def parts(self) -> dict[str, float]:
         """Log-likelihood and Monte-Carlo divergences of the last pass, in nats, all videos."""
@@ -72,6 +90,7 @@ class ScalorObjective(ELBO):
         objective = torch.stack(
             [part if name == "log_likelihood" else -part for name, part in self._parts.items()]
         ).sum()
+        self._parts = {name: part.detach() for name, part in self._parts.items()}
         return -objective / self.num_particles
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
@@ -157,8 +176,12 @@ def make_estimator(name: str, particles: int = 1) -> ELBO:
         raise UserError(f"no estimator named {name!r}: use one of {known}, or package.module:Class")
     try:
         cls = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:
         raise UserError(f"estimator {name!r} cannot be imported: {error}") from None
     if not (isinstance(cls, type) and issubclass(cls, ELBO)):
         raise UserError(f"estimator {name!r} is not a subclass of pyro.infer.ELBO")
+    if not hasattr(cls, "differentiable_loss"):
+        raise UserError(
+            f"estimator {name!r} has no differentiable_loss: take another, or define that method"
+        )
     return cls(num_particles=particles, max_plate_nesting=PLATE_DIMS)

@@ -75,8 +75,11 @@ def write_sheet(pictures: ScenePictures, path: Path, observed: str = "input") ->
         "rendered": enlarge(pictures.rendered, pictures.scale),
         "objects": pictures.objects,
     }
+    # A model without a background has a black one.
+    background = np.zeros_like(pictures.rendered)
     if pictures.background is not None:
-        rows["background"] = enlarge(pictures.background, pictures.scale)
+        background = pictures.background
+    rows["background"] = enlarge(background, pictures.scale)
     contact_sheet(rows, path)
 
 

@@ -17,7 +17,7 @@ import torch
 
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.checkpoints import last_checkpoint, load_weights
+from scalor_ppl.inference.checkpoints import last_checkpoint, load_weights, step_of
 from scalor_ppl.loader import load_guide, load_model
 from scalor_ppl.results.files import written_whole
 from scalor_ppl.settings import read_config
@@ -73,9 +73,12 @@ def load_run(run: Path, device: torch.device) -> Program:
     config = run_config(run)
     program = build_program(config, device)
     folder = last_checkpoint(run)
-    load_weights(folder, program.parts, device)
-    train = config.train
-    program.model.anneal(temperature=train.temperature.end, discovery_rate=train.discovery_rate.end)
+    load_weights(folder, program.parts)
+    train, step = config.train, step_of(folder)
+    program.model.anneal(
+        temperature=train.temperature.at(step, train.steps),
+        discovery_rate=train.discovery_rate.at(step, train.steps),
+    )
     program.model.eval()
     program.guide.eval()
     return program

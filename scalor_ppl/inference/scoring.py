@@ -30,13 +30,13 @@ def score(
     tracks, truths, squares = [], [], 0.0
     for begin in range(0, count, batch):
         drawn = [source.clip(i, frames) for i in range(begin, min(begin + batch, count))]
+        for clip in drawn:
+            if clip.truth is None:
+                raise UserError(f"{source.name} has no ground truth: there is nothing to score")
+            truths.append(clip.truth)
         video = to_video(np.stack([clip.video for clip in drawn]), program.device)
         with fast_pyro():
             scene = infer(program.model, program.guide, video)
         squares += (scene.image - video).square().mean().item() * len(drawn)
         tracks += tracks_of(scene.trackers, program.model.size)
-        for clip in drawn:
-            if clip.truth is None:
-                raise UserError(f"{source.name} has no ground truth: there is nothing to score")
-            truths.append(clip.truth)
     return evaluate_by_rules(tracks, truths, mse=squares / count)

@@ -296,7 +296,7 @@ class _Training:
 
     def _restore(self) -> None:
         folder = last_checkpoint(self.run)
-        load_weights(folder, self.program.parts, self.program.device)
+        load_weights(folder, self.program.parts)
         training = load_training(folder)
         try:
             self.optimizer.load_state_dict(training["optimizer"])
@@ -337,6 +337,8 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UserError(f"no device named {name!r}: use auto, cpu or cuda") from None
+    if device.type == "cpu" and device.index is not None:
+        raise UserError(f"--device {name}: a CPU has no number, use cpu")
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:
