@@ -160,13 +160,14 @@ def test_watchers_do_not_change_what_is_learned(tmp_path: Path) -> None:
     assert (memory.begun, memory.steps, memory.pictures) == ([0], [3, 4], [2, 4])
 
 
-def test_a_trained_run_is_loaded_with_its_last_temperature(tmp_path: Path) -> None:
+def test_a_run_is_loaded_with_the_temperature_it_had(tmp_path: Path) -> None:
     program, _ = trained(tmp_path / "run")
     loaded = load_run(tmp_path / "run", CPU)
     for name, part in program.parts.items():
         assert same(part.state_dict(), loaded.parts[name].state_dict())
-    assert loaded.model.presence.temperature == loaded.config.train.temperature.end
-    assert loaded.model.discovery.rate == loaded.config.train.discovery_rate.end
+    train = loaded.config.train
+    assert loaded.model.presence.temperature == train.temperature.at(train.steps, train.steps)
+    assert loaded.model.discovery.rate == train.discovery_rate.at(train.steps, train.steps)
     assert not loaded.model.training
 
 
