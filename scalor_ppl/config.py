@@ -53,6 +53,7 @@ class RulesConfig(Section):
     Attributes:
         rejection: reject proposals that overlap propagated objects (paper 3.1, equation 6).
         overlap: tau, the share of a proposal's mask under the propagated mask that rejects it.
+            Masks are cut at 0.3 (proposal) and 0.1 (propagated), as in the authors' code.
         duplicate_rejection: reject a proposal whose centre lies inside ``duplicate_radius`` of a
             stronger proposal (not in the paper: two neighbouring cells claiming one object).
         duplicate_radius: radius of that ellipse, as a share of the stronger proposal's box.

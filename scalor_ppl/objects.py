@@ -165,8 +165,8 @@ def update_trackers(
 
     Slots go to the largest z_pres; a tracker that survives comes before any discovery. An object
     lives on when z_pres > 1/2 (for hard presence: when it is 1), and, where ``rules.vanish`` says
-    so, when its mask still covers enough of the view. Each new identity is the next number never
-    given in its video.
+    so, when its mask still covers enough of the view; one that vanishes gives up its slot in the
+    next frame. Each new identity is the next number never given in its video.
 
     Args:
         before: trackers after the last frame; none in the first.

@@ -74,7 +74,10 @@ def open_clip(data: DataConfig, source: str, number: int, frames: int) -> np.nda
     Raises:
         UserError: there is no such source, or it has no clip of that number and length.
     """
-    opened = open_data(data.model_copy(update={"source": source}), "test")
+    changes: dict[str, object] = {"source": source}
+    if source != data.source:
+        changes |= {"start": 0, "stop": None}  # a range of frames of the run's own recording
+    opened = open_data(data.model_copy(update=changes), "test")
     count = opened.starts(frames)
     if count and number >= count:
         raise UserError(f"--clip {number}: {source} has {count} clips of {frames} frames")
