@@ -141,6 +141,8 @@ def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _complaint(error: ValidationError) -> str:
     """What is wrong with the first setting that does not fit."""
     first, *others = error.errors()
+    if not first["loc"]:  # settings of different tables that do not go together
+        return first["msg"].removeprefix("Value error, ")
     if _is_alternative(first["loc"][-1]) and isinstance(first["input"], Mapping):
         first, *others = others  # a number or a schedule would do; this is meant as a schedule
     # A key that is misspelt is also a key that is missing, and that is not what is wrong.

@@ -37,7 +37,7 @@ def test_an_estimator_that_cannot_be_differentiated() -> None:
 
 @pytest.mark.parametrize("name", [":X", "no.such.module:X", "math:pi"])
 def test_what_is_no_estimator(name: str) -> None:
-    with pytest.raises(UserError, match="cannot be imported|is not a subclass"):
+    with pytest.raises(UserError, match=r"cannot be imported|is not a subclass"):
         make_estimator(name)
 
 
