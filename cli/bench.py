@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.benchmark import Report, Spread, run_benchmark
+from scalor_ppl.cli.options import ConfigName, Device, Settings, Threads
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.settings import resolve
 
@@ -15,19 +16,13 @@ MIB = 2**20
 
 
 def bench(
-    config: Annotated[
-        str | None, typer.Option(help="A preset or a TOML file; the defaults without.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, table.key=value; repeatable.")
-    ] = None,
+    config: ConfigName = None,
+    settings: Settings = None,
     batch: Annotated[int, typer.Option(help="Videos a step.")] = 4,
     frames: Annotated[int, typer.Option(help="Frames a video.")] = 10,
     steps: Annotated[int, typer.Option(help="Repetitions of each measurement.")] = 10,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="torch's CPU threads; by default its own choice.")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all figures to this file.")
     ] = None,
@@ -36,7 +31,10 @@ def bench(
     ] = True,
     sizes: Annotated[bool, typer.Option(help="Time against the image size.")] = True,
 ) -> None:
-    """Measure the time and memory of a training step, of its parts, and Pyro's share of it."""
+    """Measure the time and memory of a training step, of its parts, and Pyro's share of it.
+
+    Without --config it is the library's defaults that are measured.
+    """
     console = Console()
     with console.status("measuring") as status:
         report = run_benchmark(

@@ -14,7 +14,7 @@ from scalor_ppl.cli.options import Device, Run, Threads, use_threads
 from scalor_ppl.evaluation import Scores
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.inference.sources import open_data
+from scalor_ppl.inference.sources import open_data, reading
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import written_whole
 
@@ -51,7 +51,7 @@ def evaluate(
     program = load_run(run, pick_device(device))
     settings = program.config.data
     if data is not None:
-        settings = settings.model_copy(update={"source": data})
+        settings = reading(settings, data)
     scores = score(program, open_data(settings, "test"), clips=clips, frames=frames)
     Console().print(score_table(scores, f"{settings.source}: {clips} clips of {frames} frames"))
     if out is not None:

@@ -14,8 +14,8 @@ def keep_freed_memory() -> None:
 
     A training step frees and takes the same few hundred megabytes. The GNU C library gives large
     blocks back to the system and takes them anew, and the first touch of every new page costs a
-    fault: a sixth of a step with convolutional glimpse networks. Does nothing with other C
-    libraries and on other systems.
+    fault: 5 to 10 percent of a step with convolutional glimpse networks, as measured. Does nothing
+    with other C libraries and on other systems.
     """
     if not sys.platform.startswith("linux"):
         return

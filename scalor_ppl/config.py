@@ -78,8 +78,8 @@ class ModelConfig(Section):
         grid: rows and columns of discovery cells.
         capacity: most objects tracked at once.
         proposals: how many of a frame's proposals, the strongest, are decoded and can be
-            accepted; none takes those of all cells. A limit well above the number of objects that
-            can enter in a frame changes nothing but the time.
+            accepted; none takes those of all cells. Keep it well above the number of objects that
+            can enter in a frame: the others get no gradient from the pixels.
         glimpse: height, width of a decoded object, in glimpse pixels.
         what: dimension of z_what.
         object_width, object_height: bounds of the box in pixels (paper: half to 1.5 times the

@@ -136,9 +136,13 @@ def _keep_strongest(presence: Tensor, near: Tensor, eligible: Tensor) -> Tensor:
 def strongest(presence: Tensor, count: int) -> Tensor:
     """Rows of the ``count`` largest z_pres of each video, for :func:`take`, ``[B * count]``."""
     with torch.no_grad():
-        chosen = torch.topk(presence, count, dim=1).indices
-        base = torch.arange(presence.shape[0], device=presence.device) * presence.shape[1]
-        return (chosen + base[:, None]).flatten()
+        return _origin(torch.topk(presence, count, dim=1).indices, presence.shape[1])
+
+
+def _origin(chosen: Tensor, rows: int) -> Tensor:
+    """Indices ``[B, n]`` into each video's ``rows`` as indices into all of them, ``[B * n]``."""
+    base = torch.arange(chosen.shape[0], device=chosen.device) * rows
+    return (chosen + base[:, None]).flatten()
 
 
 def take(rows: Tensor, origin: Tensor, capacity: int) -> Tensor:
@@ -200,8 +204,7 @@ def update_trackers(
             spare = capacity - rows
             chosen = torch.cat((chosen, chosen.new_zeros(videos, spare)), 1)
             filled = torch.cat((filled, filled.new_zeros(videos, spare)), 1)
-        base = torch.arange(videos, device=device)[:, None] * rows
-        origin = (chosen + base).flatten()
+        origin = _origin(chosen, rows)
     objects = Objects(*(take(rows_of, origin, capacity) for rows_of in candidates))
     if rows < capacity:
         objects = objects._replace(presence=objects.presence * filled)

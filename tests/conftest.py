@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyro
 import pytest
 import torch
+from tiny import CommandLine, write_clips, write_settings
 from torch import Tensor
 
 from scalor_ppl.config import Config, GuideConfig, ModelConfig, RulesConfig
@@ -83,3 +85,18 @@ def _pyro() -> Iterator[None]:
     with pyro.validation_enabled(True), pyro.settings.context(module_local_params=True):
         yield
     torch.distributions.Distribution.set_default_validate_args(enabled)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """The command line, in this process."""
+    return CommandLine(monkeypatch, capsys)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with ``tiny.toml`` and ``clips.nc``, far from the package's files."""
+    write_settings(tmp_path / "tiny.toml")
+    write_clips(tmp_path / "clips.nc")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny import (
+    ALONE,
     CommandLine,
     Square,
     write_clips,
@@ -23,22 +24,7 @@ from tiny import (
 from scalor_ppl.inference.checkpoints import TRAINING, WEIGHTS, all_checkpoints
 from scalor_ppl.inference.runs import CONFIG
 
-ALONE = ("--device", "cpu", "--threads", "1")
 TRAIN = ("train", *ALONE, "--config", "tiny.toml", "--out", "out")
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(monkeypatch, capsys)
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with ``tiny.toml`` and ``clips.nc``."""
-    write_settings(tmp_path / "tiny.toml")
-    write_clips(tmp_path / "clips.nc")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")

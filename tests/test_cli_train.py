@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny import (
+    ALONE,
     SETTINGS,
     CommandLine,
     Square,
@@ -26,9 +27,7 @@ from tiny import (
     same,
     trained,
     weights_of,
-    write_clips,
     write_images,
-    write_settings,
     write_video,
 )
 
@@ -42,23 +41,8 @@ from scalor_ppl.settings import checked, merged, read_config
 pytestmark = pytest.mark.filterwarnings("ignore:Encountered NaN")  # on purpose
 
 COMMAND = Path(sys.executable).with_name("scalor-ppl")
-ALONE = ("--device", "cpu", "--threads", "1")
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(monkeypatch, capsys)
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with ``tiny.toml`` and ``clips.nc``, far from the package's files."""
-    write_settings(tmp_path / "tiny.toml")
-    write_clips(tmp_path / "clips.nc")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 TINY = ("train", "--config", "tiny.toml", "--data", "clips.nc", *ALONE)

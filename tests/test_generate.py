@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import CommandLine, Square, frames_of, trained, write_clips
+from tiny import ALONE, CommandLine, Square, frames_of, trained, write_clips
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import picture, write_generated
 from scalor_ppl.inference.runs import Program
 from scalor_ppl.inference.sources import open_clip
-
-ALONE = ("--device", "cpu", "--threads", "1")
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +30,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return trained(tmp_path_factory.mktemp("generate") / "run", model={"first_rate": 0.5})[0]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(monkeypatch, capsys)
 
 
 def alive(scene: Any) -> np.ndarray:

@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from tiny import CPU, CommandLine, Square, trained, write_clips, write_images
+from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips, write_images
 
 from scalor_ppl.cli.evaluate import score_table
+from scalor_ppl.config import DataConfig
 from scalor_ppl.data import Clip, open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import RULES
 from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
 from scalor_ppl.inference.runs import Program, load_run
 from scalor_ppl.inference.scoring import score
-
-ALONE = ("--device", "cpu", "--threads", "1")
+from scalor_ppl.inference.sources import reading
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def program(run: Path) -> Program:
     return load_run(run, CPU)
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(monkeypatch, capsys)
 
 
 class Counted(Square):
@@ -146,3 +141,16 @@ def test_command_takes_the_runs_own_data(cli: CommandLine, tmp_path: Path) -> No
     trained(tmp_path / "run", open_source(clips), data=data, train={"steps": 1})
     said = cli("evaluate", tmp_path / "run", "--clips", 2, "--frames", 2, *ALONE)
     assert said.code == 0, said
+
+
+def test_a_range_of_frames_holds_for_the_recording_of_the_run_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.mp4"
+    own.touch()
+    data = DataConfig(source=str(own.resolve()), start=5, stop=9, stride=2)
+    monkeypatch.chdir(tmp_path)
+    assert reading(data, "own.mp4") == data  # the same file, by a shorter name
+    other = reading(data, "moving-dsprites-ld")
+    assert (other.source, other.start, other.stop) == ("moving-dsprites-ld", 0, None)
+    assert other.stride == 2

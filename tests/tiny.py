@@ -26,6 +26,8 @@ from scalor_ppl.inference.training import Outcome, Watcher, train
 from scalor_ppl.settings import checked, merged
 
 CPU = torch.device("cpu")
+# Flags of every command here: results must not depend on the machine.
+ALONE = ("--device", "cpu", "--threads", "1")
 SIDE = 5  # of the square
 
 SETTINGS: dict[str, Any] = {

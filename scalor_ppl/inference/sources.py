@@ -33,14 +33,10 @@ def open_unseen(data: DataConfig, trained: ClipSource) -> ClipSource:
 def anchored(config: Config) -> Config:
     """The configuration with paths that exist made absolute: a run works from any directory."""
 
-    def anchor(place: str) -> str:
-        path = Path(place)
-        return str(path.resolve()) if path.exists() else place
-
     data = config.data
-    found = {"source": data.source if data.source in TOY_SETS else anchor(data.source)}
+    found = {"source": _anchor(data.source)}
     if data.folder is not None:
-        found["folder"] = anchor(data.folder)
+        found["folder"] = _anchor(data.folder)
     return config.model_copy(
         update={
             "data": data.model_copy(update=found),
@@ -48,6 +44,22 @@ def anchored(config: Config) -> Config:
             "guide_file": own_file(config.guide_file),
         }
     )
+
+
+def _anchor(place: str) -> str:
+    path = Path(place)
+    return str(path.resolve()) if place not in TOY_SETS and path.exists() else place
+
+
+def reading(data: DataConfig, source: str) -> DataConfig:
+    """How another source is read by a run: as its own data, but from beginning to end.
+
+    ``start`` and ``stop`` are a range of the run's own recording, and hold for that alone.
+    """
+    source = _anchor(source)
+    if source == _anchor(data.source):
+        return data
+    return data.model_copy(update={"source": source, "start": 0, "stop": None})
 
 
 def fitted(config: Config, source: ClipSource) -> Config:
@@ -69,15 +81,12 @@ def fitted(config: Config, source: ClipSource) -> Config:
 
 
 def open_clip(data: DataConfig, source: str, number: int, frames: int) -> np.ndarray:
-    """A clip of another source, read as the run's own data are: ``[T, H, W, C]`` uint8.
+    """A clip of a source, read as :func:`reading` says: ``[T, H, W, C]`` uint8.
 
     Raises:
         UserError: there is no such source, or it has no clip of that number and length.
     """
-    changes: dict[str, object] = {"source": source}
-    if source != data.source:
-        changes |= {"start": 0, "stop": None}  # a range of frames of the run's own recording
-    opened = open_data(data.model_copy(update=changes), "test")
+    opened = open_data(reading(data, source), "test")
     count = opened.starts(frames)
     if count and number >= count:
         raise UserError(f"--clip {number}: {source} has {count} clips of {frames} frames")
