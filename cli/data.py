@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.options import Seed
+from scalor_ppl.cli.options import DataFolder, Seed
 from scalor_ppl.data import TOY_SETS, SourceOptions, open_source
 from scalor_ppl.data.describe import describe as measure
 from scalor_ppl.data.netcdf import write_netcdf
@@ -16,7 +16,6 @@ app = typer.Typer(help="Registered sets and other sources of clips.", no_args_is
 
 Source = Annotated[str, typer.Argument(help="Registered set, or a path.", show_default=False)]
 Split = Annotated[Literal["train", "test"], typer.Option(help="Which clips.")]
-Folder = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the MNIST IDX files.")]
 
 
 @app.command("list")
@@ -38,7 +37,7 @@ def describe_source(
     frames: Annotated[int, typer.Option(min=1, help="Length of each.")] = 10,
     split: Split = "train",
     seed: Seed = 0,
-    folder: Folder = None,
+    folder: DataFolder = None,
 ) -> None:
     """Measure a source: counts, sizes, speeds, and the paper's figures beside them."""
     options = SourceOptions(data_dir=folder)
@@ -57,7 +56,7 @@ def make(
     frames: Annotated[int, typer.Option(min=1, help="Length of each.")] = 10,
     split: Split = "test",
     seed: Seed = 0,
-    folder: Folder = None,
+    folder: DataFolder = None,
 ) -> None:
     """Write clips with their ground truth as NetCDF (xarray, named dims)."""
     options = SourceOptions(data_dir=folder)

@@ -10,9 +10,8 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.evaluate import score_table
-from scalor_ppl.cli.options import Device, nested, use_threads
+from scalor_ppl.cli.options import Device, Seeds, nested, parse_seeds, use_threads
 from scalor_ppl.cli.train import start_training
-from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.pictures import write_generated, write_tracked
 from scalor_ppl.inference.runs import load_run
@@ -27,7 +26,7 @@ PRESET = "moving-dsprites-vld"
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for runs and pictures.")] = Path("runs/demo"),
-    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0",
+    seeds: Seeds = "0",
     clips: Annotated[int, typer.Option(min=1, help="Unseen clips to score.")] = 100,
     device: Device = "auto",
     threads: Annotated[
@@ -71,14 +70,6 @@ def demo(
     )
     with written_whole(out / "figures.json") as path:
         path.write_text(json.dumps(figures, indent=2))
-
-
-def parse_seeds(text: str) -> list[int]:
-    """``0,1,2`` as numbers."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise UserError(f"--seeds {text}: give numbers separated by commas, e.g. 0,1,2")
-    return [int(part) for part in parts]
 
 
 def fresh(folder: Path) -> Path:

@@ -10,13 +10,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.options import Device, Run, Threads, use_threads
+from scalor_ppl.cli.options import DataFolder, Device, Run, Threads, use_threads
 from scalor_ppl.evaluation import Scores
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.scoring import score
 from scalor_ppl.inference.sources import open_data, reading
 from scalor_ppl.inference.training import pick_device
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.files import check_writable, written_whole
 
 # Figure, heading, format. The headings are short, so that the table fits 80 columns.
 COLUMNS = (
@@ -37,6 +37,10 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="Set or path; the run's own by default.", metavar="NAME|PATH")
     ] = None,
+    data_dir: DataFolder = None,
+    data_seed: Annotated[
+        int | None, typer.Option(min=0, help="Of generated clips; the run's own by default.")
+    ] = None,
     clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
     frames: Annotated[int, typer.Option(min=1, help="Length of each.")] = 10,
     out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
@@ -48,10 +52,14 @@ def evaluate(
     Clips of registered sets are fresh ones, never those of the training.
     """
     use_threads(threads)
+    if out is not None:
+        check_writable(out)
     program = load_run(run, pick_device(device))
     settings = program.config.data
     if data is not None:
         settings = reading(settings, data)
+    asked = {"folder": None if data_dir is None else str(data_dir), "seed": data_seed}
+    settings = settings.model_copy(update={k: v for k, v in asked.items() if v is not None})
     scores = score(program, open_data(settings, "test"), clips=clips, frames=frames)
     Console().print(score_table(scores, f"{settings.source}: {clips} clips of {frames} frames"))
     if out is not None:

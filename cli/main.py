@@ -13,6 +13,7 @@ from scalor_ppl.cli.data import app as data_app
 from scalor_ppl.cli.demo import demo
 from scalor_ppl.cli.evaluate import evaluate
 from scalor_ppl.cli.generate import generate
+from scalor_ppl.cli.reproduce import reproduce
 from scalor_ppl.cli.train import train
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.training import TrainingError
@@ -29,6 +30,7 @@ app.command()(generate)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(demo)
+app.command()(reproduce)
 app.add_typer(data_app, name="data")
 
 

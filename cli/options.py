@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from scalor_ppl.errors import UserError
+
 Run = Annotated[Path, typer.Argument(help="Folder of a trained run.", show_default=False)]
 Settings = Annotated[
     list[str] | None,
@@ -15,6 +17,11 @@ ConfigName = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
+Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas.")]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder of the MNIST IDX files, for sets of digits."),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice by default.")]
 
 
@@ -24,6 +31,14 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0,1,2`` as numbers."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise UserError(f"--seeds {text}: give numbers separated by commas, e.g. 0,1,2")
+    return [int(part) for part in parts]
 
 
 def nested(**settings: Any) -> dict[str, Any]:

@@ -7,7 +7,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import ConfigName, Device, Settings, Threads, nested, use_threads
+from scalor_ppl.cli.options import (
+    ConfigName,
+    DataFolder,
+    Device,
+    Settings,
+    Threads,
+    nested,
+    use_threads,
+)
 from scalor_ppl.cli.progress import Reporter
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
@@ -28,9 +36,7 @@ def train(
     data: Annotated[
         str | None, typer.Option(help="Registered set, or path of a video.", metavar="NAME|PATH")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the MNIST IDX files, for sets of digits.")
-    ] = None,
+    data_dir: DataFolder = None,
     config: ConfigName = None,
     settings: Settings = None,
     estimator: Annotated[str | None, typer.Option(help="Objective: elbo, scalor, ...")] = None,

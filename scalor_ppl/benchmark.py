@@ -22,8 +22,6 @@ import functools
 import gc
 import json
 import math
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -31,7 +29,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +43,7 @@ from torch import Tensor, nn
 
 from scalor_ppl.allocator import keep_freed_memory
 from scalor_ppl.config import Config
+from scalor_ppl.environment import environment
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.estimators import Elbo, ScalorObjective, make_estimator
 from scalor_ppl.inference.posterior import infer
@@ -273,33 +271,6 @@ def filled(config: Config) -> Config:
         width=model.width or 64,
         channels=model.channels or 3,
     )
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """What the figures depend on beside the configuration."""
-    cuda = device.type == "cuda"
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "torch": torch.__version__,
-        "pyro": pyro.__version__,
-        "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
-        # Beside other programs, figures are too high, by a little or by a lot.
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-        "processor": _processor(),
-        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
-    }
-
-
-def _processor() -> str:
-    """The processor's model name, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 @contextmanager

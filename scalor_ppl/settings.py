@@ -31,7 +31,7 @@ def read_preset(name: str) -> dict[str, Any]:
         UserError: there is none of that name.
     """
     if name not in preset_names():
-        raise UserError(f"no preset named {name!r}{_nearest(name, preset_names())}")
+        raise UserError(f"no preset named {name!r}{nearest(name, preset_names())}")
     settings = tomllib.loads((files("scalor_ppl.presets") / f"{name}.toml").read_text())
     base = settings.pop("extends", None)
     return settings if base is None else merged(read_preset(base), settings)
@@ -152,7 +152,7 @@ def _complaint(error: ValidationError) -> str:
     name, given = ".".join(map(str, place)), first["input"]
     match first["type"]:
         case "extra_forbidden":
-            near = _nearest(str(last), _keys(above))
+            near = nearest(str(last), _keys(above))
             return f"no such setting: {name}{near}"
         case "missing":
             what = f"value {last + 1}" if isinstance(last, int) else last
@@ -184,7 +184,8 @@ def _keys(place: Sequence[str | int]) -> list[str]:
     return list(section.model_fields) if section is not None else []
 
 
-def _nearest(name: str, names: Sequence[str]) -> str:
+def nearest(name: str, names: Sequence[str]) -> str:
+    """What to say after an unknown name: the nearest one, or else all there are."""
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if near:
         return f"; did you mean {near[0]}?"

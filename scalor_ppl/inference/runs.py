@@ -4,11 +4,16 @@ runs/NAME/config.toml       the resolved configuration
 runs/NAME/metrics.jsonl     one line per logged step
 runs/NAME/images/           contact sheets
 runs/NAME/checkpoints/      see checkpoints
+
+``pretrained:NAME`` in the place of a folder is a run that ships with the package: configuration
+and weights only.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +22,14 @@ import torch
 
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.checkpoints import last_checkpoint, load_weights, step_of
+from scalor_ppl.inference.checkpoints import WEIGHTS, last_checkpoint, load_weights, step_of
 from scalor_ppl.loader import load_guide, load_model
 from scalor_ppl.results.files import written_whole
-from scalor_ppl.settings import read_config
+from scalor_ppl.settings import nearest, read_config
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
+SHIPPED = "pretrained:"
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ def load_run(run: Path, device: torch.device) -> Program:
     Raises:
         UserError: the folder is no run, or its checkpoint cannot be used.
     """
+    run = located(run)
     config = run_config(run)
     program = build_program(config, device)
     folder = last_checkpoint(run)
@@ -90,11 +97,55 @@ def run_config(run: Path) -> Config:
     Raises:
         UserError: there is no such folder, or it is not a run.
     """
+    run = located(run)
     if not run.is_dir():
         raise UserError(f"no such run: {run}; train one with: scalor-ppl train --out {run}")
     if not (run / CONFIG).is_file():
         raise UserError(f"{run} is not a run: it has no {CONFIG}")
     return read_config(run / CONFIG)
+
+
+def located(run: Path) -> Path:
+    """The folder of a run: itself, or that of ``pretrained:NAME`` inside the package.
+
+    Raises:
+        UserError: no program of that name ships with the package.
+    """
+    name = str(run)
+    if not name.startswith(SHIPPED):
+        return run
+    name = name.removeprefix(SHIPPED)
+    if name not in pretrained_names():
+        raise UserError(f"no pretrained program named {name!r}{nearest(name, pretrained_names())}")
+    return _pretrained() / name
+
+
+def pretrained_names() -> list[str]:
+    """Names of the trained programs that ship with the package."""
+    return sorted(p.name for p in _pretrained().iterdir() if (p / CONFIG).is_file())
+
+
+def _pretrained() -> Path:
+    return Path(str(files("scalor_ppl.pretrained")))
+
+
+def export_run(run: Path, folder: Path) -> None:
+    """Copy what is needed to use a run: configuration and newest weights, nothing of this machine.
+
+    Args:
+        run: a trained run on a registered set.
+        folder: to be made; what a former export left there is replaced.
+
+    Raises:
+        UserError: the run is none, or the folder cannot be written.
+    """
+    config, checkpoint = run_config(run), last_checkpoint(run)
+    data = config.data.model_copy(update={"folder": None})
+    target = folder / "checkpoints" / checkpoint.name
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    with written_whole(target / WEIGHTS) as path:
+        shutil.copyfile(checkpoint / WEIGHTS, path)
+    write_config(folder, config.model_copy(update={"data": data}))
 
 
 def create_run(run: Path, config: Config) -> None:

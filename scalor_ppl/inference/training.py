@@ -85,6 +85,8 @@ class Outcome:
         skipped: steps left out because a loss or gradient was not finite.
         interrupted: whether a signal ended it.
         checkpoint: the last checkpoint.
+        minutes: wall-clock time of the training, with its checkpoints and pictures; that of the
+            parts before an interruption included, from checkpoint to checkpoint.
         figures: of the last logged step.
     """
 
@@ -92,6 +94,7 @@ class Outcome:
     skipped: int
     interrupted: bool
     checkpoint: Path
+    minutes: float
     figures: dict[str, float] = field(default_factory=dict)
 
 
@@ -104,7 +107,13 @@ class _Progress:
     step: int = 0
     skipped: int = 0
     in_a_row: int = 0
-    seconds: float = 0.0
+    before: float = 0.0  # seconds, of the parts before this one
+    since: float = 0.0  # reading of the clock at the beginning of this part
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of training up to now."""
+        return self.before + time.perf_counter() - self.since
 
 
 def train(
@@ -173,6 +182,7 @@ class _Training:
             augment=self.program.config.data.augment,
         )
         with fast_pyro(), _signals(self):
+            self.progress.since = time.perf_counter()
             try:
                 while self.progress.step < config.steps and not self.stop:
                     figures = self._step(next(stream)) or figures
@@ -181,12 +191,18 @@ class _Training:
                 stream.close()
             if checkpoint != checkpoint_folder(self.run, self.progress.step):
                 checkpoint = self._save()
-        return Outcome(self.progress.step, self.progress.skipped, self.stop, checkpoint, figures)
+        return Outcome(
+            self.progress.step,
+            self.progress.skipped,
+            self.stop,
+            checkpoint,
+            self.progress.seconds / 60,
+            figures,
+        )
 
     def _step(self, frames: np.ndarray) -> dict[str, float] | None:
         """One optimizer step; its figures where it is a logged one."""
         config, step = self.config, self.progress.step
-        begin = time.perf_counter()
         self.program.model.anneal(
             temperature=config.temperature.at(step, config.steps),
             discovery_rate=config.discovery_rate.at(step, config.steps),
@@ -208,7 +224,6 @@ class _Training:
         else:
             self._skip(loss, norm)
         self.progress.step += 1
-        self.progress.seconds += time.perf_counter() - begin
         last = self.progress.step == config.steps
         if finite and (self.progress.step % config.log_every == 0 or last):
             return self._figures(video, loss.item(), norm.item(), rate)

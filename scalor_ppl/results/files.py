@@ -1,11 +1,25 @@
 """Files that are either whole or not there."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from scalor_ppl.errors import UserError
+
+
+def check_writable(path: Path) -> None:
+    """Complain now about a file that could not be written when the work is done.
+
+    Raises:
+        UserError: the path is a folder, or its folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file to write")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write {path}: {folder} is no folder to write to")
 
 
 @contextmanager

@@ -1,0 +1,124 @@
+"""``scalor-ppl reproduce``: train a row of RESULTS.md, score it, add a line."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from scalor_ppl.cli.evaluate import score_table
+from scalor_ppl.cli.options import DataFolder, Device, Seeds, parse_seeds, use_threads
+from scalor_ppl.cli.train import start_training
+from scalor_ppl.config import Config
+from scalor_ppl.environment import commit, environment
+from scalor_ppl.errors import UserError
+from scalor_ppl.experiment import (
+    TEST_SEED,
+    Experiment,
+    Trial,
+    experiment_names,
+    read_experiment,
+)
+from scalor_ppl.inference.pictures import write_tracked
+from scalor_ppl.inference.runs import CONFIG, Program, export_run, load_run, run_config
+from scalor_ppl.inference.scoring import score
+from scalor_ppl.inference.sources import anchored, fitted, open_data, reading
+from scalor_ppl.inference.training import pick_device
+from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.results.ledger import Entry, append_entry
+
+SCORES = "scores.json"
+
+
+def reproduce(
+    row: Annotated[
+        str | None, typer.Argument(help="Experiment; none lists them.", show_default=False)
+    ] = None,
+    seeds: Seeds = "0",
+    data_dir: DataFolder = None,
+    out: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs/reproduce"),
+    results: Annotated[Path, typer.Option(help="File to add a line to.")] = Path("RESULTS.md"),
+    export: Annotated[
+        Path | None, typer.Option(help="Copy weights and configuration here.", metavar="FOLDER")
+    ] = None,
+    device: Device = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Train an experiment of the package, score it on fresh clips, add a line to RESULTS.md.
+
+    A run that was interrupted goes on; one that is finished is scored again.
+    """
+    console = Console()
+    if row is None:
+        for name in experiment_names():
+            console.print(f"{name:<28}{read_experiment(name).title}", highlight=False)
+        return
+    use_threads(threads)
+    experiment, numbers = read_experiment(row), parse_seeds(seeds)
+    if export is not None and len(numbers) > 1:
+        raise UserError("--export copies one run: give one seed")
+    check_writable(results)
+    for seed in numbers:
+        run = out / experiment.name / f"seed_{seed}"
+        folder = None if data_dir is None else str(data_dir)
+        config = experiment.config(seed=seed, folder=folder)
+        resume = (run / CONFIG).is_file()
+        if resume:
+            check_same(config, run)
+        outcome = start_training(config, run, device=device, resume=resume)
+        if outcome.interrupted:
+            console.print(f"stopped after step {outcome.step}; the same command goes on")
+            raise typer.Exit(130)
+        program = load_run(run, pick_device(device))
+        figures: dict[str, Any] = {"minutes": outcome.minutes, "trials": {}}
+        for trial in experiment.trials:
+            entry = Entry(
+                experiment=experiment.name,
+                trial=trial.title,
+                seed=seed,
+                scores=score_trial(program, trial),
+                steps=outcome.step,
+                minutes=outcome.minutes,
+                environment=environment(program.device),
+                commit=commit(),
+            )
+            append_entry(results, entry)
+            console.print(score_table(entry.scores, f"{experiment.title}, {trial.title}"))
+            console.print(verdict(experiment, trial, entry), highlight=False, soft_wrap=True)
+            figures["trials"][trial.title] = {k: v.to_dict() for k, v in entry.scores.items()}
+        with written_whole(run / SCORES) as path:
+            path.write_text(json.dumps(figures, indent=2))
+        write_tracked(program, open_data(program.config.data, "test"), 10, run / "tracked")
+    if export is not None:
+        export_run(run, export)
+
+
+def score_trial(program: Program, trial: Trial) -> Any:
+    """Scores on a trial's clips, which are never those of the training or of ``evaluate``."""
+    own = program.config.data
+    settings = reading(own, trial.data or own.source).model_copy(update={"seed": TEST_SEED})
+    return score(program, open_data(settings, "test"), clips=trial.clips, frames=trial.frames)
+
+
+def check_same(config: Config, run: Path) -> None:
+    """Complain where a run was made by other settings than the experiment's."""
+    trained = run_config(run)
+    if fitted(anchored(config), open_data(config.data, "train")) != trained:
+        raise UserError(f"{run} was trained with other settings: choose another --out")
+
+
+def verdict(experiment: Experiment, trial: Trial, entry: Entry) -> str:
+    """What was reached, beside what was to be reached and the paper's figure."""
+    parts = []
+    for name, rule in (("mota", "standard"), ("plain", "plain")):
+        wanted, got = getattr(trial.target, name), entry.scores[rule].mota
+        if wanted is not None:
+            said = "reached" if got >= wanted else "NOT reached"
+            parts.append(f"{rule} MOTA {got:.3f}, to reach {wanted:.3f}: {said}")
+    if experiment.minutes is not None:
+        said = "within" if entry.minutes <= experiment.minutes else "NOT within"
+        parts.append(f"{entry.minutes:.1f} min of training, {said} {experiment.minutes:g}")
+    if trial.paper.mota is not None:
+        parts.append(f"the paper has {trial.paper.mota:.3f}")
+    return "; ".join(parts)

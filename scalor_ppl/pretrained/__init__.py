@@ -1,0 +1,1 @@
+"""Trained programs that ship with the package, made by ``scalor-ppl reproduce ROW --export``."""

@@ -1,0 +1,208 @@
+"""Experiments as data, and the command that trains, scores and logs them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import ALONE, CPU, SETTINGS, CommandLine, Square, metrics_of, trained, weights_of
+
+from scalor_ppl.cli import reproduce as command
+from scalor_ppl.data import TOY_SETS
+from scalor_ppl.environment import commit, environment
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation import Scores
+from scalor_ppl.experiment import (
+    TEST_SEED,
+    Experiment,
+    Target,
+    Trial,
+    experiment_names,
+    read_experiment,
+)
+from scalor_ppl.inference.runs import (
+    CONFIG,
+    export_run,
+    load_run,
+    located,
+    pretrained_names,
+    run_config,
+)
+from scalor_ppl.inference.scoring import score
+from scalor_ppl.results.ledger import HEADINGS, Entry, append_entry
+
+TINY = Experiment(
+    name="tiny",
+    title="Tiny",
+    preset="moving-dsprites-vld",
+    settings=SETTINGS | {"train": SETTINGS["train"] | {"image_every": 3}},
+    minutes=5,
+    trials=(
+        Trial(title="short", clips=3, frames=2, target=Target(mota=0.9)),
+        Trial(title="long", clips=2, frames=4),
+    ),
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A working directory in which ``reproduce tiny`` takes seconds."""
+    monkeypatch.setattr(command, "read_experiment", lambda name: TINY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lines_of(path: Path) -> list[dict[str, str]]:
+    """The lines of a log, by heading."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in path.read_text().splitlines()
+        if line.startswith("|") and not line.startswith("| ---")
+    ]
+    head, *rest = rows
+    assert tuple(head) == HEADINGS
+    return [dict(zip(HEADINGS, row, strict=True)) for row in rest]
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_every_experiment_is_a_configuration_and_trials_on_known_sets(name: str) -> None:
+    experiment = read_experiment(name)
+    config = experiment.config(seed=3, folder="digits")
+    assert (config.train.seed, config.data.folder) == (3, "digits")
+    assert config.data.source in TOY_SETS
+    assert config.data.seed != TEST_SEED
+    for trial in experiment.trials:
+        assert (trial.data or config.data.source) in TOY_SETS
+
+
+def test_an_unknown_experiment_is_named_with_the_nearest(cli: CommandLine) -> None:
+    assert "did you mean dsprites-vld?" in cli.refused("reproduce", "dsprites-vdl")
+
+
+def test_list(cli: CommandLine) -> None:
+    said = cli("reproduce")
+    assert said.code == 0
+    assert [line.split()[0] for line in said.out.splitlines()] == experiment_names()
+
+
+def test_reproduce_trains_scores_and_logs(cli: CommandLine, tiny: Path) -> None:
+    said = cli("reproduce", "tiny", "--seeds", "4,5", *ALONE)
+    assert said.code == 0, said
+    assert "to reach 0.900: NOT reached" in said.out
+    lines = lines_of(tiny / "RESULTS.md")
+    assert [(line["trial"], line["seed"]) for line in lines] == [
+        ("short", "4"),
+        ("long", "4"),
+        ("short", "5"),
+        ("long", "5"),
+    ]
+    assert [line["clips"] for line in lines[:2]] == ["3 x 2", "2 x 4"]
+    run = tiny / "runs" / "reproduce" / "tiny" / "seed_4"
+    figures = json.loads((run / "scores.json").read_text())
+    assert f"{figures['trials']['short']['plain']['mota']:.3f}" == lines[0]["plain"]
+    assert (run / "tracked" / "sheet.png").is_file()
+
+
+def test_figures_are_those_of_evaluate_with_the_same_data_seed(
+    cli: CommandLine, tiny: Path
+) -> None:
+    cli("reproduce", "tiny", *ALONE)
+    run = tiny / "runs" / "reproduce" / "tiny" / "seed_0"
+    reported = json.loads((run / "scores.json").read_text())["trials"]["short"]
+
+    def scored(*arguments: object) -> Any:
+        out = tiny / "e.json"
+        said = cli("evaluate", run, "--clips", 3, "--frames", 2, "--json", out, *arguments, *ALONE)
+        assert said.code == 0, said
+        return json.loads(out.read_text())
+
+    assert scored("--data-seed", TEST_SEED) == reported
+    assert scored() != reported
+
+
+def test_reproduce_goes_on_with_its_own_run_and_no_other(
+    cli: CommandLine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("reproduce", "tiny", *ALONE)
+    run = tiny / "runs" / "reproduce" / "tiny" / "seed_0"
+    before, logged = weights_of(run), len(metrics_of(run))
+    assert cli("reproduce", "tiny", *ALONE).code == 0
+    assert all((weights_of(run)[name] == tensor).all() for name, tensor in before.items())
+    assert len(metrics_of(run)) == logged
+    assert len(lines_of(tiny / "RESULTS.md")) == 4
+    other = TINY.model_copy(update={"settings": TINY.settings | {"model": {"capacity": 4}}})
+    monkeypatch.setattr(command, "read_experiment", lambda name: other)
+    assert "was trained with other settings" in cli.refused("reproduce", "tiny", *ALONE)
+
+
+def test_bad_input_is_found_before_the_training(cli: CommandLine, tiny: Path) -> None:
+    (tiny / "file").touch()
+    refused = cli.refused("reproduce", "tiny", "--results", "file/RESULTS.md", *ALONE)
+    assert "is no folder to write to" in refused
+    refused = cli.refused("reproduce", "tiny", "--seeds", "1,2", "--export", "there", *ALONE)
+    assert "give one seed" in refused
+    assert not (tiny / "runs").exists()
+
+
+def test_exported_program_scores_the_same(cli: CommandLine, tiny: Path) -> None:
+    said = cli("reproduce", "tiny", "--export", "shipped/tiny", *ALONE)
+    assert said.code == 0, said
+    shipped = tiny / "shipped" / "tiny"
+    files = sorted(str(p.relative_to(shipped)) for p in shipped.rglob("*") if p.is_file())
+    assert files == ["checkpoints/step_0000003/weights.safetensors", CONFIG]
+    run = tiny / "runs" / "reproduce" / "tiny" / "seed_0"
+    first, again = (
+        score(load_run(place, CPU), Square(64, 64), clips=2, frames=2) for place in (run, shipped)
+    )
+    assert str(first) == str(again)
+
+
+def test_an_export_holds_nothing_of_the_machine(tmp_path: Path) -> None:
+    trained(tmp_path / "run", data={"folder": str(tmp_path)})
+    export_run(tmp_path / "run", tmp_path / "shipped")
+    assert run_config(tmp_path / "run").data.folder == str(tmp_path)
+    assert run_config(tmp_path / "shipped").data.folder is None
+    assert str(tmp_path) not in (tmp_path / "shipped" / CONFIG).read_text()
+
+
+@pytest.mark.parametrize("name", pretrained_names())
+def test_shipped_programs_are_small_and_load(name: str) -> None:
+    folder = located(Path(f"pretrained:{name}"))
+    size = sum(path.stat().st_size for path in folder.rglob("*"))
+    assert size < 3e6
+    program = load_run(Path(f"pretrained:{name}"), CPU)
+    assert program.config.model.height == 64
+
+
+def test_an_unknown_shipped_program(cli: CommandLine) -> None:
+    assert "no pretrained program named 'xyz'" in cli.refused("evaluate", "pretrained:xyz", *ALONE)
+
+
+def test_the_log_grows_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "LOG.md"
+    half: dict[str, Any] = dict.fromkeys(Scores.__dataclass_fields__, 0.5)
+    figures = Scores(**half | {"id_switches": 1, "clips": 2, "frames": 20})
+    scores = dict.fromkeys(("standard", "plain", "strict", "iou"), figures)
+    entry = Entry("a", "b", 7, scores, 10, 1.25, environment(CPU), commit())
+    append_entry(path, entry)
+    append_entry(path, replace(entry, seed=8))
+    assert [line["seed"] for line in lines_of(path)] == ["7", "8"]
+    path.write_text("# Words\n")
+    append_entry(path, entry)
+    assert path.read_text().startswith("# Words\n\n| experiment |")
+    (line,) = lines_of(path)
+    assert (line["MOTA"], line["clips"], line["minutes"]) == ("0.500", "2 x 10", "1.2")
+
+
+def test_commit_is_unknown_without_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    assert commit() == "unknown"
+
+
+def test_export_of_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such run"):
+        export_run(tmp_path / "none", tmp_path / "there")
+    assert not (tmp_path / "there").exists()
