@@ -1,6 +1,6 @@
 """Progress of training, as a person wants to see it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -34,9 +34,17 @@ SHORT = {"log_likelihood": "ll", "discoveries": "disc", "objects": "obj"}
 class Reporter:
     """Shows a bar with the figures of the last logged step, and writes pictures."""
 
-    def __init__(self, console: Console, config: Config, run: Path, source: ClipSource) -> None:
+    def __init__(
+        self,
+        console: Console,
+        config: Config,
+        run: Path,
+        source: ClipSource,
+        also: Callable[[int, Program], None] | None = None,
+    ) -> None:
         self.config = config
         self.run = run
+        self.also = also
         self.source = open_unseen(config.data, source)
         self.progress = Progress(
             BarColumn(bar_width=12),
@@ -77,3 +85,5 @@ class Reporter:
         """Write a contact sheet of a clip that is not trained on, where there are such."""
         frames = frames_needed(self.config.train)
         snapshot(program, self.source, frames, self.run / "images" / f"step_{step:07d}.png")
+        if self.also is not None:
+            self.also(step, program)

@@ -14,16 +14,18 @@ from scalor_ppl.config import Config
 from scalor_ppl.environment import commit, environment
 from scalor_ppl.errors import UserError
 from scalor_ppl.experiment import (
+    CURVE_SEED,
     TEST_SEED,
     Experiment,
     Trial,
     experiment_names,
     read_experiment,
 )
+from scalor_ppl.inference.curves import recorder
 from scalor_ppl.inference.pictures import write_tracked
 from scalor_ppl.inference.runs import CONFIG, Program, export_run, load_run, run_config
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.inference.sources import anchored, fitted, open_data, reading
+from scalor_ppl.inference.sources import anchored, fitted, open_data, reading, with_seed
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import check_writable, written_whole
 from scalor_ppl.results.ledger import Entry, append_entry
@@ -66,7 +68,11 @@ def reproduce(
         resume = (run / CONFIG).is_file()
         if resume:
             check_same(config, run)
-        outcome = start_training(config, run, device=device, resume=resume)
+        also = None
+        if experiment.curve is not None:
+            unseen = open_data(with_seed(config.data, CURVE_SEED), "test")
+            also = recorder(run, unseen, clips=experiment.curve.clips)
+        outcome = start_training(config, run, device=device, resume=resume, also=also)
         if outcome.interrupted:
             console.print(f"stopped after step {outcome.step}; the same command goes on")
             raise typer.Exit(130)
@@ -97,7 +103,7 @@ def reproduce(
 def score_trial(program: Program, trial: Trial) -> Any:
     """Scores on a trial's clips, which are never those of the training or of ``evaluate``."""
     own = program.config.data
-    settings = reading(own, trial.data or own.source).model_copy(update={"seed": TEST_SEED})
+    settings = with_seed(reading(own, trial.data or own.source), TEST_SEED)
     return score(program, open_data(settings, "test"), clips=trial.clips, frames=trial.frames)
 
 

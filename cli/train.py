@@ -1,6 +1,7 @@
 """``scalor-ppl train``."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from scalor_ppl.cli.progress import Reporter
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.estimators import make_estimator
-from scalor_ppl.inference.runs import build_program, create_run, run_config
+from scalor_ppl.inference.runs import Program, build_program, create_run, run_config
 from scalor_ppl.inference.sources import anchored, fitted, open_data
 from scalor_ppl.inference.training import Outcome, check_length, pick_device
 from scalor_ppl.inference.training import train as train_program
@@ -84,8 +85,23 @@ def resolve_steps(config: Config, steps: int) -> Config:
     return config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})
 
 
-def start_training(config: Config, out: Path, *, device: str, resume: bool = False) -> Outcome:
-    """Check everything that can be wrong, then make the run's folder, then train."""
+def start_training(
+    config: Config,
+    out: Path,
+    *,
+    device: str,
+    resume: bool = False,
+    also: Callable[[int, Program], None] | None = None,
+) -> Outcome:
+    """Check everything that can be wrong, then make the run's folder, then train.
+
+    Args:
+        config: of the run.
+        out: its folder.
+        device: as ``pick_device`` takes it.
+        resume: go on with the run that is there.
+        also: called wherever pictures are written, with the step and the program.
+    """
     where = pick_device(device)
     make_estimator(config.train.estimator)
     source = open_data(config.data, "train")
@@ -95,7 +111,7 @@ def start_training(config: Config, out: Path, *, device: str, resume: bool = Fal
     if not resume:
         create_run(out, config)
     console = Console(stderr=True)
-    with Reporter(console, config, out, source) as reporter:
+    with Reporter(console, config, out, source, also) as reporter:
         outcome = train_program(program, source, out, resume=resume, watcher=reporter)
     console.print(f"{outcome.step} steps, {out}", **PLAIN)
     if outcome.skipped:

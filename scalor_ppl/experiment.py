@@ -28,6 +28,8 @@ from scalor_ppl.settings import checked, merged, nearest, read_preset
 TEST_SEED = 2020
 """Data seed of the clips that figures are reported on; training and the choice of settings used
 others (see RESULTS.md)."""
+CURVE_SEED = 777
+"""Data seed of the clips that curves over training, and the choice of settings, are taken on."""
 
 
 class Paper(Section):
@@ -67,6 +69,18 @@ class Trial(Section):
     target: Target = Target()
 
 
+class CurveSpec(Section):
+    """Scores over the course of the training.
+
+    Attributes:
+        every: steps from one to the next.
+        clips: how many clips are scored.
+    """
+
+    every: int = Field(ge=1)
+    clips: int = Field(20, ge=1)
+
+
 class Experiment(Section):
     """A training and its trials.
 
@@ -76,6 +90,7 @@ class Experiment(Section):
         preset: the configuration it starts from.
         settings: tables of the configuration, over the preset.
         minutes: of training, at most, on 2 CPU cores; none sets no limit.
+        curve: none draws none.
         trials: at least one.
     """
 
@@ -84,6 +99,7 @@ class Experiment(Section):
     preset: str
     settings: dict[str, Any] = Field(default_factory=dict)
     minutes: float | None = Field(None, gt=0)
+    curve: CurveSpec | None = None
     trials: tuple[Trial, ...] = Field(min_length=1)
 
     def config(self, *, seed: int, folder: str | None = None) -> Config:
@@ -93,7 +109,11 @@ class Experiment(Section):
             seed: of parameters, noise and the order of the data.
             folder: of the MNIST files, for digits.
         """
-        own = {"train": {"seed": seed}, "data": {} if folder is None else {"folder": folder}}
+        own: dict[str, Any] = {"train": {"seed": seed}, "data": {}}
+        if folder is not None:
+            own["data"]["folder"] = folder
+        if self.curve is not None:
+            own["train"]["image_every"] = self.curve.every
         settings = merged(read_preset(self.preset), self.settings, own)
         return checked(settings, f"experiment {self.name}")
 

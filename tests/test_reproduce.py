@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import ALONE, CPU, SETTINGS, CommandLine, Square, metrics_of, trained, weights_of
+from PIL import Image
+from tiny import ALONE, CPU, SETTINGS, CommandLine, Square, metrics_of, same, trained, weights_of
 
 from scalor_ppl.cli import reproduce as command
 from scalor_ppl.data import TOY_SETS
@@ -17,12 +18,14 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores
 from scalor_ppl.experiment import (
     TEST_SEED,
+    CurveSpec,
     Experiment,
     Target,
     Trial,
     experiment_names,
     read_experiment,
 )
+from scalor_ppl.inference.curves import read_curve
 from scalor_ppl.inference.runs import (
     CONFIG,
     export_run,
@@ -206,3 +209,46 @@ def test_export_of_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such run"):
         export_run(tmp_path / "none", tmp_path / "there")
     assert not (tmp_path / "there").exists()
+
+
+# ---------------------------------------------------------------------- curves
+
+
+def test_an_experiment_with_a_curve_writes_it_and_draws_it(
+    cli: CommandLine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curved = TINY.model_copy(update={"curve": CurveSpec(every=1, clips=2)})
+    monkeypatch.setattr(command, "read_experiment", lambda name: curved)
+    assert cli("reproduce", "tiny", *ALONE).code == 0
+    run = Path("runs/reproduce/tiny/seed_0")
+    lines = read_curve(run)
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert all(0 <= line["recall"] <= 1 for line in lines)
+    said = cli("curves", f"with rejection={run}", run, "--out", "new/curves.png")
+    assert said.code == 0, said
+    with Image.open("new/curves.png") as image:
+        assert image.width > image.height
+    assert "end it in .png" in cli.refused("curves", run, "--out", "curves.txt")
+
+
+def test_scores_on_the_way_leave_the_training_as_it_is(
+    cli: CommandLine, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("reproduce", "tiny", *ALONE).code == 0
+    curved = TINY.model_copy(update={"curve": CurveSpec(every=1, clips=2)})
+    monkeypatch.setattr(command, "read_experiment", lambda name: curved)
+    assert cli("reproduce", "tiny", "--out", "curved", *ALONE).code == 0
+    plain = weights_of(Path("runs/reproduce/tiny/seed_0"))
+    assert same(plain, weights_of(Path("curved/tiny/seed_0")))
+
+
+def test_a_step_done_twice_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "curve.jsonl"
+    path.write_text("".join(f'{{"step": {s}, "mota": {m}}}\n' for s, m in ((1, 0), (2, 0), (1, 9))))
+    assert [(line["step"], line["mota"]) for line in read_curve(tmp_path)] == [(1, 9), (2, 0)]
+
+
+def test_a_run_without_a_curve(cli: CommandLine, tmp_path: Path) -> None:
+    trained(tmp_path / "run")
+    assert "has no curve.jsonl" in cli.refused("curves", tmp_path / "run", "--out", "a.png")
+    assert "no such run" in cli.refused("curves", tmp_path / "none", "--out", "a.png")

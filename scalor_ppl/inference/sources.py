@@ -62,6 +62,11 @@ def reading(data: DataConfig, source: str) -> DataConfig:
     return data.model_copy(update={"source": source, "start": 0, "stop": None})
 
 
+def with_seed(data: DataConfig, seed: int) -> DataConfig:
+    """The same data with another seed: other clips of a registered set."""
+    return data.model_copy(update={"seed": seed})
+
+
 def fitted(config: Config, source: ClipSource) -> Config:
     """The configuration with the model's height, width and channels taken from the data.
 

@@ -1,0 +1,39 @@
+"""``scalor-ppl curves``: scores over the course of trainings, in one picture."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.curves import draw_curves, read_curve
+from scalor_ppl.inference.runs import located, run_config
+
+PANELS = {
+    "mota": "MOTA",
+    "precision": "precision",
+    "recall": "recall",
+    "propagation_rate": "propagation rate",
+    "discoveries_per_video": "discoveries a clip",
+}
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def curves(
+    runs: Annotated[
+        list[str], typer.Argument(help="Runs, each as LABEL=FOLDER or FOLDER.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Picture to write: png, svg or pdf.")],
+) -> None:
+    """Draw MOTA, propagation rate and discoveries over the steps of trainings."""
+    if out.suffix not in FORMATS:
+        raise UserError(f"--out {out}: end it in {', '.join(FORMATS)}")
+    lines = {}
+    for text in runs:
+        label, equals, folder = text.partition("=")
+        run = Path(folder if equals else text)
+        run_config(run)
+        lines[label] = read_curve(located(run))
+    draw_curves(lines, PANELS, out)
+    Console().print(str(out), highlight=False, soft_wrap=True)
