@@ -25,7 +25,16 @@ from torch.nn import functional as F
 from scalor_ppl.config import Config, GuideConfig
 from scalor_ppl.distributions import diagonal_normal
 from scalor_ppl.models.scalor import Latents, Scalor
-from scalor_ppl.networks import ConvLSTM, GridEncoder, glimpse_encoder, mlp, positive, run_mixed
+from scalor_ppl.networks import (
+    COARSE,
+    ConvLSTM,
+    GridEncoder,
+    glimpse_encoder,
+    mlp,
+    open_colours,
+    positive,
+    run_mixed,
+)
 from scalor_ppl.objects import Trackers
 from scalor_ppl.priors import persistence
 from scalor_ppl.rendering import read_glimpses
@@ -176,11 +185,14 @@ class BackgroundPosterior(nn.Module):
         self.encoder = GridEncoder(model.channels + 1, 64, model.size, grid)
         dim = model.config.background_dim
         self.head = mlp(64 * grid[0] * grid[1], 128, 2 * dim)
+        self.coarse = nn.Linear(model.channels * COARSE * COARSE, dim, bias=False)
+        nn.init.normal_(self.coarse.weight, std=self.coarse.in_features**-0.5)
 
     def forward(self, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Location and scale of z_bg ``[F, E]`` from images and masks ``[F, ., H, W]``."""
         seen = self.encoder(torch.cat((images, 1 - mask), 1))
         loc, scale = self.head(seen.flatten(1)).chunk(2, -1)
+        loc = loc + self.coarse(open_colours(images, mask))
         return loc, positive(scale, SCALE_SHIFT)
 
 

@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from scalor_ppl.config import Config, ModelConfig
 from scalor_ppl.distributions import PixelNormal, Presence
 from scalor_ppl.geometry import CellPositions, bounded, cell_centres, cell_size, moved
-from scalor_ppl.networks import SubPixelDecoder, glimpse_decoder, run_mixed
+from scalor_ppl.networks import BackgroundDecoder, glimpse_decoder, run_mixed
 from scalor_ppl.objects import Objects, Trackers, accept, strongest, take, update_trackers
 from scalor_ppl.once import Once
 from scalor_ppl.priors import (
@@ -128,7 +128,7 @@ class Scalor(nn.Module):
         self.background = background
         self.decoder = glimpse_decoder(config.decoder, config.what, self.channels, config.glimpse)
         if background is not None:
-            self.background_decoder = SubPixelDecoder(
+            self.background_decoder = BackgroundDecoder(
                 config.background_dim, self.channels, self.size
             )
         extent = torch.tensor([config.width, config.height])

@@ -12,6 +12,8 @@ Size = tuple[int, int]
 
 # A sub-pixel decoder starts from at most this many pixels a side.
 BASE = 4
+# Rows and columns of the coarse map of a background.
+COARSE = 4
 
 
 def mlp(*widths: int) -> nn.Sequential:
@@ -38,6 +40,18 @@ def run_mixed(network: nn.Module, inputs: Tensor, mixed: bool) -> Tensor:
         return network(inputs)
     with torch.autocast(inputs.device.type, torch.bfloat16):
         return network(inputs).float()
+
+
+def kept_in_scale(layers: nn.Sequential) -> nn.Sequential:
+    """He's initialisation (He et al. 2015) for all layers, so that deep networks pass signals on.
+
+    PyTorch's own shrinks a signal more than twofold a layer: over the eight layers from a
+    background's code to its pixels neither the code nor its encoder gets a gradient to speak of.
+    """
+    for layer in layers:
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    return layers
 
 
 class GridEncoder(nn.Module):
@@ -67,7 +81,7 @@ class GridEncoder(nn.Module):
             layers += [nn.Conv2d(narrow, wide, 4, 2, 1), nn.CELU()]
             narrow, width = wide, 2 * width
         layers += [nn.Conv2d(narrow, features, 3, 1, 1), nn.CELU()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = kept_in_scale(nn.Sequential(*layers))
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``[N, C, H, W]`` to features ``[N, F, Gh, Gw]``."""
@@ -185,22 +199,62 @@ class SubPixelDecoder(nn.Module):
         self.start = (-(-size[0] // scale), -(-size[1] // scale))
         widths = [max(16, 128 >> i) for i in range(doublings)]
         self.width = widths[0]
-        self.first = nn.Sequential(
-            nn.Linear(what, 256),
-            nn.CELU(),
-            nn.Linear(256, self.width * self.start[0] * self.start[1]),
-            nn.CELU(),
+        self.first = kept_in_scale(
+            nn.Sequential(
+                nn.Linear(what, 256),
+                nn.CELU(),
+                nn.Linear(256, self.width * self.start[0] * self.start[1]),
+                nn.CELU(),
+            )
         )
         layers: list[nn.Module] = []
         for wide, narrow in pairwise(widths):
             layers += [nn.Conv2d(wide, 4 * narrow, 1), nn.PixelShuffle(2), nn.CELU()]
         layers += [nn.Conv2d(widths[-1], 4 * channels, 3, 1, 1), nn.PixelShuffle(2)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = kept_in_scale(nn.Sequential(*layers))
 
     def forward(self, what: Tensor) -> Tensor:
         """Codes ``[N, D]`` to unbounded pixels ``[N, channels, H, W]``."""
         image = self.layers(self.first(what).unflatten(-1, (self.width, *self.start)))
         return image[..., : self.size[0], : self.size[1]]
+
+
+class BackgroundDecoder(nn.Module):
+    """Background pixels from z_bg: a coarse map, linear in the code, and sub-pixel detail.
+
+    The coarse map learns the scene's colours in a few hundred steps, before objects are used to
+    explain them; the deep path alone takes several times as long.
+
+    Args:
+        background: dimension of z_bg.
+        channels: channels of the result.
+        size: height and width of the result.
+    """
+
+    def __init__(self, background: int, channels: int, size: Size) -> None:
+        super().__init__()
+        self.detail = SubPixelDecoder(background, channels, size)
+        self.coarse = nn.Linear(background, channels * COARSE * COARSE)
+        nn.init.normal_(self.coarse.weight, std=0.3 * background**-0.5)
+
+    def forward(self, z_bg: Tensor) -> Tensor:
+        """Codes ``[N, E]`` to unbounded pixels ``[N, C, H, W]``."""
+        detail = self.detail(z_bg)
+        coarse = self.coarse(z_bg).unflatten(-1, (detail.shape[1], COARSE, COARSE))
+        return detail + F.interpolate(coarse, detail.shape[-2:], mode="bilinear")
+
+
+def open_colours(images: Tensor, mask: Tensor) -> Tensor:
+    """Mean colours of what objects leave open, per coarse cell, centred ``[N, C * COARSE ** 2]``.
+
+    Args:
+        images: ``[N, C, H, W]`` in [0, 1].
+        mask: ``[N, 1, H, W]``, how far objects cover the pixels.
+    """
+    left = F.adaptive_avg_pool2d(1 - mask, COARSE).clamp(min=0.05)
+    colours = F.adaptive_avg_pool2d(images * (1 - mask), COARSE) / left
+    # Scaled so that the spread of a background's colours, about a tenth, comes near to 1.
+    return ((colours - 0.3) * 8).flatten(1)
 
 
 def glimpse_encoder(kind: str, channels: int, glimpse: Size, out: int) -> nn.Module:
