@@ -54,7 +54,9 @@ def reproduce(
     console = Console()
     if row is None:
         for name in experiment_names():
-            console.print(f"{name:<28}{read_experiment(name).title}", highlight=False)
+            console.print(
+                f"{name:<28}{read_experiment(name).title}", highlight=False, soft_wrap=True
+            )
         return
     use_threads(threads)
     experiment, numbers = read_experiment(row), parse_seeds(seeds)
