@@ -60,6 +60,9 @@ class RulesConfig(Section):
         vanish: delete a tracker whose mask has left the view (not in the paper).
         vanish_share: a tracker is deleted when its mask covers less of the view than this share
             of its box.
+        doubled: delete the younger of two trackers that stay in one place (not in the paper).
+        doubled_radius: radius of that place, as a share of the older one's box.
+        doubled_frames: how many frames in a row it takes.
     """
 
     rejection: bool = True
@@ -68,6 +71,9 @@ class RulesConfig(Section):
     duplicate_radius: float = Field(0.4, gt=0)
     vanish: bool = True
     vanish_share: float = Field(0.06, ge=0, lt=1)
+    doubled: bool = True
+    doubled_radius: float = Field(0.25, gt=0)
+    doubled_frames: int = Field(5, ge=2)
 
 
 class ModelConfig(Section):

@@ -65,6 +65,8 @@ class Trackers(NamedTuple):
             -1 in the other slots.
         discovered: ``[B, K]`` bool: live and found in this frame.
         next_id: ``[B]`` int64: the first identity that was never given.
+        doubled: ``[B, K]`` int64: for how many frames in a row, up to this one, an older tracker has
+            been in the same place.
         origin: ``[B * K]`` int64: for each slot, the row of the slots and proposals it came from
             (see :func:`take`).
     """
@@ -74,6 +76,7 @@ class Trackers(NamedTuple):
     ids: Tensor
     discovered: Tensor
     next_id: Tensor
+    doubled: Tensor
     origin: Tensor
 
 
@@ -102,6 +105,25 @@ def accept(proposals: Objects, canvas: Tensor | None, rules: RulesConfig, size: 
             near = _inside_ellipse(proposals.where, size, rules.duplicate_radius)
             accepted = _keep_strongest(proposals.presence, near, accepted)
         return accepted
+
+
+def doubled_frames(before: Tensor, where: Tensor, ids: Tensor, radius: float, size: Size) -> Tensor:
+    """For how many frames in a row each tracker has shared its place with an older one.
+
+    Where two objects cross, both trackers may follow the same one of them from there on. Nothing in
+    the bound parts them again, and over a long video such pairs pile up.
+
+    Args:
+        before: the count after the last frame, 0 for objects just found, ``[B, K]``.
+        where: boxes ``[B, K, 4]``.
+        ids: identities ``[B, K]``, -1 in slots that are not alive; older ones are smaller.
+        radius: of the ellipse about the older one's centre, as a share of its box.
+        size: height and width of the image.
+    """
+    alive = ids >= 0
+    older = alive[:, None] & (ids[:, None] < ids[:, :, None])
+    shared = (older & _inside_ellipse(where, size, radius)).any(-1) & alive
+    return torch.where(shared, before + 1, torch.zeros_like(before))
 
 
 def _inside_ellipse(where: Tensor, size: Size, radius: float) -> Tensor:
@@ -169,8 +191,9 @@ def update_trackers(
 
     Slots go to the largest z_pres; a tracker that survives comes before any discovery. An object
     lives on when z_pres > 1/2 (for hard presence: when it is 1), and, where ``rules.vanish`` says
-    so, when its mask still covers enough of the view; one that vanishes gives up its slot in the
-    next frame. Each new identity is the next number never given in its video.
+    so, when its mask still covers enough of the view, and, where ``rules.doubled`` says so, unless
+    it has shared an older tracker's place for too long; one that is deleted gives up its slot in
+    the next frame. Each new identity is the next number never given in its video.
 
     Args:
         before: trackers after the last frame; none in the first.
@@ -220,4 +243,13 @@ def update_trackers(
         ids = torch.where(survives, take(known, origin, capacity), next_id[:, None] + number - 1)
         ids = torch.where(alive, ids, torch.full_like(ids, -1))
         next_id = next_id + number[:, -1]
-    return Trackers(objects, alive, ids, discovered, next_id, origin)
+        doubled = torch.zeros_like(ids)
+        if rules.doubled:
+            if before is not None:
+                spare = doubled.new_zeros(videos, rows - before.ids.shape[1])
+                doubled = take(torch.cat((before.doubled, spare), 1), origin, capacity) * survives
+            doubled = doubled_frames(doubled, objects.where, ids, rules.doubled_radius, size)
+            alive = alive & (doubled < rules.doubled_frames)
+            ids = torch.where(alive, ids, torch.full_like(ids, -1))
+            discovered = discovered & alive
+    return Trackers(objects, alive, ids, discovered, next_id, doubled, origin)

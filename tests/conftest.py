@@ -18,7 +18,7 @@ from scalor_ppl.models.scalor import Scalor, build_model
 
 torch.set_num_threads(1)
 
-NO_RULES = RulesConfig(rejection=False, duplicate_rejection=False, vanish=False)
+NO_RULES = RulesConfig(rejection=False, duplicate_rejection=False, vanish=False, doubled=False)
 
 TINY_MODEL: dict[str, Any] = {
     "height": 16,

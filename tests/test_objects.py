@@ -17,7 +17,7 @@ SIZE = (16, 16)
 
 
 def rules(**settings: Any) -> RulesConfig:
-    base = {"rejection": False, "duplicate_rejection": False, "vanish": False}
+    base = {"rejection": False, "duplicate_rejection": False, "vanish": False, "doubled": False}
     return RulesConfig(**(base | settings))
 
 
@@ -115,7 +115,10 @@ def accepted_in_a_row(
     canvas = torch.zeros(1, 1, *SIZE)
     canvas[..., 12:] = 1
     chosen = RulesConfig(
-        **({"rejection": True, "duplicate_radius": 0.5, "vanish": False} | settings)
+        **(
+            {"rejection": True, "duplicate_radius": 0.5, "vanish": False, "doubled": False}
+            | settings
+        )
     )
     return accept(objects(torch.tensor([presence]), where), canvas, chosen, SIZE)[0].tolist()
 
@@ -557,3 +560,65 @@ def test_nothing_depends_on_values_on_the_host() -> None:
             trackers = update_trackers(trackers, moved, proposals, 3, RulesConfig(), SIZE)
         assert trackers is not None
         assert trackers.ids.shape == (2, 3)
+
+
+# ---------------------------------------------------------------- two trackers in one place
+
+
+def in_one_place(offsets: list[float], **settings: Any) -> list[list[int]]:
+    """Identities by frame of two trackers whose centres are so many pixels apart (8 pixel boxes)."""
+    chosen = rules(doubled=True, **settings)
+    nothing = torch.zeros(1, 1)
+    found: Trackers | None = None
+    named = []
+    for offset in offsets:
+        where = at((0.0, 0.0, 0.5, 0.5), (offset / 8, 0.0, 0.5, 0.5))
+        if found is None:
+            first = objects(row(0.9, 0.8), where)
+            found = update_trackers(None, None, first, 2, chosen, SIZE)
+        else:
+            presence = row(0.9, 0.8) * found.alive
+            moved = objects(presence, where)
+            found = update_trackers(found, moved, objects(nothing), 2, chosen, SIZE)
+        named.append(sorted(found.ids[0].tolist()))
+    return named
+
+
+BOTH, OLDER = [0, 1], [-1, 0]
+
+
+def test_the_younger_of_two_in_one_place_is_deleted_in_time() -> None:
+    assert in_one_place([1.0] * 6, doubled_frames=4) == [BOTH] * 3 + [OLDER] * 3
+    assert in_one_place([1.0] * 6, doubled_frames=7) == [BOTH] * 6
+
+
+def test_objects_that_cross_are_left_alone() -> None:
+    apart = [6.0, 3.0, 1.0, -1.0, -3.0, -6.0, -1.0, 1.0, 1.0, 3.0]
+    assert in_one_place(apart, doubled_frames=4) == [BOTH] * 10
+
+
+@pytest.mark.parametrize(("apart", "gone"), [(1.9, True), (2.1, False)])
+def test_the_place_is_a_share_of_the_box(apart: float, gone: bool) -> None:
+    last = in_one_place([apart] * 3, doubled_frames=2)[-1]
+    assert last == (OLDER if gone else BOTH)
+
+
+def test_the_count_goes_with_its_tracker_and_starts_anew() -> None:
+    # Slots are given anew in every frame; the count of a tracker stays its own.
+    chosen = rules(doubled=True, doubled_frames=3)
+    apart = at((0.0, 0.0, 0.5, 0.5), (0.0, 0.0, 0.5, 0.5), (0.9, 0.9, 0.2, 0.2))
+    first = update_trackers(None, None, objects(row(0.9, 0.8, 0.7), apart), 3, chosen, SIZE)
+    order = torch.tensor([2, 1, 0])  # the strongest comes first: slots change hands
+    moved = objects(row(0.6, 0.7, 0.95), apart)
+    after = update_trackers(first, moved, objects(torch.zeros(1, 1)), 3, chosen, SIZE)
+    assert after.ids[0].tolist() == order.tolist()
+    assert after.doubled[0].tolist() == [0, 2, 0]
+
+
+def test_doubled_trackers_stay_without_the_rule() -> None:
+    base = rules()
+    found = update(None, None, row(0.9, 0.8), 2, base)
+    for _ in range(20):
+        found = update(found, row(0.9, 0.8), row(0.0), 2, base)
+    assert sorted(found.ids[0].tolist()) == BOTH
+    assert not found.doubled.any()

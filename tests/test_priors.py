@@ -37,7 +37,7 @@ def random_trackers(videos: int, slots: int, what: int) -> Trackers:
     alive = torch.ones(videos, slots, dtype=torch.bool)
     ids = torch.arange(slots).expand(videos, slots)
     next_id = torch.full((videos,), slots)
-    return Trackers(objects, alive, ids, alive, next_id, torch.arange(videos * slots))
+    return Trackers(objects, alive, ids, alive, next_id, torch.zeros_like(ids), torch.arange(videos * slots))
 
 
 def assert_shapes(fns: ObjectDistributions, videos: int, slots: int, what: int) -> None:
