@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.cli.options import DataFolder, Device, Run, Threads, use_threads
+from scalor_ppl.data import ClipSource
 from scalor_ppl.evaluation import Scores
+from scalor_ppl.inference.bounds import Bound, bound_of
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.scoring import score
 from scalor_ppl.inference.sources import open_data, reading
@@ -43,6 +45,10 @@ def evaluate(
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
     frames: Annotated[int, typer.Option(min=1, help="Length of each.")] = 10,
+    bound: Annotated[
+        str | None, typer.Option(help="Bound log p(x) too: elbo or iwae, with hard presence.")
+    ] = None,
+    particles: Annotated[int, typer.Option(min=1, help="Draws per clip for the bound.")] = 100,
     out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -60,11 +66,36 @@ def evaluate(
         settings = reading(settings, data)
     asked = {"folder": None if data_dir is None else str(data_dir), "seed": data_seed}
     settings = settings.model_copy(update={k: v for k, v in asked.items() if v is not None})
-    scores = score(program, open_data(settings, "test"), clips=clips, frames=frames)
-    Console().print(score_table(scores, f"{settings.source}: {clips} clips of {frames} frames"))
+    source = open_data(settings, "test")
+    figures: dict[str, Any] = {}
+    if bound is not None:
+        bounded = bound_of(
+            program, source, estimator=bound, particles=particles, clips=clips, frames=frames
+        )
+        Console().print(bound_line(bounded), highlight=False, soft_wrap=True)
+        figures["bound"] = bounded.to_dict()
+    if bound is None or has_truth(source, frames):
+        scores = score(program, source, clips=clips, frames=frames)
+        Console().print(score_table(scores, f"{settings.source}: {clips} clips of {frames} frames"))
+        figures |= {rule: each.to_dict() for rule, each in scores.items()}
     if out is not None:
         with written_whole(out) as path:
-            path.write_text(json.dumps({k: v.to_dict() for k, v in scores.items()}, indent=2))
+            path.write_text(json.dumps(figures, indent=2))
+
+
+def has_truth(source: ClipSource, frames: int) -> bool:
+    """Whether there is something to score; a bound needs no ground truth."""
+    return source.clip(0, frames).truth is not None
+
+
+def bound_line(bound: Bound) -> str:
+    """A bound in words."""
+    return (
+        f"log p(x) >= {bound.per_video:.1f} +- {bound.error:.1f} nats a clip, "
+        f"{bound.per_pixel:.4f} a pixel and channel: {bound.estimator}, {bound.particles} "
+        f"particles, {bound.presence} presence, {bound.clips} clips; "
+        f"effective sample size {bound.effective:.1f}"
+    )
 
 
 def score_table(scores: Mapping[str, Scores], title: str) -> Table:

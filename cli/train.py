@@ -40,7 +40,10 @@ def train(
     data_dir: DataFolder = None,
     config: ConfigName = None,
     settings: Settings = None,
-    estimator: Annotated[str | None, typer.Option(help="Objective: elbo, scalor, ...")] = None,
+    estimator: Annotated[str | None, typer.Option(help="Objective: elbo, iwae, vimco, ...")] = None,
+    particles: Annotated[
+        int | None, typer.Option(min=1, help="Draws of the latents per clip.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of parameters, noise, data.")] = None,
     device: Device = "auto",
@@ -51,7 +54,7 @@ def train(
     """Train SCALOR on a video or a registered set of clips."""
     use_threads(threads)
     if resume:
-        given = (model, guide, data, data_dir, config, settings, estimator, seed)
+        given = (model, guide, data, data_dir, config, settings, estimator, particles, seed)
         if any(option is not None for option in given):
             raise UserError(
                 "--resume goes on with the run's own configuration: give --out (and --steps) only"
@@ -66,6 +69,7 @@ def train(
             data__source=data,
             data__folder=None if data_dir is None else str(data_dir),
             train__estimator=estimator,
+            train__particles=particles,
             train__steps=steps,
             train__seed=seed,
         )
@@ -103,7 +107,7 @@ def start_training(
         also: called wherever pictures are written, with the step and the program.
     """
     where = pick_device(device)
-    make_estimator(config.train.estimator)
+    make_estimator(config.train.estimator, config.train.particles, config.model.presence)
     source = open_data(config.data, "train")
     check_length(source, config.train)
     config = fitted(anchored(config), source)

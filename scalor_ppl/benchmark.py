@@ -46,6 +46,7 @@ from scalor_ppl.config import Config
 from scalor_ppl.environment import environment
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.estimators import Elbo, ScalorObjective, make_estimator
+from scalor_ppl.inference.paper_objective import total
 from scalor_ppl.inference.posterior import infer
 from scalor_ppl.inference.runs import Program, build_program
 from scalor_ppl.inference.training import OPTIMIZERS, fast_pyro
@@ -306,7 +307,7 @@ class Stepper:
             discovery_rate=train.discovery_rate.at(0, train.steps),
         )
         self.program.model.mixed = train.precision == "bfloat16"
-        self.estimator = make_estimator(train.estimator)
+        self.estimator = make_estimator(train.estimator, train.particles, config.model.presence)
         with pyro.settings.context(module_local_params=True):
             self.objective = self.estimator(self.program.model, self.program.guide)
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
@@ -492,8 +493,8 @@ PRIMITIVES = (
     (TorchDistributionMixin, "__call__", "draws"),
     (Trace, "compute_log_prob", "log-densities"),
     (Trace, "compute_score_parts", "log-densities"),
-    (Elbo, "_differentiable_loss_particle", "summing the loss"),
-    (ScalorObjective, "_collect", "divergences, likelihood"),
+    (Elbo, "bound", "summing the loss"),
+    (ScalorObjective, "collect", "divergences, likelihood"),
 )
 REST = "traces, rest"
 
@@ -642,9 +643,7 @@ class PlainRun:
     def _scalor(self) -> Tensor:
         objective = ScalorObjective()
         traces = (SimpleNamespace(nodes=nodes) for nodes in (self.model, self.guide))
-        objective._collect(*traces)  # type: ignore[arg-type]
-        parts = objective._parts.items()
-        return -torch.stack([p if name == "log_likelihood" else -p for name, p in parts]).sum()
+        return -total(objective.collect(*traces))  # type: ignore[arg-type]
 
     @contextmanager
     def _primitives(self) -> Iterator[None]:
@@ -731,6 +730,8 @@ def _no_plain_run(stepper: Stepper) -> str:
     """Why a step cannot be run without Pyro; empty where it can."""
     if type(stepper.estimator) not in (Elbo, ScalorObjective):
         return "measured for the estimators elbo and scalor only"
+    if stepper.estimator.num_particles > 1:
+        return "measured for one particle only"
     if stepper.config.model.presence != "relaxed":
         return "measured for relaxed presence only: hard presence needs a score-function term"
     return ""

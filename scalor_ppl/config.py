@@ -158,6 +158,25 @@ class GuideConfig(Section):
     mask: Literal["everywhere", "presence"] = "presence"
 
 
+class PriorConfig(Section):
+    """Which priors the program has.
+
+    Each is a registered name (``scalor_ppl/priors/registry.py``), ``file.py:Class`` or
+    ``package.module:Class``.
+
+    Attributes:
+        discovery: of the cells' proposals: ``constant`` (the paper's) or ``learned``.
+        propagation: of the tracked objects: ``recurrent`` (the paper's), ``velocity`` or
+            ``interaction``.
+        background: of z_bg, where ``model.background`` says that there is one: ``recurrent`` (the
+            paper's) or ``independent``.
+    """
+
+    discovery: str = "constant"
+    propagation: str = "recurrent"
+    background: str = "recurrent"
+
+
 class TrainConfig(Section):
     """How it is trained.
 
@@ -166,6 +185,7 @@ class TrainConfig(Section):
         batch: clips a step.
         frames: clip length, a number or a schedule (rounded).
         estimator: registered name of the objective, or ``package.module:Class``.
+        particles: draws of the latents per clip, K.
         optimizer: ``adam`` or ``rmsprop`` (the paper's).
         learning_rate: a schedule; ``warmup`` steps of linear growth come before it.
         warmup: steps of warm-up.
@@ -182,6 +202,7 @@ class TrainConfig(Section):
     batch: int = Field(8, ge=1)
     frames: int | Schedule = 10
     estimator: str = "elbo"
+    particles: int = Field(1, ge=1)
     optimizer: Literal["adam", "rmsprop"] = "adam"
     learning_rate: float | Schedule = Schedule(start=2e-3, end=1e-4, kind="cosine")
     warmup: int = Field(50, ge=0)
@@ -216,14 +237,6 @@ class Config(Section):
     guide_file: str = "guides/scalor.py"
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
+    prior: PriorConfig = PriorConfig()
     guide: GuideConfig = GuideConfig()
     train: TrainConfig = TrainConfig()
-
-    @model_validator(mode="after")
-    def _objective(self) -> "Config":
-        if self.train.estimator == "scalor" and self.model.presence == "hard":
-            raise ValueError(
-                "train.estimator scalor needs model.presence relaxed: it has no gradient for "
-                "hard presence; use elbo"
-            )
-        return self

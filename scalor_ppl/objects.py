@@ -65,8 +65,8 @@ class Trackers(NamedTuple):
             -1 in the other slots.
         discovered: ``[B, K]`` bool: live and found in this frame.
         next_id: ``[B]`` int64: the first identity that was never given.
-        doubled: ``[B, K]`` int64: for how many frames in a row, up to this one, an older tracker has
-            been in the same place.
+        doubled: ``[B, K]`` int64: for how many frames in a row, up to this one, an older tracker
+            has been in the same place.
         origin: ``[B * K]`` int64: for each slot, the row of the slots and proposals it came from
             (see :func:`take`).
     """
@@ -246,8 +246,8 @@ def update_trackers(
         doubled = torch.zeros_like(ids)
         if rules.doubled:
             if before is not None:
-                spare = doubled.new_zeros(videos, rows - before.ids.shape[1])
-                doubled = take(torch.cat((before.doubled, spare), 1), origin, capacity) * survives
+                unborn = doubled.new_zeros(videos, rows - before.ids.shape[1])
+                doubled = take(torch.cat((before.doubled, unborn), 1), origin, capacity) * survives
             doubled = doubled_frames(doubled, objects.where, ids, rules.doubled_radius, size)
             alive = alive & (doubled < rules.doubled_frames)
             ids = torch.where(alive, ids, torch.full_like(ids, -1))

@@ -177,7 +177,9 @@ def test_a_crop_larger_than_the_frames(cli: CommandLine, place: Path) -> None:
         (("--config", "broken.toml"), "broken.toml is not a TOML file: "),
         (("--config", "none.toml"), "no such configuration: none.toml; give a TOML file or a pres"),
         (("--config", "naturel"), "no preset named 'naturel'; did you mean natural?"),
-        (("--estimator", "elbow"), "no estimator named 'elbow': use one of elbo, scalor, or "),
+        (("--estimator", "elbow"), "no estimator named 'elbow': use one of elbo, elbo-analytic, "),
+        (("--estimator", "vimco", "--particles", "5"), "vimco needs model.presence hard"),
+        (("--estimator", "stl", "--set", "model.presence=hard"), "use elbo, iwae or vimco"),
         (("--estimator", "pyro.infer:Elbow"), "estimator 'pyro.infer:Elbow' cannot be imported: "),
         (("--estimator", "no_such:A"), "estimator 'no_such:A' cannot be imported: "),
         (("--estimator", "math:pi"), "estimator 'math:pi' is not a subclass of pyro.infer.ELBO"),
@@ -386,7 +388,7 @@ def test_misspelt_setting_in_a_run(cli: CommandLine, run: Path) -> None:
             ("--observe", "large.nc"),
             "the clip is 24 x 16 x 3, but the run was trained on 16 x 16 x 3: bring it to that si",
         ),
-        (("--out", "clips.nc"), "choose another folder"),
+        (("--out", "tiny.toml"), "choose another folder"),
     ],
 )
 def test_generate_what_cannot_be(

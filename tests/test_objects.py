@@ -566,7 +566,7 @@ def test_nothing_depends_on_values_on_the_host() -> None:
 
 
 def in_one_place(offsets: list[float], **settings: Any) -> list[list[int]]:
-    """Identities by frame of two trackers whose centres are so many pixels apart (8 pixel boxes)."""
+    """Identities by frame of two trackers with boxes of 8 pixels, so many pixels apart."""
     chosen = rules(doubled=True, **settings)
     nothing = torch.zeros(1, 1)
     found: Trackers | None = None

@@ -15,10 +15,6 @@ from scalor_ppl.settings import checked
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (
-            {"model": {"presence": "hard"}, "train": {"estimator": "scalor"}},
-            "needs model.presence relaxed",
-        ),
         ({"train": {"frames": 0}}, "frames must be at least 1"),
         ({"train": {"frames": {"start": 0, "end": 10}}}, "frames must be at least 1"),
         ({"train": {"temperature": {"start": 1.0, "end": 0.0}}}, "temperature must be greater"),

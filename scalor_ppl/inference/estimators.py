@@ -1,175 +1,275 @@
-"""Objectives by name: what training maximises, and what it is made of.
+"""Objectives by name. With log-weights log w[k] of K particles (see particles), for each video:
 
-``elbo``    Pyro's Trace_ELBO: a lower bound on log p(x).
-``scalor``  the paper's own objective: the divergence of presences is that of Bernoullis although
-            the samples are relaxed, and the divergences of where, depth and what are multiplied by
-            z_pres. Not a bound on anything; never report it as a likelihood.
+``elbo``           mean of log w. Pyro's Trace_ELBO, particles vectorised.
+``elbo-analytic``  the same with divergences in closed form where there is one.
+``iwae``           log mean w (Burda et al. 2016): between the ELBO and log p(x), rising with K.
+``vimco``          the same bound for hard presence, its scores weighted by what each particle adds
+                   to the others (Mnih and Rezende 2016).
+``stl``            the ELBO, gradient along paths only (Roeder et al. 2017, sticking the landing).
+``dreg``           the IWAE bound, doubly reparameterised gradient (Tucker et al. 2019).
+``scalor``         the paper's own objective. Not a bound; never to be reported as a likelihood.
+
+All but ``scalor`` are lower bounds on log p(x), for relaxed presence of the relaxed program and for
+hard presence of the hard one: two different models, whose bounds do not compare.
 """
 
 import importlib
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from pyro import poutine
-from pyro.distributions.util import scale_and_mask
-from pyro.infer import ELBO, Trace_ELBO
-from pyro.poutine import Trace
-from pyro.poutine.replay_messenger import ReplayMessenger
-from torch import Tensor
+from pyro.infer import ELBO
+from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
-from scalor_ppl.distributions import bernoulli_kl, presence_weight
 from scalor_ppl.errors import UserError
+from scalor_ppl.inference.paper_objective import ScalorObjective
+from scalor_ppl.inference.particles import (
+    PLATE_DIMS,
+    VIDEO_DIM,
+    LogWeights,
+    ParticleEstimator,
+    Replay,
+    kind_of,
+    latent_and_observed,
+    log_density,
+    per_video,
+    tiled,
+    with_values,
+)
 
-# Sites lie in two plate dims: videos, and trackers or cells.
-PLATE_DIMS = 2
-VIDEO_DIM = -2
+__all__ = [
+    "ESTIMATORS",
+    "PLATE_DIMS",
+    "VIDEO_DIM",
+    "AnalyticElbo",
+    "Dreg",
+    "Elbo",
+    "Iwae",
+    "ScalorObjective",
+    "Stl",
+    "Vimco",
+    "kind_of",
+    "make_estimator",
+]
 
 
-class Elbo(Trace_ELBO):
-    """Pyro's Trace_ELBO that keeps its last traces, so that the parts of the loss can be shown."""
+class Elbo(ParticleEstimator):
+    """Evidence lower bound: the mean log-weight."""
 
-    last: tuple[Trace, Trace] | None = None
+    takes_scales = True
 
-    def __init__(self, num_particles: int = 1) -> None:
-        super().__init__(num_particles=num_particles, max_plate_nesting=PLATE_DIMS)
+    def bound(self, weights: Tensor) -> Tensor:
+        """``[B]``."""
+        return weights.mean(0)
 
-    def _get_trace(self, *args: Any) -> tuple[Trace, Trace]:
-        self.last = super()._get_trace(*args)
-        for site in self.last[1].nodes.values():
-            if site["type"] == "sample" and not site["fn"].has_rsample:
-                self._score_by_video(site)
-        return self.last
+    def advantages(self, weights: Tensor, bound: Tensor) -> Tensor:
+        """A particle's own log-weight, less the mean of the others where there are others.
+
+        A score is weighted by all that its *video* costs. Pyro weights it by what lies in its own
+        plates; but cells and trackers depend on each other (rejection, selection, slots that are
+        given anew), so that is biased here.
+        """
+        # One more, because the score is also in the log-weight, where it only adds noise.
+        return (weights - self.baseline(weights) + 1) / weights.shape[0]
 
     @staticmethod
-    def _score_by_video(site: dict[str, Any]) -> None:
-        """Weight a score function (hard presence) by all that its video costs.
+    def baseline(weights: Tensor) -> Tensor | float:
+        """What does not depend on a particle and is close to its log-weight, ``[K, B]``."""
+        return others_mean(weights) if weights.shape[0] > 1 else 0.0
 
-        Trace_ELBO weights it by what lies in its own plates. But cells and trackers depend on each
-        other (rejection, selection, slots that are given anew): only videos do not. Nor does it
-        mask the score of slots that are empty, which adds noise.
-        """
-        frames = site["cond_indep_stack"]
-        site["cond_indep_stack"] = tuple(f for f in frames if f.dim == VIDEO_DIM)
-        parts = site["score_parts"]
-        score = scale_and_mask(parts.score_function, 1.0, site["mask"])
-        site["score_parts"] = parts._replace(score_function=score)
 
-    def parts(self) -> dict[str, float]:
-        """Log-likelihood and Monte-Carlo divergences of the last pass, in nats, all videos."""
-        assert self.last is not None
-        model_trace, guide_trace = self.last
-        totals: dict[str, float] = {}
-        for name, site in model_trace.nodes.items():
-            if site["type"] != "sample":
+class AnalyticElbo(Elbo):
+    """The ELBO with closed-form divergences (Rao-Blackwellised) where there are such.
+
+    Each site's divergence is taken given the latents before it, as they were drawn.
+    """
+
+    def advantages(self, weights: Tensor, bound: Tensor) -> Tensor:
+        """As the ELBO's; a closed-form divergence has no score in it."""
+        return (weights - self.baseline(weights)) / weights.shape[0]
+
+    def log_weights(
+        self, model: Any, guide: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> LogWeights:
+        """Log-likelihood less divergences, in the place of log-weights."""
+        model_trace, guide_trace = self._get_trace(model, guide, args, kwargs)
+        terms = []
+        for name, site in latent_and_observed(model_trace):
+            if name not in guide_trace.nodes:
+                terms.append(per_video(site))
                 continue
-            value = site["log_prob_sum"].item()
-            if site["is_observed"]:
-                _add(totals, "log_likelihood", value)
-            elif name in guide_trace.nodes:
-                log_q = guide_trace.nodes[name]["log_prob_sum"].item()
-                _add(totals, f"kl_{kind_of(name)}", log_q - value)
-        return totals
+            posterior = guide_trace.nodes[name]
+            try:
+                kl = kl_divergence(posterior["fn"], site["fn"])
+            except NotImplementedError:
+                terms.append(per_video(site) - per_video(posterior))
+                continue
+            if site["mask"] is not None:
+                kl = torch.where(site["mask"], kl, torch.zeros_like(kl))
+            terms.append(-per_video(site, kl))
+        return LogWeights(self.by_video(torch.stack(terms).sum(0)), self.score(guide_trace))
 
 
-class ScalorObjective(ELBO):
-    """The paper's objective (appendix E and the authors' implementation): not a bound."""
+class Iwae(ParticleEstimator):
+    """Importance-weighted bound: log of the mean weight."""
 
-    last: tuple[Trace, Trace] | None = None
+    def bound(self, weights: Tensor) -> Tensor:
+        """``[B]``."""
+        return torch.logsumexp(weights, 0) - math.log(weights.shape[0])
 
-    def __init__(self, num_particles: int = 1) -> None:
-        super().__init__(num_particles=num_particles, max_plate_nesting=PLATE_DIMS)
-        self._parts: dict[str, Tensor] = {}
+
+class Vimco(Iwae):
+    """The importance-weighted bound for hard presence, with leave-one-out baselines.
+
+    A particle's score is weighted by what the bound gains over one in which that particle's
+    log-weight is the mean of the others'. The baseline does not depend on the particle: unbiased.
+    """
+
+    presences = frozenset({"hard"})
+    least_particles = 2
+
+    def advantages(self, weights: Tensor, bound: Tensor) -> Tensor:
+        """Bound less the bound without each particle, ``[K, B]``."""
+        count = weights.shape[0]
+        own = torch.eye(count, dtype=torch.bool, device=weights.device)[..., None]
+        without = torch.where(own, others_mean(weights)[:, None], weights[None])
+        return bound - (torch.logsumexp(without, 1) - math.log(count))
+
+
+class Dreg(Iwae):
+    """The importance-weighted bound with a doubly reparameterised gradient.
+
+    For whatever the posterior depends on: sum_k v_k^2 * (d log w_k / d z_k) (d z_k / d parameters),
+    v the normalised weights; for what the densities depend on otherwise, sum_k v_k * d log w_k.
+    log q is evaluated under parameters that are held fixed, at values that are leaves of the graph:
+    holding the distributions' own parameters fixed instead would cut the way from one frame's
+    latents to the next frame's posterior, and be biased.
+    """
+
+    presences = frozenset({"relaxed"})
+
+    def shares(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """What multiplies d log w, and along paths multiplies that once more; ``[K, B]`` each."""
+        normalised = torch.softmax(weights, 0)
+        return normalised, normalised
 
     def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
-        """Minus the objective, summed over videos, averaged over particles."""
-        self._parts = {}
-        for traces in self._get_traces(model, guide, args, kwargs):
-            self._collect(*traces)
-            self.last = traces
-        objective = torch.stack(
-            [part if name == "log_likelihood" else -part for name, part in self._parts.items()]
-        ).sum()
-        self._parts = {name: part.detach() for name, part in self._parts.items()}
-        return -objective / self.num_particles
-
-    def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
-        """Traces of guide and model without log-densities, which this objective does not need."""
-        guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
-        replayed = _Replay(guide_trace)(model)
-        return poutine.trace(replayed).get_trace(*args, **kwargs), guide_trace
-
-    def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
-        """The same without gradients."""
-        with torch.no_grad():
-            return self.differentiable_loss(model, guide, *args, **kwargs).item()
-
-    def parts(self) -> dict[str, float]:
-        """Log-likelihood and weighted divergences of the last pass, in nats, all videos."""
-        return {name: part.item() / self.num_particles for name, part in self._parts.items()}
-
-    def _collect(self, model_trace: Trace, guide_trace: Trace) -> None:
-        for name, site in model_trace.nodes.items():
-            if site["type"] != "sample" or type(site["fn"]).__name__ == "_Subsample":
+        """Minus the bound, summed over videos; its gradient is that of the surrogate."""
+        args = tiled(args, self.num_particles)
+        drawn = poutine.trace(guide).get_trace(*args, **kwargs)
+        leaves, values = with_values(drawn, lambda value: value.detach().requires_grad_())
+        model_trace = poutine.trace(Replay(leaves)(model)).get_trace(*args, **kwargs)
+        with held_fixed(model, guide):
+            guide_trace = poutine.trace(poutine.replay(guide, trace=leaves)).get_trace(
+                *args, **kwargs
+            )
+        model_trace.compute_log_prob()
+        guide_trace.compute_log_prob()
+        self.last = model_trace, guide_trace
+        weights = self.by_video(log_density(model_trace) - log_density(guide_trace))
+        direct, along_paths = self.shares(weights.detach())
+        surrogate = (direct * weights).sum()
+        slopes = torch.autograd.grad(
+            surrogate, list(values.values()), retain_graph=True, allow_unused=True
+        )
+        for name, slope in zip(values, slopes, strict=True):
+            if slope is None:
                 continue
-            if site["is_observed"]:
-                _add(self._parts, "log_likelihood", _log_prob(site))
-            elif name in guide_trace.nodes:
-                kl = self._divergence(site, guide_trace)
-                _add(self._parts, f"kl_{kind_of(name)}", kl)
-
-    @staticmethod
-    def _divergence(site: dict[str, Any], guide_trace: Trace) -> Tensor:
-        posterior = guide_trace.nodes[site["name"]]["fn"]
-        prior = site["fn"]
-        if hasattr(posterior, "logits"):
-            kl = bernoulli_kl(posterior.logits, prior.logits)
-        else:
-            kl = kl_divergence(posterior, prior)
-        exists = site["infer"].get("exists")
-        if exists is not None:
-            presence = guide_trace.nodes[exists]
-            kl = kl * presence_weight(presence["fn"], presence["value"])
-        if site["mask"] is not None:
-            kl = torch.where(site["mask"], kl, torch.zeros_like(kl))
-        return kl.sum()
+            share = along_paths.flatten().view(-1, *[1] * (slope.dim() - 1))
+            path = drawn.nodes[name]["value"]
+            surrogate = surrogate + ((slope * share).detach() * path).sum()
+        bound = self.bound(weights.detach()).sum()
+        return -(surrogate - surrogate.detach() + bound)
 
 
-class _Replay(ReplayMessenger):
-    """Replay that keeps the model's notes on a site; Pyro's puts the guide's in their place."""
+class Stl(Dreg):
+    """The ELBO with a gradient along paths only: no noise where the guide is exact."""
 
-    def _pyro_sample(self, msg: dict[str, Any]) -> None:
-        notes = msg["infer"]
-        super()._pyro_sample(msg)
-        msg["infer"] = {**msg["infer"], **notes}
+    def bound(self, weights: Tensor) -> Tensor:
+        """``[B]``."""
+        return weights.mean(0)
 
-
-def _log_prob(site: dict[str, Any]) -> Tensor:
-    """Log-density of a site's value as far as masks and scales let it count."""
-    log_prob = site["fn"].log_prob(site["value"])
-    return scale_and_mask(log_prob, site["scale"], site["mask"]).sum()
+    def shares(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """All particles count alike."""
+        return torch.full_like(weights, 1 / weights.shape[0]), torch.ones_like(weights)
 
 
-def kind_of(site: str) -> str:
-    """The latent kind and phase of a site: ``z_what_prop_3`` is ``what_prop``."""
-    return site.removeprefix("z_").rpartition("_")[0]
+def others_mean(weights: Tensor) -> Tensor:
+    """For each particle the mean log-weight of the others, ``[K, B]``."""
+    return (weights.sum(0) - weights) / (weights.shape[0] - 1)
 
 
-def _add(totals: dict[str, Any], key: str, value: Any) -> None:
-    totals[key] = totals[key] + value if key in totals else value
+@contextmanager
+def held_fixed(*programs: Any) -> Iterator[None]:
+    """No gradients to the parameters of modules, for what is computed meanwhile."""
+    parameters = {
+        parameter
+        for program in programs
+        if isinstance(program, nn.Module)
+        for parameter in program.parameters()
+        if parameter.requires_grad
+    }
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
 
 
-ESTIMATORS: dict[str, type[ELBO]] = {"elbo": Elbo, "scalor": ScalorObjective}
+ESTIMATORS: dict[str, type[ParticleEstimator]] = {
+    "elbo": Elbo,
+    "elbo-analytic": AnalyticElbo,
+    "iwae": Iwae,
+    "vimco": Vimco,
+    "stl": Stl,
+    "dreg": Dreg,
+    "scalor": ScalorObjective,
+}
 
 
-def make_estimator(name: str, particles: int = 1) -> ELBO:
+def make_estimator(name: str, particles: int = 1, presence: str | None = None) -> ELBO:
     """An objective by registered name, or any ``pyro.infer.ELBO`` as ``package.module:Class``.
 
+    Args:
+        name: of the objective.
+        particles: K.
+        presence: the program's kind of presence, to check; none checks nothing.
+
     Raises:
-        UserError: there is none of that name.
+        UserError: there is none of that name, or it cannot do with that presence or so few
+            particles.
     """
     if name in ESTIMATORS:
-        return ESTIMATORS[name](num_particles=particles)
+        cls = ESTIMATORS[name]
+        if presence is not None and presence not in cls.presences:
+            (needed,) = cls.presences
+            raise UserError(
+                f"estimator {name} needs model.presence {needed}, not {presence}: "
+                + WRONG_PRESENCE[presence]
+            )
+        if particles < cls.least_particles:
+            raise UserError(
+                f"estimator {name} needs at least {cls.least_particles} particles: "
+                f"--particles {max(5, cls.least_particles)}"
+            )
+        return cls(num_particles=particles)
+    return _imported(name)(num_particles=particles, max_plate_nesting=PLATE_DIMS)
+
+
+WRONG_PRESENCE = {
+    "relaxed": "with relaxed presence there are no scores to weight, and it would be iwae; "
+    "use iwae, or --set model.presence=hard",
+    "hard": "it has no gradient for hard presence; use elbo, iwae or vimco",
+}
+
+
+def _imported(name: str) -> type[ELBO]:
     module, _, attribute = name.partition(":")
     known = ", ".join(ESTIMATORS)
     if not attribute:
@@ -184,4 +284,4 @@ def make_estimator(name: str, particles: int = 1) -> ELBO:
         raise UserError(
             f"estimator {name!r} has no differentiable_loss: take another, or define that method"
         )
-    return cls(num_particles=particles, max_plate_nesting=PLATE_DIMS)
+    return cls

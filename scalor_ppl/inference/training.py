@@ -153,7 +153,9 @@ class _Training:
         self.run = run
         self.watcher = watcher
         self.progress = _Progress()
-        self.estimator = make_estimator(self.config.estimator)
+        self.estimator = make_estimator(
+            self.config.estimator, self.config.particles, program.config.model.presence
+        )
         # Parameters live in the modules, not in Pyro's global store: see the ELBO module's docs.
         with pyro.settings.context(module_local_params=True):
             self.objective = self.estimator(program.model, program.guide)

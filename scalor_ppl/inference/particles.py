@@ -1,0 +1,239 @@
+"""What all objectives share: vectorised particles, and one log-weight per particle and video.
+
+A particle is a draw of all latents. K particles of B videos are K * B videos to the program: the
+data is tiled, so nothing in a model or guide has to know of particles, and every site keeps its
+rank. Log-densities are then summed over all plates but the one named ``videos``, which gives
+
+    log w[k, b] = log p(x_b, z_kb) - log q(z_kb | x_b)        [K, B]
+
+Nothing here travels to the host: a step can be compiled or captured whole.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from pyro import poutine
+from pyro.infer import ELBO
+from pyro.poutine import Trace
+from pyro.poutine.replay_messenger import ReplayMessenger
+from torch import Tensor
+
+# Sites lie in two plate dims: videos, and trackers or cells.
+PLATE_DIMS = 2
+VIDEO_DIM = -2
+VIDEOS = "videos"
+
+
+class LogWeights(NamedTuple):
+    """Of K particles of B videos.
+
+    Attributes:
+        value: ``log p(x, z) - log q(z | x)``, ``[K, B]``, with pathwise gradients.
+        score: log q of the sites that have no pathwise gradient (hard presence) ``[K, B]``; none
+            where all sites have one.
+    """
+
+    value: Tensor
+    score: Tensor | None
+
+
+class ParticleEstimator(ELBO):
+    """Base of the objectives.
+
+    An objective is what :meth:`bound` makes of the log-weights, and, for sites without pathwise
+    gradients, the weights of their scores.
+
+    Args:
+        num_particles: K.
+    """
+
+    presences: frozenset[str] = frozenset({"relaxed", "hard"})
+    """Kinds of presence for which the gradient is right."""
+    least_particles = 1
+    """Fewest particles for which it means anything."""
+    takes_scales = False
+    """Whether sites may be scaled: a scaled log-density is none, and its exponential no weight."""
+
+    last: tuple[Trace, Trace] | None = None
+
+    def __init__(self, num_particles: int = 1) -> None:
+        super().__init__(
+            num_particles=num_particles, max_plate_nesting=PLATE_DIMS, vectorize_particles=True
+        )
+
+    # ------------------------------------------------------------------ to be said by each
+
+    def bound(self, weights: Tensor) -> Tensor:
+        """The objective of each video ``[B]`` from log-weights ``[K, B]``."""
+        raise NotImplementedError
+
+    def advantages(self, weights: Tensor, bound: Tensor) -> Tensor:
+        """What multiplies each particle's score, ``[K, B]``, no gradient: unbiased for the bound.
+
+        By default the bound itself, as differentiating under the integral gives it.
+        """
+        return bound.expand_as(weights)
+
+    # ------------------------------------------------------------------ Pyro's interface
+
+    def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Minus the bound, summed over videos; its gradient is an unbiased estimate."""
+        weights = self.log_weights(model, guide, args, kwargs)
+        bound = self.bound(weights.value)
+        surrogate = bound
+        if weights.score is not None:
+            with torch.no_grad():
+                advantages = self.advantages(weights.value, bound)
+            # Adds to the gradient and not to the value.
+            term = (advantages * weights.score).sum(0)
+            surrogate = bound + term - term.detach()
+        return -surrogate.sum()
+
+    @torch.no_grad()
+    def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
+        """Minus the bound, summed over videos."""
+        return -self.bound(self.log_weights(model, guide, args, kwargs).value).sum().item()
+
+    def parts(self) -> dict[str, float]:
+        """Log-likelihood and Monte-Carlo divergences of the last pass, in nats, all videos.
+
+        Means over particles. They add up to the mean log-weight.
+        """
+        assert self.last is not None
+        model_trace, guide_trace = self.last
+        totals: dict[str, float] = {}
+        for name, site in latent_and_observed(model_trace):
+            log_p = site["log_prob"].sum().item() / self.num_particles
+            if name in guide_trace.nodes:
+                log_q = guide_trace.nodes[name]["log_prob"].sum().item() / self.num_particles
+                _add(totals, f"kl_{kind_of(name)}", log_q - log_p)
+            elif site["is_observed"]:
+                _add(totals, "log_likelihood", log_p)
+        return totals
+
+    # ------------------------------------------------------------------ log-weights
+
+    def log_weights(
+        self, model: Any, guide: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> LogWeights:
+        """Draw K particles of each video and weigh them."""
+        model_trace, guide_trace = self._get_trace(model, guide, args, kwargs)
+        if not self.takes_scales:
+            refuse_scales(model_trace)
+        return LogWeights(
+            self.by_video(log_density(model_trace) - log_density(guide_trace)),
+            self.score(guide_trace),
+        )
+
+    def _get_trace(
+        self, model: Any, guide: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Trace, Trace]:
+        """Traces of the model, replayed, and of the guide, for K * B videos, with log-densities."""
+        args = tiled(args, self.num_particles)
+        guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
+        replayed = Replay(guide_trace)(model)
+        model_trace = poutine.trace(replayed).get_trace(*args, **kwargs)
+        # Sites that only the model has (frames beyond the video) are drawn from it: they are
+        # integrated out, and have no density here.
+        beyond = [
+            name
+            for name, site in latent_and_observed(model_trace)
+            if not site["is_observed"] and name not in guide_trace.nodes
+        ]
+        for name in beyond:
+            model_trace.remove_node(name)
+        model_trace.compute_log_prob()
+        guide_trace.compute_log_prob()
+        self.last = model_trace, guide_trace
+        return self.last
+
+    def score(self, guide_trace: Trace) -> Tensor | None:
+        """log q of the sites without pathwise gradients ``[K, B]``, as far as they exist."""
+        scores = [
+            per_video(site)
+            for _, site in latent_and_observed(guide_trace)
+            if not site["fn"].has_rsample
+        ]
+        return self.by_video(torch.stack(scores).sum(0)) if scores else None
+
+    def by_video(self, tiles: Tensor) -> Tensor:
+        """``[K * B]`` to ``[K, B]``."""
+        return tiles.unflatten(0, (self.num_particles, -1))
+
+
+def tiled(args: tuple[Any, ...], particles: int) -> tuple[Any, ...]:
+    """The arguments with K copies of the videos (the first one, ``[B, ...]``) one after another."""
+    if particles == 1:
+        return args
+    video, *others = args
+    return (video.repeat(particles, *[1] * (video.dim() - 1)), *others)
+
+
+def latent_and_observed(trace: Trace) -> Iterable[tuple[str, dict[str, Any]]]:
+    """The sample sites of a trace, without those that Pyro adds for subsampling."""
+    for name, site in trace.nodes.items():
+        if site["type"] == "sample" and type(site["fn"]).__name__ != "_Subsample":
+            yield name, site
+
+
+def log_density(trace: Trace) -> Tensor:
+    """Sum of the log-densities of all sites, per tiled video ``[K * B]``."""
+    return torch.stack([per_video(site) for _, site in latent_and_observed(trace)]).sum(0)
+
+
+def per_video(site: dict[str, Any], log_prob: Tensor | None = None) -> Tensor:
+    """A site's log-density (or another quantity of its batch shape) summed up per tiled video.
+
+    Raises:
+        ValueError: the site is not in the plate of the videos.
+    """
+    frame = next((f for f in site["cond_indep_stack"] if f.name == VIDEOS), None)
+    if frame is None:
+        raise ValueError(f"site {site['name']} is not in the plate {VIDEOS!r}: it has no weight")
+    summed = site["log_prob"] if log_prob is None else log_prob
+    # Aligned from the right, as plates are; a site that is wider than the plate is broadcast.
+    others = [dim for dim in range(-summed.dim(), 0) if dim != frame.dim]
+    summed = summed.sum(others) if others else summed
+    return summed.expand(frame.size)
+
+
+def refuse_scales(trace: Trace) -> None:
+    """Complain about sites whose log-density is multiplied by something.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for name, site in latent_and_observed(trace):
+        if isinstance(site["scale"], Tensor) or site["scale"] != 1.0:
+            raise ValueError(f"site {name} is scaled: a weight needs its density")
+
+
+class Replay(ReplayMessenger):
+    """Replay that keeps the model's notes on a site; Pyro's puts the guide's in their place."""
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        notes = msg["infer"]
+        super()._pyro_sample(msg)
+        msg["infer"] = {**msg["infer"], **notes}
+
+
+def with_values(
+    trace: Trace, change: Callable[[Tensor], Tensor]
+) -> tuple[Trace, dict[str, Tensor]]:
+    """A trace with each latent's value changed, to replay; and the new values."""
+    # Without the plates: replay would hand on their sizes too.
+    copy, values = Trace(), {}
+    for name, site in latent_and_observed(trace):
+        values[name] = change(site["value"])
+        copy.add_node(name, **{**site, "value": values[name]})
+    return copy, values
+
+
+def kind_of(site: str) -> str:
+    """The latent kind and phase of a site: ``z_what_prop_3`` is ``what_prop``."""
+    return site.removeprefix("z_").rpartition("_")[0]
+
+
+def _add(totals: dict[str, Any], key: str, value: Any) -> None:
+    totals[key] = totals[key] + value if key in totals else value
