@@ -48,13 +48,11 @@ from scalor_ppl.objects import Objects, Trackers, accept, strongest, take, updat
 from scalor_ppl.once import Once
 from scalor_ppl.priors import (
     BackgroundPrior,
-    ConstantDiscovery,
     DiscoveryPrior,
     ObjectDistributions,
     PropagationPrior,
-    RecurrentBackground,
-    RecurrentPropagation,
 )
+from scalor_ppl.priors.registry import build_priors
 from scalor_ppl.rendering import Frame, composite, write_glimpses
 
 
@@ -279,7 +277,7 @@ class Scalor(nn.Module):
                 with plates, slots, poutine.mask(mask=trackers.alive):
                     z = sample_objects(f"prop_{t}", prior)
                 propagated = self.once(self.moved_objects, trackers, *z)
-            prior = self.discovery(self.presence, (videos, self.cells), rates[t])
+            prior = self.discovery(self.presence, (videos, self.cells), rates[t], t)
             with plates, cells:
                 z = sample_objects(f"disc_{t}", prior)
             trackers = self.once(self.updated_trackers, trackers, propagated, *z)
@@ -350,13 +348,4 @@ def sample_objects(suffix: str, prior: ObjectDistributions) -> Latents:
 
 def build_model(config: Config) -> Scalor:
     """The program of a configuration, with the priors it names."""
-    model = config.model
-    background = None
-    if model.background == "vae":
-        background = RecurrentBackground(model.background_dim, model.what, model.hidden)
-    return Scalor(
-        model,
-        ConstantDiscovery(model.what, model.discovery_rate),
-        RecurrentPropagation(model.what, model.hidden),
-        background,
-    )
+    return Scalor(config.model, *build_priors(config))

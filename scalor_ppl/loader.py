@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.settings import nearest
 
 # Files that ship with the package are imported by their canonical name, or classes exist twice.
 SHIPPED = ("models", "guides")
@@ -21,6 +22,25 @@ def load_model(config: Any) -> Any:
 def load_guide(config: Any, model: Any) -> Any:
     """The guide of a configuration: ``build_guide(config, model)`` of its guide file."""
     return _builder(config.guide_file, "build_guide")(config, model)
+
+
+def load_class(reference: str) -> type:
+    """The class behind ``file.py:Class`` or ``package.module:Class``.
+
+    Raises:
+        UserError: no such file or module, the file fails to run, or it has no such class.
+    """
+    place, _, name = reference.rpartition(":")
+    module = _load(place)
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        own = [
+            key
+            for key, value in vars(module).items()
+            if isinstance(value, type) and value.__module__ == module.__name__
+        ]
+        raise UserError(f"{place} has no class {name!r}{nearest(name, own)}")
+    return found
 
 
 def own_file(reference: str) -> str:
@@ -40,12 +60,16 @@ def _builder(reference: str, function: str) -> Any:
     """
     place, _, attribute = reference.partition(":")
     attribute = attribute or function
-    module = _load_file(place) if place.endswith(".py") else _load_module(place)
+    module = _load(place)
     builder = getattr(module, attribute, None)
     if not callable(builder):
         what = "guide(config, model)" if function == "build_guide" else "model(config)"
         raise UserError(f"{reference} has no function {attribute}: define build_{what} in it")
     return builder
+
+
+def _load(place: str) -> ModuleType:
+    return _load_file(place) if place.endswith(".py") else _load_module(place)
 
 
 def _load_module(name: str) -> ModuleType:

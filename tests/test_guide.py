@@ -384,20 +384,24 @@ class OtherPrior(ConstantDiscovery):
     """Where, depth and what are not standard normal."""
 
     def forward(
-        self, presence: Presence, shape: tuple[int, int], rate: float | None = None
+        self,
+        presence: Presence,
+        shape: tuple[int, int],
+        rate: float | None = None,
+        frame: int = 0,
     ) -> ObjectDistributions:
         return ObjectDistributions(
-            super().forward(presence, shape, rate).presence,
+            super().forward(presence, shape, rate, frame).presence,
             dist.Normal(torch.full((*shape, 4), 0.7), 0.3).to_event(1),
             dist.Normal(torch.full(shape, -1.0), 2.0),
-            dist.Normal(torch.full((*shape, self.what), 0.2), 0.9).to_event(1),
+            dist.Normal(torch.full((*shape, self.config.what), 0.2), 0.9).to_event(1),
         )
 
 
 @pytest.mark.parametrize("mask", ["presence", "everywhere"])
 def test_absent_proposals_follow_an_exchanged_prior(build: Build, mask: str) -> None:
     pair = build(guide={"mask": mask})
-    pair.model.discovery = OtherPrior(3, 0.1)
+    pair.model.discovery = OtherPrior(pair.model.config)
     prior = pair.model.discovery(pair.model.presence, (2, 4))
     nodes = given(pair, pair.video(2, 1), 0.0).nodes
     for latent in ("where", "depth", "what"):

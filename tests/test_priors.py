@@ -1,4 +1,4 @@
-"""Priors: shapes, statistics, and persistence."""
+"""The paper's priors: shapes, statistics, and persistence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from scalor_ppl.config import ModelConfig
 from scalor_ppl.distributions import Presence, PresenceKind
 from scalor_ppl.objects import Objects, Trackers
 from scalor_ppl.priors import (
@@ -19,6 +20,7 @@ from scalor_ppl.priors import (
 )
 
 KINDS: tuple[PresenceKind, ...] = ("relaxed", "hard")
+TINY = ModelConfig(what=3, hidden=8, background_dim=2)
 
 
 def random_objects(videos: int, slots: int, what: int) -> Objects:
@@ -37,7 +39,9 @@ def random_trackers(videos: int, slots: int, what: int) -> Trackers:
     alive = torch.ones(videos, slots, dtype=torch.bool)
     ids = torch.arange(slots).expand(videos, slots)
     next_id = torch.full((videos,), slots)
-    return Trackers(objects, alive, ids, alive, next_id, torch.zeros_like(ids), torch.arange(videos * slots))
+    return Trackers(
+        objects, alive, ids, alive, next_id, torch.zeros_like(ids), torch.arange(videos * slots)
+    )
 
 
 def assert_shapes(fns: ObjectDistributions, videos: int, slots: int, what: int) -> None:
@@ -49,7 +53,7 @@ def assert_shapes(fns: ObjectDistributions, videos: int, slots: int, what: int) 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_discovery(kind: PresenceKind) -> None:
-    prior = ConstantDiscovery(what=5, rate=0.15)
+    prior = ConstantDiscovery(ModelConfig(what=5, discovery_rate=0.15))
     presence = Presence(kind, 0.5)
     fns = prior(presence, (400, 100))
     assert_shapes(fns, 400, 100, 5)
@@ -69,7 +73,7 @@ def test_discovery(kind: PresenceKind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rate", [0.0, 1e-9, 0.3, 1.0])
 def test_discovery_rate_override(kind: PresenceKind, rate: float) -> None:
-    prior = ConstantDiscovery(what=2, rate=0.5)
+    prior = ConstantDiscovery(ModelConfig(what=2, discovery_rate=0.5))
     presence = Presence(kind)
     fn = prior(presence, (200, 200), rate).presence
     clipped = min(max(rate, 1e-12), 1 - 1e-12)
@@ -83,7 +87,7 @@ def test_discovery_rate_override(kind: PresenceKind, rate: float) -> None:
 
 
 def test_the_annealed_rate_is_used() -> None:
-    prior = ConstantDiscovery(what=2, rate=0.5)
+    prior = ConstantDiscovery(ModelConfig(what=2, discovery_rate=0.5))
     prior.rate = 1e-4
     logits = prior(Presence("relaxed"), (1, 3)).presence.logits
     torch.testing.assert_close(torch.sigmoid(logits), torch.full((1, 3), 1e-4))
@@ -100,7 +104,7 @@ def still(prior: RecurrentPropagation) -> RecurrentPropagation:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_propagation_keeps_what_an_object_is(kind: PresenceKind) -> None:
-    prior = still(RecurrentPropagation(what=3, hidden=8, survival=2.0))
+    prior = still(RecurrentPropagation(TINY, survival=2.0))
     trackers = random_trackers(4, 5, 3)
     state = torch.randn(4, 5, 8)
     fns = prior(Presence(kind), state, trackers)
@@ -126,7 +130,7 @@ def test_persistence() -> None:
 
 def test_propagation_begins_near_persistence_and_survival() -> None:
     # High survival before training, against propagation collapse (paper 3.2).
-    prior = RecurrentPropagation(what=3, hidden=8)
+    prior = RecurrentPropagation(TINY)
     trackers = random_trackers(4, 5, 3)
     fns = prior(Presence("relaxed"), prior.initial((4, 5)), trackers)
     assert (torch.sigmoid(fns.presence.logits) > 0.98).all()
@@ -134,7 +138,7 @@ def test_propagation_begins_near_persistence_and_survival() -> None:
 
 
 def test_propagation_state() -> None:
-    prior = RecurrentPropagation(what=3, hidden=8)
+    prior = RecurrentPropagation(TINY)
     state = prior.initial((4, 5))
     assert state.shape == (4, 5, 8)
     trackers = random_trackers(4, 5, 3)
@@ -154,7 +158,7 @@ def learns_all(module: nn.Module, *outputs: Tensor) -> None:
 
 
 def test_gradients_reach_propagation() -> None:
-    prior = RecurrentPropagation(what=3, hidden=8)
+    prior = RecurrentPropagation(TINY)
     trackers = random_trackers(2, 3, 3)
     # Twice: the first state is zero, and so is the gradient of what multiplies it.
     state = prior.update(prior.update(prior.initial((2, 3)), trackers), trackers)
@@ -163,7 +167,7 @@ def test_gradients_reach_propagation() -> None:
 
 
 def test_background_shapes_and_first_frame() -> None:
-    prior = RecurrentBackground(background=2, what=3, hidden=8)
+    prior = RecurrentBackground(TINY)
     last = prior.head[-1]
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)
@@ -183,7 +187,7 @@ def test_background_shapes_and_first_frame() -> None:
 
 
 def test_background_sees_present_objects_only() -> None:
-    prior = RecurrentBackground(background=2, what=3, hidden=8)
+    prior = RecurrentBackground(TINY)
     objects = random_objects(4, 5, 3)
     state = prior.initial(4)
     seen = prior(state, None, objects).mean
@@ -203,7 +207,7 @@ def test_background_sees_present_objects_only() -> None:
 
 
 def test_background_without_any_object() -> None:
-    prior = RecurrentBackground(background=2, what=3, hidden=8)
+    prior = RecurrentBackground(TINY)
     objects = random_objects(1, 5, 3)
     nothing = objects._replace(presence=torch.zeros(1, 5))
     fn = prior(prior.initial(1), None, nothing)
@@ -211,7 +215,7 @@ def test_background_without_any_object() -> None:
 
 
 def test_gradients_reach_background() -> None:
-    prior = RecurrentBackground(background=2, what=3, hidden=8)
+    prior = RecurrentBackground(TINY)
     objects = random_objects(4, 5, 3)
     state = prior.update(prior.update(prior.initial(4), torch.randn(4, 2)), torch.randn(4, 2))
     learns_all(prior, prior(state, torch.randn(4, 2), objects).rsample())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.config import Config, DataConfig
+from scalor_ppl.config import Config, DataConfig, PriorConfig
 from scalor_ppl.data import TOY_SETS, ClipSource, SourceOptions, Split, open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.loader import own_file
@@ -40,6 +40,9 @@ def anchored(config: Config) -> Config:
     return config.model_copy(
         update={
             "data": data.model_copy(update=found),
+            "prior": PriorConfig(
+                **{role: own_file(name) for role, name in config.prior.model_dump().items()}
+            ),
             "model_file": own_file(config.model_file),
             "guide_file": own_file(config.guide_file),
         }

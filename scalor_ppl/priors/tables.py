@@ -1,0 +1,27 @@
+"""Single numbers that are learned as they are, without a network."""
+
+import torch
+from torch import Tensor, nn
+
+# Adam moves every parameter by about the learning rate a step, however steep the slope. Of a
+# network, many weights add up to one output; a number on its own would take thousands of steps.
+SPEED = 10.0
+
+
+class Table(nn.Module):
+    """Learned numbers, ``start + SPEED * change``, that keep up with the networks.
+
+    Args:
+        start: their values before training, any shape.
+    """
+
+    start: Tensor
+
+    def __init__(self, start: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("start", start, persistent=False)
+        self.change = nn.Parameter(torch.zeros_like(start))
+
+    def forward(self) -> Tensor:
+        """The numbers, in the shape of ``start``."""
+        return self.start + SPEED * self.change
