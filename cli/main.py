@@ -14,6 +14,7 @@ from scalor_ppl.cli.data import app as data_app
 from scalor_ppl.cli.demo import demo
 from scalor_ppl.cli.evaluate import evaluate
 from scalor_ppl.cli.generate import generate
+from scalor_ppl.cli.infer import infer
 from scalor_ppl.cli.reproduce import reproduce
 from scalor_ppl.cli.train import train
 from scalor_ppl.errors import UserError
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(generate)
+app.command()(infer)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(demo)

@@ -1,0 +1,63 @@
+"""``scalor-ppl infer``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from scalor_ppl.cli.options import DataFolder, Device, Run, Seed, Threads, use_threads
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.runs import load_run
+from scalor_ppl.inference.sources import open_clip
+from scalor_ppl.inference.training import pick_device
+from scalor_ppl.inference.trees import posterior_tree
+from scalor_ppl.results.datatree import SUFFIX, write_tree
+from scalor_ppl.results.files import check_writable
+from scalor_ppl.results.uncertainty import FORMATS, draw_uncertainty
+
+
+def infer(
+    run: Run,
+    video: Annotated[
+        str, typer.Argument(help="Set, video file or folder of frames.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="NetCDF file to write, NAME.nc.")],
+    draws: Annotated[int, typer.Option(min=1, help="How many draws from the posterior.")] = 100,
+    images: Annotated[
+        int | None,
+        typer.Option(min=0, help="How many draws keep their rendered video; all by default."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Picture of the positions and their 94 % intervals, e.g. a.png."),
+    ] = None,
+    clip: Annotated[int, typer.Option(min=0, help="Which clip of the video.")] = 0,
+    frames: Annotated[int, typer.Option(min=1, help="Its length.")] = 10,
+    seed: Seed = 0,
+    data_dir: DataFolder = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Draw from the posterior of a clip, and write the draws as NetCDF for ArviZ and xarray."""
+    use_threads(threads)
+    if out.suffix != SUFFIX:
+        raise UserError(f"--out {out}: end it in {SUFFIX}")
+    if out.resolve() == Path(video).resolve():
+        raise UserError(f"--out {out} is the video itself: name another file")
+    if plot is not None and plot.suffix not in FORMATS:
+        raise UserError(f"--plot {plot}: end it in {', '.join(FORMATS)}")
+    paths = [out] if plot is None else [out, plot]
+    for path in paths:
+        check_writable(path)
+    program = load_run(run, pick_device(device))
+    data = program.config.data
+    if data_dir is not None:
+        data = data.model_copy(update={"folder": str(data_dir)})
+    seen = open_clip(data, video, clip, frames)
+    tree = posterior_tree(program, seen, draws=draws, seed=seed, images=images)
+    write_tree(tree, out)
+    if plot is not None:
+        draw_uncertainty(tree, plot)
+    for path in paths:
+        Console().print(str(path), highlight=False, soft_wrap=True)
