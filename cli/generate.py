@@ -1,5 +1,6 @@
 """``scalor-ppl generate``."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +10,23 @@ from rich.console import Console
 from scalor_ppl.cli.options import Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
-from scalor_ppl.inference.pictures import write_generated
+from scalor_ppl.inference.pictures import write_compared, write_generated
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.sources import open_clip
 from scalor_ppl.inference.training import pick_device
+from scalor_ppl.inference.trees import prior_tree
+from scalor_ppl.inference.whatif import FORMS, parse_intervention
+from scalor_ppl.results.datatree import SUFFIX, write_tree
+from scalor_ppl.results.files import check_writable
 
 
 def generate(
     run: Run,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the files.", show_default="RUN/generated")
+        Path | None,
+        typer.Option(
+            help="Folder for pictures, or NAME.nc for the draws.", show_default="RUN/generated"
+        ),
     ] = None,
     videos: Annotated[int, typer.Option(min=1, help="How many videos.")] = 1,
     frames: Annotated[int, typer.Option(min=1, help="How long, observed frames included.")] = 20,
@@ -40,21 +48,43 @@ def generate(
     ] = None,
     observe_frames: Annotated[int, typer.Option(min=1, help="Frames of it that are seen.")] = 5,
     clip: Annotated[int, typer.Option(min=0, help="Which clip of it.")] = 0,
+    do: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"What if: {FORMS}. Frames count from 1; may be repeated.", metavar="WORDS"
+        ),
+    ] = None,
     boxes: Annotated[bool, typer.Option("--boxes", help="Draw boxes in id colours.")] = False,
     fps: Annotated[float, typer.Option(min=0.1, help="Frames a second of the videos.")] = 10.0,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Sample videos from the priors, or continue an observed clip."""
+    """Sample videos from the priors, or continue an observed clip, as it is or what if."""
     use_threads(threads)
     if discovery is False and rate is not None:
         raise UserError("--no-discovery and --rate contradict each other: leave one out")
     if observe is not None and (videos > 1 or first_rate is not None):
         raise UserError("--videos and --first-rate are for videos from scratch, not with --observe")
+    if do and observe is None:
+        raise UserError("--do acts on the objects of an observed clip: give one with --observe")
+    interventions = [parse_intervention(words) for words in do or []]
+    table = out if out is not None and out.suffix == SUFFIX else None
+    if table is not None:
+        if observe is not None or boxes:
+            raise UserError(f"--out {out} is for videos from scratch, without --observe or --boxes")
+        check_writable(table)
     program = load_run(run, pick_device(device))
     folder = out or run / "generated"
     wanted = rate if discovery is not False else 0.0
+    if table is not None:
+        tree = prior_tree(
+            program, videos=videos, frames=frames, seed=seed, first_rate=first_rate, rate=wanted
+        )
+        write_tree(tree, table)
+        Console().print(str(table), highlight=False, soft_wrap=True)
+        return
     seen = None
+    without = None
     if observe is None:
         scene = imagine(
             program, videos=videos, frames=frames, seed=seed, first_rate=first_rate, rate=wanted
@@ -62,7 +92,8 @@ def generate(
     else:
         off = discovery is None and rate is None
         seen = open_clip(program.config.data, observe, clip, observe_frames)
-        scene = continue_clip(
+        continued = partial(
+            continue_clip,
             program,
             seen,
             observe=observe_frames,
@@ -70,5 +101,11 @@ def generate(
             seed=seed,
             rate=0.0 if off else wanted,
         )
+        scene = continued(interventions=interventions)
+        without = continued() if interventions else None
     for path in write_generated(scene, folder, observed=seen, boxes=boxes, fps=fps):
         Console().print(str(path), highlight=False, soft_wrap=True)
+    if without is not None and seen is not None:
+        label = "\n".join(map(str, interventions))
+        for path in write_compared(without, scene, label, seen, folder, fps):
+            Console().print(str(path), highlight=False, soft_wrap=True)

@@ -1,14 +1,18 @@
 """Videos from the program: sampled from scratch, or an observed clip imagined further."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.inference.noise import SameNoise
 from scalor_ppl.inference.posterior import infer, to_video
 from scalor_ppl.inference.runs import Program
 from scalor_ppl.inference.training import fast_pyro
+from scalor_ppl.inference.whatif import Intervene, Intervention, check_imagined
 
 
 def imagine(
@@ -50,8 +54,12 @@ def continue_clip(
     frames: int,
     seed: int,
     rate: float | None = 0.0,
+    interventions: Sequence[Intervention] = (),
 ) -> Any:
     """Track the first frames of a clip, then imagine the rest from the priors.
+
+    An object's noise depends on the seed and its identity: what is imagined with and without
+    interventions differs by their effects only.
 
     Args:
         program: trained.
@@ -61,21 +69,25 @@ def continue_clip(
         seed: of the samples.
         rate: probability that a cell discovers in an imagined frame; 0 switches discovery off
             (the paper's conditional generation), none takes the trained prior's.
+        interventions: on objects in imagined frames.
 
     Returns:
         The scene, a batch of one.
 
     Raises:
         UserError: the clip has another size than the program's or fewer frames than are to be
-            observed, or nothing is left to imagine.
+            observed, or nothing is left to imagine, or an intervention is not possible.
     """
     program.check_fits("the clip", *clip.shape[1:])
     if len(clip) < observe:
         raise UserError(f"the clip has {len(clip)} frames, fewer than --observe-frames {observe}")
     if frames <= observe:
         raise UserError(f"--frames {frames} leaves nothing to imagine after {observe} observed")
+    check_imagined(interventions, observe, frames)
+    model = program.model
     rates = [*[None] * observe, *[rate] * (frames - observe)]
     video = to_video(clip[None, :observe], program.device)
+    acting = Intervene(model, interventions) if interventions else nullcontext()
     torch.manual_seed(seed)
-    with fast_pyro():
-        return infer(program.model, program.guide, video, frames=frames, discovery=rates)
+    with fast_pyro(), SameNoise(model), acting:
+        return infer(model, program.guide, video, frames=frames, discovery=rates)

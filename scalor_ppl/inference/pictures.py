@@ -42,13 +42,16 @@ class ScenePictures:
     tracks: Tracks
 
 
-def picture(scene: Any, number: int = 0, observed: np.ndarray | None = None) -> ScenePictures:
+def picture(
+    scene: Any, number: int = 0, observed: np.ndarray | None = None, *, labels: bool = False
+) -> ScenePictures:
     """Pictures of one video of a scene.
 
     Args:
         scene: what the model returned.
         number: which video of the batch.
         observed: its frames ``[T', H, W, C]`` uint8; frames beyond T' show what was rendered.
+        labels: write identities into the boxes.
     """
     height, width = scene.image.shape[-2:]
     scale = max(1, round(192 / max(height, width)))
@@ -58,7 +61,13 @@ def picture(scene: Any, number: int = 0, observed: np.ndarray | None = None) -> 
         video[: len(observed)] = observed
     tracks = tracks_of(scene.trackers, (height, width))[number]
     boxed = draw_tracks(
-        video, tracks.boxes, tracks.ids, tracks.presence, tracks.discovered, scale=scale
+        video,
+        tracks.boxes,
+        tracks.ids,
+        tracks.presence,
+        tracks.discovered,
+        scale=scale,
+        labels=labels,
     )
     background = None
     if scene.background is not None:
@@ -134,7 +143,8 @@ def write_generated(
         Each file when it is written.
     """
     for number in range(len(scene.image)):
-        pictures = picture(scene, number, observed)
+        # An observed clip is what interventions are asked about, and they go by identity.
+        pictures = picture(scene, number, observed, labels=observed is not None)
         frames = pictures.boxed if boxes else enlarge(pictures.video, pictures.scale)
         stem = folder / f"video_{number:03d}"
         write_mp4(stem.with_suffix(".mp4"), frames, fps)
@@ -144,3 +154,27 @@ def write_generated(
         label = "sampled" if observed is None else f"{len(observed)} seen, then imagined"
         write_sheet(pictures, stem.with_suffix(".png"), label)
         yield stem.with_suffix(".png")
+
+
+def write_compared(
+    before: Any, after: Any, label: str, observed: np.ndarray, folder: Path, fps: float = 10.0
+) -> list[Path]:
+    """Write a continued clip without and with interventions: one above, or left of, the other.
+
+    Args:
+        before: the scene without.
+        after: the scene with them.
+        label: what was done, for the contact sheet.
+        observed: frames that were seen ``[T', H, W, C]`` uint8.
+        folder: for the files.
+        fps: frames a second.
+
+    Returns:
+        The contact sheet and the gif.
+    """
+    left, right = (picture(scene, 0, observed, labels=True).boxed for scene in (before, after))
+    sheet, gif = folder / "whatif.png", folder / "whatif.gif"
+    contact_sheet({f"{len(observed)} seen,\nthen imagined": left, label: right}, sheet)
+    margin = np.full((*left.shape[:2], 4, 3), 255, np.uint8)
+    write_gif(gif, np.concatenate((left, margin, right), 2), fps)
+    return [sheet, gif]
