@@ -1,6 +1,7 @@
 """``scalor-ppl reproduce``: train a row of RESULTS.md, score it, add a line."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from scalor_ppl.results.files import check_writable, written_whole
 from scalor_ppl.results.ledger import Entry, append_entry
 
 SCORES = "scores.json"
+ORIGIN = "origin.json"
 
 
 def reproduce(
@@ -74,7 +76,9 @@ def reproduce(
         if experiment.curve is not None:
             unseen = open_data(with_seed(config.data, CURVE_SEED), "test")
             also = recorder(run, unseen, clips=experiment.curve.clips)
+        here = environment(pick_device(device)) | {"commit": commit()}
         outcome = start_training(config, run, device=device, resume=resume, also=also)
+        origin = kept_origin(run, here)
         if outcome.interrupted:
             console.print(f"stopped after step {outcome.step}; the same command goes on")
             raise typer.Exit(130)
@@ -88,8 +92,8 @@ def reproduce(
                 scores=score_trial(program, trial),
                 steps=outcome.step,
                 minutes=outcome.minutes,
-                environment=environment(program.device),
-                commit=commit(),
+                environment=origin,
+                scored=here["commit"],
             )
             append_entry(results, entry)
             console.print(score_table(entry.scores, f"{experiment.title}, {trial.title}"))
@@ -107,6 +111,16 @@ def score_trial(program: Program, trial: Trial) -> Any:
     own = program.config.data
     settings = with_seed(reading(own, trial.data or own.source), TEST_SEED)
     return score(program, open_data(settings, "test"), clips=trial.clips, frames=trial.frames)
+
+
+def kept_origin(run: Path, here: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where and by which commit a run was trained: here, unless it says otherwise."""
+    path = run / ORIGIN
+    if path.is_file():
+        return json.loads(path.read_text())
+    with written_whole(path) as target:
+        target.write_text(json.dumps(here, indent=2))
+    return here
 
 
 def check_same(config: Config, run: Path) -> None:

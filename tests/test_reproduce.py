@@ -136,6 +136,13 @@ def test_reproduce_goes_on_with_its_own_run_and_no_other(
     assert all((weights_of(run)[name] == tensor).all() for name, tensor in before.items())
     assert len(metrics_of(run)) == logged
     assert len(lines_of(tiny / "RESULTS.md")) == 4
+    # The line says where and by what the run was trained, whoever scores it again.
+    origin = json.loads((run / "origin.json").read_text())
+    (run / "origin.json").write_text(json.dumps(origin | {"commit": "abc", "threads": 7}))
+    assert cli("reproduce", "tiny", *ALONE).code == 0
+    last = lines_of(tiny / "RESULTS.md")[-1]
+    assert last["commit"].startswith("abc, scored by ")
+    assert last["threads"] == "7"
     other = TINY.model_copy(update={"settings": TINY.settings | {"model": {"capacity": 4}}})
     monkeypatch.setattr(command, "read_experiment", lambda name: other)
     assert "was trained with other settings" in cli.refused("reproduce", "tiny", *ALONE)
@@ -189,10 +196,12 @@ def test_the_log_grows_at_its_end(tmp_path: Path) -> None:
     half: dict[str, Any] = dict.fromkeys(Scores.__dataclass_fields__, 0.5)
     figures = Scores(**half | {"id_switches": 1, "clips": 2, "frames": 20})
     scores = dict.fromkeys(("standard", "plain", "strict", "iou"), figures)
-    entry = Entry("a", "b", 7, scores, 10, 1.25, environment(CPU), commit())
+    world = environment(CPU) | {"commit": "abc"}
+    entry = Entry("a", "b", 7, scores, 10, 1.25, world, "abc")
     append_entry(path, entry)
-    append_entry(path, replace(entry, seed=8))
+    append_entry(path, replace(entry, seed=8, scored="def"))
     assert [line["seed"] for line in lines_of(path)] == ["7", "8"]
+    assert [line["commit"] for line in lines_of(path)] == ["abc", "abc, scored by def"]
     path.write_text("# Words\n")
     append_entry(path, entry)
     assert path.read_text().startswith("# Words\n\n| experiment |")

@@ -46,8 +46,8 @@ class Entry:
         scores: by rule.
         steps: of training.
         minutes: of training, wall-clock.
-        environment: as ``scalor_ppl.environment`` gives it.
-        commit: of the source.
+        environment: of the training, as ``scalor_ppl.environment`` gives it, and its ``commit``.
+        scored: commit of the source that scored it.
     """
 
     experiment: str
@@ -57,7 +57,7 @@ class Entry:
     steps: int
     minutes: float
     environment: Mapping[str, Any]
-    commit: str
+    scored: str
 
     def cells(self) -> list[str]:
         """The line's cells, in the order of ``HEADINGS``."""
@@ -83,9 +83,12 @@ class Entry:
             f"{self.minutes:.1f}",
             str(world["threads"]),
             where,
-            self.commit,
+            world["commit"] if world["commit"] == self.scored else self._two_commits(),
             world["date"][:10],
         ]
+
+    def _two_commits(self) -> str:
+        return f"{self.environment['commit']}, scored by {self.scored}"
 
 
 def append_entry(path: Path, entry: Entry) -> None:
