@@ -11,7 +11,7 @@ from scalor_ppl.cli.options import Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import write_compared, write_generated
-from scalor_ppl.inference.runs import load_run
+from scalor_ppl.inference.runs import load_run, own_folder
 from scalor_ppl.inference.sources import open_clip
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.inference.trees import prior_tree
@@ -74,7 +74,7 @@ def generate(
             raise UserError(f"--out {out} is for videos from scratch, without --observe or --boxes")
         check_writable(table)
     program = load_run(run, pick_device(device))
-    folder = out or run / "generated"
+    folder = out or own_folder(run) / "generated"
     wanted = rate if discovery is not False else 0.0
     if table is not None:
         tree = prior_tree(

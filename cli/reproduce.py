@@ -1,7 +1,6 @@
 """``scalor-ppl reproduce``: train a row of RESULTS.md, score it, add a line."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.cli.options import DataFolder, Device, Seeds, parse_seeds, use_threads
 from scalor_ppl.cli.train import start_training
 from scalor_ppl.config import Config
-from scalor_ppl.environment import commit, environment
+from scalor_ppl.environment import commit
 from scalor_ppl.errors import UserError
 from scalor_ppl.experiment import (
     CURVE_SEED,
@@ -23,8 +22,16 @@ from scalor_ppl.experiment import (
     read_experiment,
 )
 from scalor_ppl.inference.curves import recorder
+from scalor_ppl.inference.origin import read_parts
 from scalor_ppl.inference.pictures import write_tracked
-from scalor_ppl.inference.runs import CONFIG, Program, export_run, load_run, run_config
+from scalor_ppl.inference.runs import (
+    CONFIG,
+    Program,
+    check_export,
+    export_run,
+    load_run,
+    run_config,
+)
 from scalor_ppl.inference.scoring import score
 from scalor_ppl.inference.sources import anchored, fitted, open_data, reading, with_seed
 from scalor_ppl.inference.training import pick_device
@@ -32,7 +39,6 @@ from scalor_ppl.results.files import check_writable, written_whole
 from scalor_ppl.results.ledger import Entry, append_entry
 
 SCORES = "scores.json"
-ORIGIN = "origin.json"
 
 
 def reproduce(
@@ -65,6 +71,8 @@ def reproduce(
     if export is not None and len(numbers) > 1:
         raise UserError("--export copies one run: give one seed")
     check_writable(results)
+    if export is not None:
+        check_export(export)
     for seed in numbers:
         run = out / experiment.name / f"seed_{seed}"
         folder = None if data_dir is None else str(data_dir)
@@ -76,9 +84,7 @@ def reproduce(
         if experiment.curve is not None:
             unseen = open_data(with_seed(config.data, CURVE_SEED), "test")
             also = recorder(run, unseen, clips=experiment.curve.clips)
-        here = environment(pick_device(device)) | {"commit": commit()}
         outcome = start_training(config, run, device=device, resume=resume, also=also)
-        origin = kept_origin(run, here)
         if outcome.interrupted:
             console.print(f"stopped after step {outcome.step}; the same command goes on")
             raise typer.Exit(130)
@@ -92,8 +98,8 @@ def reproduce(
                 scores=score_trial(program, trial),
                 steps=outcome.step,
                 minutes=outcome.minutes,
-                environment=origin,
-                scored=here["commit"],
+                parts=read_parts(run),
+                scored=commit(),
             )
             append_entry(results, entry)
             console.print(score_table(entry.scores, f"{experiment.title}, {trial.title}"))
@@ -111,16 +117,6 @@ def score_trial(program: Program, trial: Trial) -> Any:
     own = program.config.data
     settings = with_seed(reading(own, trial.data or own.source), TEST_SEED)
     return score(program, open_data(settings, "test"), clips=trial.clips, frames=trial.frames)
-
-
-def kept_origin(run: Path, here: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Where and by which commit a run was trained: here, unless it says otherwise."""
-    path = run / ORIGIN
-    if path.is_file():
-        return json.loads(path.read_text())
-    with written_whole(path) as target:
-        target.write_text(json.dumps(here, indent=2))
-    return here
 
 
 def check_same(config: Config, run: Path) -> None:

@@ -41,12 +41,15 @@ def processor() -> str:
 def commit() -> str:
     """The commit of the source that runs, with a ``+`` where files differ from it.
 
-    "unknown" where the package is installed without its history.
+    "unknown" where the package is installed without its history, also inside another repository.
     """
-    source = Path(__file__).parent
+    root = Path(__file__).parents[1]
     try:
-        head = _git(source, "rev-parse", "--short=7", "HEAD")
-        changed = _git(source, "status", "--porcelain", "--untracked-files=no")
+        if Path(_git(root, "rev-parse", "--show-toplevel")) != root:
+            return "unknown"
+        head = _git(root, "rev-parse", "--short=7", "HEAD")
+        # Files that are not committed but imported count as well: all code lies in these.
+        changed = _git(root, "status", "--porcelain", "--", "scalor_ppl", "models", "guides", "cli")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head + ("+" if changed else "")

@@ -251,5 +251,4 @@ def update_trackers(
             doubled = doubled_frames(doubled, objects.where, ids, rules.doubled_radius, size)
             alive = alive & (doubled < rules.doubled_frames)
             ids = torch.where(alive, ids, torch.full_like(ids, -1))
-            discovered = discovered & alive
     return Trackers(objects, alive, ids, discovered, next_id, doubled, origin)

@@ -37,6 +37,8 @@ def test_names() -> None:
     assert type(other).__name__ == "TraceMeanField_ELBO"
     assert other.num_particles == 3
     assert make_estimator("elbo", particles=5).num_particles == 5
+    mine = make_estimator("scalor_ppl.inference.estimators:Vimco", 4, "hard")
+    assert type(mine).__name__ == "Vimco"
     for name, cls in ESTIMATORS.items():
         assert type(make_estimator(name, 2)) is cls
 
@@ -47,8 +49,9 @@ def test_names() -> None:
         ("vimco", 5, "relaxed", "estimator vimco needs model.presence hard, not relaxed"),
         ("vimco", 1, "hard", "estimator vimco needs at least 2 particles: --particles 5"),
         ("scalor", 1, "hard", "estimator scalor needs model.presence relaxed, not hard"),
-        ("dreg", 5, "hard", "use elbo, iwae or vimco"),
-        ("stl", 5, "hard", "use elbo, iwae or vimco"),
+        ("dreg", 5, "hard", "use vimco, or elbo with several particles"),
+        ("scalor_ppl.inference.estimators:Vimco", 1, "hard", "needs at least 2 particles"),
+        ("stl", 5, "hard", "use vimco, or elbo with several particles"),
     ],
 )
 def test_objectives_that_do_not_fit(name: str, particles: int, presence: str, message: str) -> None:

@@ -21,6 +21,7 @@ from pyro import poutine
 from torch import Tensor, nn
 
 from scalor_ppl.distributions import PixelNormal
+from scalor_ppl.errors import UserError
 from scalor_ppl.inference.estimators import ESTIMATORS, make_estimator
 from scalor_ppl.inference.particles import ParticleEstimator, log_density, with_values
 
@@ -445,12 +446,61 @@ def test_sites_without_a_weight_are_refused() -> None:
     def unplated_guide(data: Tensor) -> None:
         pyro.sample("z_bg_0", dist.Normal(0.0, 1.0))
 
-    with pytest.raises(ValueError, match="z_bg_0 is not in the plate 'videos'"):
+    with pytest.raises(UserError, match="z_bg_0 is not in the plate 'videos'"):
         estimator_of("iwae", 2).loss(no_plate, unplated_guide, torch.zeros(3))
-    with pytest.raises(ValueError, match="is scaled"):
-        estimator_of("iwae", 2).loss(
-            poutine.scale(simple, 0.5), poutine.scale(Matched(), 0.5), torch.zeros(3)
+    for name in ("iwae", "vimco"):
+        with pytest.raises(UserError, match="is scaled: a weight needs"):
+            estimator_of(name, 2).loss(
+                poutine.scale(simple, 0.5), poutine.scale(Matched(), 0.5), torch.zeros(3)
+            )
+
+
+@pytest.mark.parametrize("name", ["elbo", "elbo-analytic", "scalor"])
+def test_scaled_terms_are_scaled_alike(build: Build, name: str) -> None:
+    pair = build(background="vae")
+    video, losses = pair.video(2, 2), []
+    for scale in (1.0, 0.1):
+        torch.manual_seed(0)
+        programs = (poutine.scale(pair.model, scale), poutine.scale(pair.guide, scale))
+        losses.append(estimator_of(name, 1).loss(*programs, video))
+    assert losses[1] == pytest.approx(losses[0] / 10, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_loss_is_the_differentiable_loss(build: Build, name: str) -> None:
+    pair = build(presence="hard" if name == "vimco" else "relaxed", background="vae")
+    video = pair.video(2, 2)
+    for frames in (2, 4):  # frames beyond the video change nothing
+        torch.manual_seed(0)
+        alone = estimator_of(name, 2).loss(pair.model, pair.guide, video, frames=frames)
+        torch.manual_seed(0)
+        loss = estimator_of(name, 2).differentiable_loss(
+            pair.model, pair.guide, video, frames=frames
         )
+        assert loss.item() == pytest.approx(alone, rel=1e-5)
+
+
+def test_what_cannot_be_held_fixed_is_refused() -> None:
+    guide = ChainGuide()
+    with pytest.raises(UserError, match="give a torch module"):
+        estimator_of("dreg", 2).differentiable_loss(
+            Chain(), lambda data: guide(data), torch.zeros(3)
+        )
+
+
+def test_paths_of_the_program_have_the_gradient_of_its_bound(build: Build) -> None:
+    """On the whole program, where guide and model share what they compute (``once``)."""
+    pair = build(background="vae")
+    video = pair.video(1, 2).expand(80, -1, -1, -1, -1)
+    for plain, paths, particles in (("elbo", "stl", 1), ("iwae", "dreg", 2)):
+        results = [
+            sampled_gradients(estimator_of(name, particles), pair.model, pair.guide, video, 12)
+            for name in (plain, paths)
+        ]
+        (mean, _), (other, _) = results
+        cosine = torch.nn.functional.cosine_similarity(mean, other, dim=0)
+        assert cosine > 0.98, (plain, cosine)
+        assert other.norm().item() == pytest.approx(mean.norm().item(), rel=0.1)
 
 
 @pytest.mark.parametrize("name", BOUNDS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from tiny import ALONE, CPU, SETTINGS, CommandLine, Square, metrics_of, same, trained, weights_of
 
@@ -137,12 +139,14 @@ def test_reproduce_goes_on_with_its_own_run_and_no_other(
     assert len(metrics_of(run)) == logged
     assert len(lines_of(tiny / "RESULTS.md")) == 4
     # The line says where and by what the run was trained, whoever scores it again.
-    origin = json.loads((run / "origin.json").read_text())
-    (run / "origin.json").write_text(json.dumps(origin | {"commit": "abc", "threads": 7}))
-    assert cli("reproduce", "tiny", *ALONE).code == 0
-    last = lines_of(tiny / "RESULTS.md")[-1]
-    assert last["commit"].startswith("abc, scored by ")
-    assert last["threads"] == "7"
+    (part,) = json.loads((run / "origin.json").read_text())
+    said = []
+    for parts in ([part | {"commit": "abc", "threads": 7}], [part, part | {"threads": 3}], []):
+        (run / "origin.json").write_text(json.dumps(parts))
+        assert cli("reproduce", "tiny", *ALONE).code == 0
+        said.append(lines_of(tiny / "RESULTS.md")[-1])
+    assert said[0]["commit"].startswith("abc, scored by ")
+    assert [line["threads"] for line in said] == ["7", "1 then 3", "unknown"]
     other = TINY.model_copy(update={"settings": TINY.settings | {"model": {"capacity": 4}}})
     monkeypatch.setattr(command, "read_experiment", lambda name: other)
     assert "was trained with other settings" in cli.refused("reproduce", "tiny", *ALONE)
@@ -196,21 +200,32 @@ def test_the_log_grows_at_its_end(tmp_path: Path) -> None:
     half: dict[str, Any] = dict.fromkeys(Scores.__dataclass_fields__, 0.5)
     figures = Scores(**half | {"id_switches": 1, "clips": 2, "frames": 20})
     scores = dict.fromkeys(("standard", "plain", "strict", "iou"), figures)
-    world = environment(CPU) | {"commit": "abc"}
-    entry = Entry("a", "b", 7, scores, 10, 1.25, world, "abc")
+    part = environment(CPU) | {"commit": "abc", "threads": 1}
+    entry = Entry("a", "b", 7, scores, 10, 1.25, [part], "abc")
     append_entry(path, entry)
     append_entry(path, replace(entry, seed=8, scored="def"))
     assert [line["seed"] for line in lines_of(path)] == ["7", "8"]
     assert [line["commit"] for line in lines_of(path)] == ["abc", "abc, scored by def"]
-    path.write_text("# Words\n")
-    append_entry(path, entry)
-    assert path.read_text().startswith("# Words\n\n| experiment |")
-    (line,) = lines_of(path)
+    # Neither joined to a line that was left open, nor put into another table.
+    for words in ("# Words\n", "# Words", "| a | b |\n| --- | --- |\n| 1 | 2 |\n"):
+        path.write_text(words)
+        append_entry(path, entry)
+        assert path.read_text().startswith(words.rstrip() + "\n\n| experiment |")
+    path.write_text(path.read_text().partition("\n\n")[2].rstrip("\n"))
+    append_entry(path, replace(entry, seed=9))
+    assert [line["seed"] for line in lines_of(path)] == ["7", "9"]
+    line = lines_of(path)[0]
     assert (line["MOTA"], line["clips"], line["minutes"]) == ("0.500", "2 x 10", "1.2")
 
 
-def test_commit_is_unknown_without_history(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_DIR", "/nowhere")
+def test_commit_is_unknown_without_history_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    inside = tmp_path / "venv" / "scalor_ppl" / "environment.py"
+    monkeypatch.setattr("scalor_ppl.environment.__file__", str(inside))
+    inside.parent.mkdir(parents=True)
+    assert commit() == "unknown"
+    subprocess.run(("git", "init", "-q", str(tmp_path)), check=True)
     assert commit() == "unknown"
 
 
@@ -218,6 +233,35 @@ def test_export_of_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such run"):
         export_run(tmp_path / "none", tmp_path / "there")
     assert not (tmp_path / "there").exists()
+
+
+def test_an_export_replaces_nothing_but_an_export(cli: CommandLine, tiny: Path) -> None:
+    trained(tiny / "run")
+    before = weights_of(tiny / "run")
+    for folder in (tiny / "run", tiny):
+        with pytest.raises(UserError, match="is there and no former export"):
+            export_run(tiny / "run", folder)
+    refused = cli.refused("reproduce", "tiny", "--export", "run", *ALONE)
+    assert "is there and no former export" in refused
+    assert not (tiny / "runs").exists()
+    assert same(before, weights_of(tiny / "run"))
+    for _ in range(2):
+        export_run(tiny / "run", tiny / "shipped")
+    assert same(before, weights_of(tiny / "shipped"))
+    assert {path.name for path in tiny.iterdir()} == {"run", "shipped"}
+
+
+def test_large_programs_are_shipped_in_half_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scalor_ppl.inference.runs.LARGEST", 1000)
+    trained(tmp_path / "run")
+    export_run(tmp_path / "run", tmp_path / "shipped")
+    weights = weights_of(tmp_path / "shipped")
+    assert all(tensor.dtype == torch.float16 for tensor in weights.values())
+    loaded = load_run(tmp_path / "shipped", CPU).guide.state_dict()
+    for name, tensor in load_run(tmp_path / "run", CPU).guide.state_dict().items():
+        torch.testing.assert_close(loaded[name], tensor, rtol=1e-3, atol=1e-6)
 
 
 # ---------------------------------------------------------------------- curves
@@ -253,7 +297,8 @@ def test_scores_on_the_way_leave_the_training_as_it_is(
 
 def test_a_step_done_twice_counts_once(tmp_path: Path) -> None:
     path = tmp_path / "curve.jsonl"
-    path.write_text("".join(f'{{"step": {s}, "mota": {m}}}\n' for s, m in ((1, 0), (2, 0), (1, 9))))
+    lines = [f'{{"step": {s}, "mota": {m}}}\n' for s, m in ((1, 0), (2, 0), (1, 9))]
+    path.write_text("".join([*lines, '{"step": 3, "mo']))  # and a line cut short is none
     assert [(line["step"], line["mota"]) for line in read_curve(tmp_path)] == [(1, 9), (2, 0)]
 
 

@@ -38,7 +38,7 @@ class Bound:
         presence: of the program that it bounds: ``hard``.
         clips: how many.
         per_video: nats a clip.
-        error: standard error of ``per_video`` over clips.
+        error: standard error of ``per_video`` over clips; NaN for a single one.
         per_pixel: nats a pixel and channel.
         effective: effective sample size of the K weights, mean over clips, 1 to K.
     """
@@ -101,7 +101,7 @@ def bound_of(
         "hard",
         count,
         per_video,
-        float(np.std(values) / math.sqrt(count)),
+        float(np.std(values, ddof=1) / math.sqrt(count)) if count > 1 else math.nan,
         per_video / pixels,
         float(np.mean(sizes)),
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,11 @@ def read_curve(run: Path) -> list[dict[str, Any]]:
         raise UserError(
             f"{run} has no {CURVE}: experiments with a curve write one (scalor-ppl reproduce)"
         ) from None
-    by_step = {line["step"]: line for line in map(json.loads, lines)}
+    by_step = {}
+    for line in lines:
+        with suppress(json.JSONDecodeError):  # cut short by a crash
+            figures = json.loads(line)
+            by_step[figures["step"]] = figures
     return [by_step[step] for step in sorted(by_step)]
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from pyro import poutine
+from pyro.distributions.util import scale_and_mask
 from pyro.infer import ELBO
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
@@ -108,9 +109,7 @@ class AnalyticElbo(Elbo):
             except NotImplementedError:
                 terms.append(per_video(site) - per_video(posterior))
                 continue
-            if site["mask"] is not None:
-                kl = torch.where(site["mask"], kl, torch.zeros_like(kl))
-            terms.append(-per_video(site, kl))
+            terms.append(-per_video(site, scale_and_mask(kl, site["scale"], site["mask"])))
         return LogWeights(self.by_video(torch.stack(terms).sum(0)), self.score(guide_trace))
 
 
@@ -159,6 +158,11 @@ class Dreg(Iwae):
 
     def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Minus the bound, summed over videos; its gradient is that of the surrogate."""
+        if not isinstance(guide, nn.Module):
+            raise UserError(
+                f"{type(self).__name__} holds the guide's parameters fixed for a moment: give a "
+                "torch module, not a function or a wrapped one"
+            )
         args = tiled(args, self.num_particles)
         drawn = poutine.trace(guide).get_trace(*args, **kwargs)
         leaves, values = with_values(drawn, lambda value: value.detach().requires_grad_())
@@ -167,9 +171,7 @@ class Dreg(Iwae):
             guide_trace = poutine.trace(poutine.replay(guide, trace=leaves)).get_trace(
                 *args, **kwargs
             )
-        model_trace.compute_log_prob()
-        guide_trace.compute_log_prob()
-        self.last = model_trace, guide_trace
+        model_trace, guide_trace = self.evaluated(model_trace, guide_trace)
         weights = self.by_video(log_density(model_trace) - log_density(guide_trace))
         direct, along_paths = self.shares(weights.detach())
         surrogate = (direct * weights).sum()
@@ -246,26 +248,37 @@ def make_estimator(name: str, particles: int = 1, presence: str | None = None) -
             particles.
     """
     if name in ESTIMATORS:
-        cls = ESTIMATORS[name]
-        if presence is not None and presence not in cls.presences:
-            (needed,) = cls.presences
-            raise UserError(
-                f"estimator {name} needs model.presence {needed}, not {presence}: "
-                + WRONG_PRESENCE[presence]
-            )
-        if particles < cls.least_particles:
-            raise UserError(
-                f"estimator {name} needs at least {cls.least_particles} particles: "
-                f"--particles {max(5, cls.least_particles)}"
-            )
-        return cls(num_particles=particles)
-    return _imported(name)(num_particles=particles, max_plate_nesting=PLATE_DIMS)
+        own = ESTIMATORS[name]
+        _check_fits(name, own, particles, presence)
+        return own(num_particles=particles)
+    cls = _imported(name)
+    _check_fits(name, cls, particles, presence)
+    try:
+        return cls(num_particles=particles, max_plate_nesting=PLATE_DIMS)
+    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"estimator {name!r} cannot be made: {error}") from None
+
+
+def _check_fits(name: str, cls: type[ELBO], particles: int, presence: str | None) -> None:
+    if not issubclass(cls, ParticleEstimator):
+        return
+    if presence is not None and presence not in cls.presences:
+        (needed,) = cls.presences
+        raise UserError(
+            f"estimator {name} needs model.presence {needed}, not {presence}: "
+            + WRONG_PRESENCE[presence]
+        )
+    if particles < cls.least_particles:
+        raise UserError(
+            f"estimator {name} needs at least {cls.least_particles} particles: "
+            f"--particles {max(5, cls.least_particles)}"
+        )
 
 
 WRONG_PRESENCE = {
     "relaxed": "with relaxed presence there are no scores to weight, and it would be iwae; "
     "use iwae, or --set model.presence=hard",
-    "hard": "it has no gradient for hard presence; use elbo, iwae or vimco",
+    "hard": "it has no gradient for hard presence; use vimco, or elbo with several particles",
 }
 
 

@@ -11,6 +11,7 @@ from torch.distributions import kl_divergence
 
 from scalor_ppl.distributions import bernoulli_kl, presence_weight
 from scalor_ppl.inference.particles import (
+    PLATE_DIMS,
     ParticleEstimator,
     Replay,
     kind_of,
@@ -28,8 +29,8 @@ class ScalorObjective(ParticleEstimator):
 
     presences = frozenset({"relaxed"})
 
-    def __init__(self, num_particles: int = 1) -> None:
-        super().__init__(num_particles)
+    def __init__(self, num_particles: int = 1, max_plate_nesting: int = PLATE_DIMS) -> None:
+        super().__init__(num_particles, max_plate_nesting)
         self._parts: dict[str, Tensor] = {}
 
     def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -83,9 +84,7 @@ def _divergence(site: dict[str, Any], guide_trace: Trace) -> Tensor:
     if exists is not None:
         presence = guide_trace.nodes[exists]
         kl = kl * presence_weight(presence["fn"], presence["value"])
-    if site["mask"] is not None:
-        kl = torch.where(site["mask"], kl, torch.zeros_like(kl))
-    return kl.sum()
+    return scale_and_mask(kl, site["scale"], site["mask"]).sum()
 
 
 def _log_prob(site: dict[str, Any]) -> Tensor:

@@ -19,6 +19,8 @@ from pyro.poutine import Trace
 from pyro.poutine.replay_messenger import ReplayMessenger
 from torch import Tensor
 
+from scalor_ppl.errors import UserError
+
 # Sites lie in two plate dims: videos, and trackers or cells.
 PLATE_DIMS = 2
 VIDEO_DIM = -2
@@ -57,9 +59,11 @@ class ParticleEstimator(ELBO):
 
     last: tuple[Trace, Trace] | None = None
 
-    def __init__(self, num_particles: int = 1) -> None:
+    def __init__(self, num_particles: int = 1, max_plate_nesting: int = PLATE_DIMS) -> None:
         super().__init__(
-            num_particles=num_particles, max_plate_nesting=PLATE_DIMS, vectorize_particles=True
+            num_particles=num_particles,
+            max_plate_nesting=max_plate_nesting,
+            vectorize_particles=True,
         )
 
     # ------------------------------------------------------------------ to be said by each
@@ -98,7 +102,8 @@ class ParticleEstimator(ELBO):
     def parts(self) -> dict[str, float]:
         """Log-likelihood and Monte-Carlo divergences of the last pass, in nats, all videos.
 
-        Means over particles. They add up to the mean log-weight.
+        Means over particles. They add up to the mean log-weight, also where the objective takes
+        some of them in closed form.
         """
         assert self.last is not None
         model_trace, guide_trace = self.last
@@ -119,8 +124,6 @@ class ParticleEstimator(ELBO):
     ) -> LogWeights:
         """Draw K particles of each video and weigh them."""
         model_trace, guide_trace = self._get_trace(model, guide, args, kwargs)
-        if not self.takes_scales:
-            refuse_scales(model_trace)
         return LogWeights(
             self.by_video(log_density(model_trace) - log_density(guide_trace)),
             self.score(guide_trace),
@@ -134,6 +137,14 @@ class ParticleEstimator(ELBO):
         guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
         replayed = Replay(guide_trace)(model)
         model_trace = poutine.trace(replayed).get_trace(*args, **kwargs)
+        return self.evaluated(model_trace, guide_trace)
+
+    def evaluated(self, model_trace: Trace, guide_trace: Trace) -> tuple[Trace, Trace]:
+        """The traces with log-densities, kept as ``last``.
+
+        Raises:
+            UserError: a site is scaled, and this objective has no use for that.
+        """
         # Sites that only the model has (frames beyond the video) are drawn from it: they are
         # integrated out, and have no density here.
         beyond = [
@@ -143,6 +154,8 @@ class ParticleEstimator(ELBO):
         ]
         for name in beyond:
             model_trace.remove_node(name)
+        if not self.takes_scales:
+            refuse_scales(model_trace)
         model_trace.compute_log_prob()
         guide_trace.compute_log_prob()
         self.last = model_trace, guide_trace
@@ -186,11 +199,14 @@ def per_video(site: dict[str, Any], log_prob: Tensor | None = None) -> Tensor:
     """A site's log-density (or another quantity of its batch shape) summed up per tiled video.
 
     Raises:
-        ValueError: the site is not in the plate of the videos.
+        UserError: the site is not in the plate of the videos.
     """
     frame = next((f for f in site["cond_indep_stack"] if f.name == VIDEOS), None)
     if frame is None:
-        raise ValueError(f"site {site['name']} is not in the plate {VIDEOS!r}: it has no weight")
+        raise UserError(
+            f"site {site['name']} is not in the plate {VIDEOS!r}, so no video can be weighed: "
+            f"sample it in pyro.plate({VIDEOS!r}, number, dim={VIDEO_DIM})"
+        )
     summed = site["log_prob"] if log_prob is None else log_prob
     # Aligned from the right, as plates are; a site that is wider than the plate is broadcast.
     others = [dim for dim in range(-summed.dim(), 0) if dim != frame.dim]
@@ -202,11 +218,13 @@ def refuse_scales(trace: Trace) -> None:
     """Complain about sites whose log-density is multiplied by something.
 
     Raises:
-        ValueError: there is one.
+        UserError: there is one.
     """
     for name, site in latent_and_observed(trace):
         if isinstance(site["scale"], Tensor) or site["scale"] != 1.0:
-            raise ValueError(f"site {name} is scaled: a weight needs its density")
+            raise UserError(
+                f"site {name} is scaled: a weight needs its density; use elbo, or do not scale"
+            )
 
 
 class Replay(ReplayMessenger):

@@ -10,26 +10,28 @@ and weights only.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tomli_w
 import torch
+from safetensors.torch import load_file, save_file
 
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.checkpoints import WEIGHTS, last_checkpoint, load_weights, step_of
 from scalor_ppl.loader import load_guide, load_model
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.files import check_writable, written_whole
 from scalor_ppl.settings import nearest, read_config
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
 SHIPPED = "pretrained:"
+LARGEST = 3_000_000  # bytes of a program that ships with the package
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,11 @@ def located(run: Path) -> Path:
     return _pretrained() / name
 
 
+def own_folder(run: Path) -> Path:
+    """Where what is made of a run goes: its folder; for a shipped one a folder of its name here."""
+    return Path(str(run).removeprefix(SHIPPED))
+
+
 def pretrained_names() -> list[str]:
     """Names of the trained programs that ship with the package."""
     return sorted(p.name for p in _pretrained().iterdir() if (p / CONFIG).is_file())
@@ -129,23 +136,47 @@ def _pretrained() -> Path:
     return Path(str(files("scalor_ppl.pretrained")))
 
 
+def check_export(folder: Path) -> None:
+    """Complain now about a folder that an export must not replace.
+
+    Raises:
+        UserError: something else than a former export is there.
+    """
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    training = list(folder.glob("checkpoints/*/training.pt"))
+    if folder.exists() and (not folder.is_dir() or held - {CONFIG, "checkpoints"} or training):
+        raise UserError(f"{folder} is there and no former export: choose another --export")
+    check_writable(folder / CONFIG)
+
+
 def export_run(run: Path, folder: Path) -> None:
     """Copy what is needed to use a run: configuration and newest weights, nothing of this machine.
 
+    Weights that would take more than ``LARGEST`` bytes are rounded to half precision.
+
     Args:
         run: a trained run on a registered set.
-        folder: to be made; what a former export left there is replaced.
+        folder: to be made; a former export there is replaced, whole.
 
     Raises:
-        UserError: the run is none, or the folder cannot be written.
+        UserError: the run is none, or the folder holds something else or cannot be written.
     """
     config, checkpoint = run_config(run), last_checkpoint(run)
+    check_export(folder)
+    weights = load_file(checkpoint / WEIGHTS)
+    if (checkpoint / WEIGHTS).stat().st_size > LARGEST:
+        weights = {name: tensor.half() for name, tensor in weights.items()}
     data = config.data.model_copy(update={"folder": None})
-    target = folder / "checkpoints" / checkpoint.name
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    with written_whole(target / WEIGHTS) as path:
-        shutil.copyfile(checkpoint / WEIGHTS, path)
-    write_config(folder, config.model_copy(update={"data": data}))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".export-", dir=folder.parent) as temporary:
+        made = Path(temporary) / "run"
+        target = made / "checkpoints" / checkpoint.name
+        target.mkdir(parents=True)
+        save_file(weights, target / WEIGHTS)
+        write_config(made, config.model_copy(update={"data": data}))
+        if folder.exists():
+            folder.rename(Path(temporary) / "former")
+        made.rename(folder)
 
 
 def create_run(run: Path, config: Config) -> None:

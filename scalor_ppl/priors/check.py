@@ -49,6 +49,10 @@ def _check_discovery(prior: DiscoveryPrior, config: ModelConfig) -> None:
 def _check_propagation(prior: PropagationPrior, config: ModelConfig) -> None:
     trackers = made_up(config)
     shape = (VIDEOS, config.capacity)
+    # The program asks for as many states as there are proposals, not trackers.
+    more = (VIDEOS, config.capacity + 1)
+    state = prior.initial(more)
+    _check_shape("initial", state.shape, (*more, *state.shape[2:]))
     state = prior.initial(shape)
     for _ in range(2):
         before = (*shape, *state.shape[2:])

@@ -1,6 +1,6 @@
 """RESULTS.md's log: one line of a Markdown table per trained and scored program."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Entry:
         scores: by rule.
         steps: of training.
         minutes: of training, wall-clock.
-        environment: of the training, as ``scalor_ppl.environment`` gives it, and its ``commit``.
+        parts: where and by which commit it was trained, as ``inference.origin`` gives it.
         scored: commit of the source that scored it.
     """
 
@@ -56,17 +56,16 @@ class Entry:
     scores: Mapping[str, Scores]
     steps: int
     minutes: float
-    environment: Mapping[str, Any]
+    parts: Sequence[Mapping[str, Any]]
     scored: str
 
     def cells(self) -> list[str]:
         """The line's cells, in the order of ``HEADINGS``."""
         by = self.scores
-        main, world = by["standard"], self.environment
+        main = by["standard"]
         shares = [by[rule].mota for rule in ("standard", "plain", "strict", "iou")]
         shares += [main.precision, main.recall, main.idf1, main.hota]
-        device = world["device"]
-        where = f"{world['cores']} x {world['processor']}" if device == "cpu" else device
+        trained = self._said(lambda part: part["commit"])
         return [
             self.experiment,
             self.trial,
@@ -81,26 +80,41 @@ class Entry:
             f"{main.clips} x {main.frames // main.clips}",
             str(self.steps),
             f"{self.minutes:.1f}",
-            str(world["threads"]),
-            where,
-            world["commit"] if world["commit"] == self.scored else self._two_commits(),
-            world["date"][:10],
+            self._said(lambda part: str(part["threads"])),
+            self._said(hardware),
+            trained if trained == self.scored else f"{trained}, scored by {self.scored}",
+            self._said(lambda part: part["date"][:10]),
         ]
 
-    def _two_commits(self) -> str:
-        return f"{self.environment['commit']}, scored by {self.scored}"
+    def _said(self, of: Callable[[Mapping[str, Any]], str]) -> str:
+        """What the parts of the training say: one word where all agree."""
+        return " then ".join(dict.fromkeys(of(part) for part in self.parts)) or "unknown"
+
+
+def hardware(part: Mapping[str, Any]) -> str:
+    """The processor or GPU of a part."""
+    if part["device"] != "cpu":
+        return part["device"]
+    return f"{part['cores']} x {part['processor']}"
 
 
 def append_entry(path: Path, entry: Entry) -> None:
-    """Add a line at the end of the file, and the table's head where the file ends with no table.
+    """Add a line at the end of the file, and the log's head where the file does not end with it.
 
     A line is written at once: several processes may append to one file.
     """
-    lines = path.read_text().splitlines() if path.is_file() else []
+    before = path.read_text() if path.is_file() else ""
+    table = []
+    for line in reversed(before.splitlines()):
+        if not line.startswith("|"):
+            break
+        table.append(line)
     text = _row(entry.cells())
-    if not lines or not lines[-1].startswith("|"):
-        gap = "\n" if lines and lines[-1] else ""
+    if not table or table[-1] != _row(HEADINGS).strip():
+        gap = "\n" if before.strip() else ""
         text = gap + _row(HEADINGS) + _row(["---"] * len(HEADINGS)) + text
+    if before and not before.endswith("\n"):
+        text = "\n" + text
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(text)

@@ -1,0 +1,26 @@
+"""Where a run was trained: machine, versions and commit of each part of its training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scalor_ppl.environment import commit, environment
+from scalor_ppl.results.files import written_whole
+
+ORIGIN = "origin.json"
+
+
+def note_part(run: Path, step: int, device: torch.device) -> None:
+    """Note that training begins, or goes on after ``step`` steps, here and now."""
+    part = {"step": step, "commit": commit(), **environment(device)}
+    parts = [*read_parts(run), part]
+    with written_whole(run / ORIGIN) as path:
+        path.write_text(json.dumps(parts, indent=2))
+
+
+def read_parts(run: Path) -> list[dict[str, Any]]:
+    """The parts of a run's training, in order; none where the run does not say."""
+    path = run / ORIGIN
+    return json.loads(path.read_text()) if path.is_file() else []
