@@ -1,6 +1,7 @@
 """``scalor-ppl evaluate``."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,8 +91,9 @@ def has_truth(source: ClipSource, frames: int) -> bool:
 
 def bound_line(bound: Bound) -> str:
     """A bound in words."""
+    error = "" if math.isnan(bound.error) else f" +- {bound.error:.1f}"
     return (
-        f"log p(x) >= {bound.per_video:.1f} +- {bound.error:.1f} nats a clip, "
+        f"log p(x) >= {bound.per_video:.1f}{error} nats a clip, "
         f"{bound.per_pixel:.4f} a pixel and channel: {bound.estimator}, {bound.particles} "
         f"particles, {bound.presence} presence, {bound.clips} clips; "
         f"effective sample size {bound.effective:.1f}"

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from scalor_ppl.allocator import keep_freed_memory
 from scalor_ppl.cli.bench import bench
+from scalor_ppl.cli.compare import compare
 from scalor_ppl.cli.curves import curves
 from scalor_ppl.cli.data import app as data_app
 from scalor_ppl.cli.demo import demo
@@ -35,6 +36,7 @@ app.command()(bench)
 app.command()(demo)
 app.command()(reproduce)
 app.command()(curves)
+app.command()(compare)
 app.add_typer(data_app, name="data")
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips, write_images
 
+from scalor_ppl.cli.evaluate import bound_line
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference import bounds
 from scalor_ppl.inference.bounds import bound_of, effective_size, log_weights, presence_as
@@ -65,6 +66,12 @@ def test_more_particles_bound_better(program: Program) -> None:
     bound = bound_of(program, Square(), estimator="iwae", particles=3, clips=2, frames=2)
     assert bound.per_pixel == pytest.approx(bound.per_video / (2 * 16 * 16 * 3))
     assert 1 <= bound.effective <= 3
+
+
+def test_one_clip_has_no_error(program: Program) -> None:
+    bound = bound_of(program, Square(), estimator="iwae", particles=3, clips=1, frames=2)
+    assert bound.to_dict()["error"] is None
+    assert "+-" not in bound_line(bound)
 
 
 def test_what_is_no_bound(program: Program) -> None:

@@ -52,9 +52,10 @@ class Bound:
     per_pixel: float
     effective: float
 
-    def to_dict(self) -> dict[str, str | int | float]:
-        """Fit for JSON."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, str | int | float | None]:
+        """Fit for JSON: none where a figure is not a number."""
+        figures: dict[str, str | int | float] = asdict(self)
+        return {name: None if value != value else value for name, value in figures.items()}
 
 
 def bound_of(
