@@ -20,9 +20,7 @@ from scalor_ppl.cli.options import (
 from scalor_ppl.cli.progress import Reporter
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.checkpoints import last_checkpoint, step_of
 from scalor_ppl.inference.estimators import make_estimator
-from scalor_ppl.inference.origin import note_part
 from scalor_ppl.inference.runs import Program, build_program, create_run, run_config
 from scalor_ppl.inference.sources import anchored, fitted, open_data
 from scalor_ppl.inference.training import Outcome, check_length, pick_device
@@ -114,11 +112,8 @@ def start_training(
     check_length(source, config.train)
     config = fitted(anchored(config), source)
     program = build_program(config, where)
-    done = step_of(last_checkpoint(out)) if resume else 0
     if not resume:
         create_run(out, config)
-    if done < config.train.steps:
-        note_part(out, done, where)
     console = Console(stderr=True)
     with Reporter(console, config, out, source, also) as reporter:
         outcome = train_program(program, source, out, resume=resume, watcher=reporter)

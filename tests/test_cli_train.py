@@ -34,6 +34,7 @@ from tiny import (
 from scalor_ppl.config import Config
 from scalor_ppl.inference import training
 from scalor_ppl.inference.checkpoints import all_checkpoints
+from scalor_ppl.inference.origin import ORIGIN
 from scalor_ppl.inference.runs import CONFIG, METRICS, run_config
 from scalor_ppl.inference.sources import open_data
 from scalor_ppl.settings import checked, merged, read_config
@@ -61,6 +62,7 @@ def test_a_run_from_a_directory_far_from_the_package(cli: CommandLine, place: Pa
         CONFIG,
         "images",
         METRICS,
+        ORIGIN,
     ]
     assert [line["step"] for line in metrics_of(run)] == [1, 2, 3]
     assert [path.name for path in all_checkpoints(run)] == ["step_0000003"]

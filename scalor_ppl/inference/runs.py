@@ -4,6 +4,7 @@ runs/NAME/config.toml       the resolved configuration
 runs/NAME/metrics.jsonl     one line per logged step
 runs/NAME/images/           contact sheets
 runs/NAME/checkpoints/      see checkpoints
+runs/NAME/origin.json       machine, versions and commit of each part of the training
 
 ``pretrained:NAME`` in the place of a folder is a run that ships with the package: configuration
 and weights only.

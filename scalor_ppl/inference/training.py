@@ -32,6 +32,7 @@ from scalor_ppl.inference.checkpoints import (
     save_checkpoint,
 )
 from scalor_ppl.inference.estimators import make_estimator
+from scalor_ppl.inference.origin import note_part
 from scalor_ppl.inference.posterior import to_video
 from scalor_ppl.inference.runs import (
     CONFIG,
@@ -172,6 +173,8 @@ class _Training:
             cut_metrics(self.run, self.progress.step)
             if self.program.config != run_config(self.run):  # another number of steps
                 write_config(self.run, self.program.config)
+        if self.progress.step < config.steps:
+            note_part(self.run, self.progress.step, self.program.device)
         self.watcher.began(self.progress.step)
         figures: dict[str, float] = {}
         checkpoint: Path | None = last_checkpoint(self.run) if resume else None
