@@ -823,12 +823,18 @@ def _roomy(config: Config, objects: int) -> Config:
     side = math.ceil(math.sqrt(objects))
     enough = model.grid[0] * model.grid[1] >= objects
     rules = model.rules.model_copy(
-        update={"overlap": 1.0, "duplicate_radius": 1e-6, "vanish_share": 0.0}
+        update={
+            "overlap": 1.0,
+            "duplicate_radius": 1e-6,
+            "vanish_share": 0.0,
+            "doubled_radius": 1e-6,
+        }
     )
     return _with_model(
         config,
         grid=model.grid if enough else (side, side),
         capacity=max(model.capacity, objects),
+        proposals=None if model.proposals is None else max(model.proposals, objects),
         rules=rules,
     )
 

@@ -96,7 +96,7 @@ def test_hard_presence_has_no_share_but_a_reason() -> None:
 @pytest.mark.parametrize("presence", ["relaxed", "hard"])
 @pytest.mark.parametrize("objects", [1, 3, 4])
 def test_scripted_objects_are_all_there_and_no_others(presence: str, objects: int) -> None:
-    config = benchmark._roomy(small(presence=presence), 4)
+    config = benchmark._roomy(small(presence=presence, proposals=1), 4)
     stepper = Stepper(config, 2, 4, CPU)
     guide = ScriptedPresence(stepper.program.model.presence, objects)(stepper.program.guide)
     scene = infer(stepper.program.model, guide, stepper.video, sample=True)
