@@ -1,7 +1,6 @@
 """``scalor-ppl evaluate``."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,7 +90,7 @@ def has_truth(source: ClipSource, frames: int) -> bool:
 
 def bound_line(bound: Bound) -> str:
     """A bound in words."""
-    error = "" if math.isnan(bound.error) else f" +- {bound.error:.1f}"
+    error = "" if bound.error is None else f" +- {bound.error:.1f}"
     return (
         f"log p(x) >= {bound.per_video:.1f}{error} nats a clip, "
         f"{bound.per_pixel:.4f} a pixel and channel: {bound.estimator}, {bound.particles} "

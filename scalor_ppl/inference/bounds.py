@@ -7,7 +7,7 @@ maybe not the best one.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -38,7 +38,7 @@ class Bound:
         presence: of the program that it bounds: ``hard``.
         clips: how many.
         per_video: nats a clip.
-        error: standard error of ``per_video`` over clips; NaN for a single one.
+        error: standard error of ``per_video`` over clips; none for a single one.
         per_pixel: nats a pixel and channel.
         effective: effective sample size of the K weights, mean over clips, 1 to K.
     """
@@ -48,14 +48,13 @@ class Bound:
     presence: str
     clips: int
     per_video: float
-    error: float
+    error: float | None
     per_pixel: float
     effective: float
 
     def to_dict(self) -> dict[str, str | int | float | None]:
-        """Fit for JSON: none where a figure is not a number."""
-        figures: dict[str, str | int | float] = asdict(self)
-        return {name: None if value != value else value for name, value in figures.items()}
+        """Fit for JSON."""
+        return asdict(self)
 
 
 def bound_of(
@@ -102,7 +101,7 @@ def bound_of(
         "hard",
         count,
         per_video,
-        float(np.std(values, ddof=1) / math.sqrt(count)) if count > 1 else math.nan,
+        standard_error(values),
         per_video / pixels,
         float(np.mean(sizes)),
     )
@@ -141,6 +140,13 @@ def effective_size(weights: Tensor) -> Tensor:
     """Effective sample size of log-weights ``[K, B]``, 1 to K, per video."""
     shares = torch.softmax(weights, 0)
     return 1 / shares.square().sum(0)
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean of independent values; none where there are fewer than two."""
+    if len(values) < 2:
+        return None
+    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from scalor_ppl.data import ClipSource
 from scalor_ppl.distributions import PresenceKind
 from scalor_ppl.environment import commit, environment
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.bounds import effective_size, log_weights
+from scalor_ppl.inference.bounds import effective_size, log_weights, standard_error
 from scalor_ppl.inference.estimators import ESTIMATORS
 from scalor_ppl.inference.gradients import Noise, measure_gradient
 from scalor_ppl.inference.pareto import LEAST_DRAWS, LIMIT, pareto_k
@@ -241,13 +241,6 @@ def in_groups(
 def is_bound(name: str) -> bool:
     """Whether an objective is a bound on log p(x); the paper's is not."""
     return ESTIMATORS[name].bound is not ParticleEstimator.bound
-
-
-def standard_error(values: Sequence[float]) -> float | None:
-    """Of the mean of independent values; none where there are fewer than two."""
-    if len(values) < 2:
-        return None
-    return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def check_estimators(names: Sequence[str]) -> None:

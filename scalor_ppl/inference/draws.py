@@ -9,8 +9,7 @@ from pyro import poutine
 from pyro.poutine import Trace
 from torch import Tensor
 
-from scalor_ppl.errors import UserError
-from scalor_ppl.inference.estimators import PLATE_DIMS, VIDEO_DIM
+from scalor_ppl.inference.particles import latent_and_observed, per_video
 from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
 from scalor_ppl.inference.runs import Program
 from scalor_ppl.inference.training import fast_pyro
@@ -125,26 +124,18 @@ def _densities(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Densities of likelihood ``[B, T]``, prior ``[B]`` and guide ``[B]``."""
     frames, prior, posterior = [], np.zeros(videos), np.zeros(videos)
-    for name, site in model.nodes.items():
-        if site["type"] != "sample" or type(site["fn"]).__name__ == "_Subsample":
-            continue
+    for name, site in latent_and_observed(model):
         if site["is_observed"]:
-            frames.append(_by_video(site, videos))
+            frames.append(_by_video(site))
         elif name in guide.nodes:  # what the guide leaves to the prior cancels
-            prior += _by_video(site, videos)
-            posterior += _by_video(guide.nodes[name], videos)
+            prior += _by_video(site)
+            posterior += _by_video(guide.nodes[name])
     return np.stack(frames, 1), prior, posterior
 
 
-def _by_video(site: dict[str, Any], videos: int) -> np.ndarray:
-    """A site's log-density by video ``[B]``, as far as masks let it count."""
-    density = site["log_prob"]
-    if density.ndim < PLATE_DIMS or density.shape[VIDEO_DIM] != videos:
-        raise UserError(
-            f"site {site['name']} lies outside the plate of videos: its draws would not be "
-            "independent; put it in pyro.plate('videos', ..., dim=-2)"
-        )
-    return _numpy(density.double().flatten(1).sum(-1))
+def _by_video(site: dict[str, Any]) -> np.ndarray:
+    """A site's log-density by video, float64 ``[B]``, as far as masks let it count."""
+    return _numpy(per_video(site, site["log_prob"].double()))
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

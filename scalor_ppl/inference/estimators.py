@@ -30,7 +30,6 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.inference.paper_objective import ScalorObjective
 from scalor_ppl.inference.particles import (
     PLATE_DIMS,
-    VIDEO_DIM,
     LogWeights,
     ParticleEstimator,
     Replay,
@@ -45,7 +44,6 @@ from scalor_ppl.inference.particles import (
 __all__ = [
     "ESTIMATORS",
     "PLATE_DIMS",
-    "VIDEO_DIM",
     "AnalyticElbo",
     "Dreg",
     "Elbo",

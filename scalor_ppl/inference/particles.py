@@ -204,8 +204,9 @@ def per_video(site: dict[str, Any], log_prob: Tensor | None = None) -> Tensor:
     frame = next((f for f in site["cond_indep_stack"] if f.name == VIDEOS), None)
     if frame is None:
         raise UserError(
-            f"site {site['name']} is not in the plate {VIDEOS!r}, so no video can be weighed: "
-            f"sample it in pyro.plate({VIDEOS!r}, number, dim={VIDEO_DIM})"
+            f"site {site['name']} lies outside the plate of videos ({site['name']} is not in the "
+            f"plate {VIDEOS!r}), so no video can be weighed: sample it in "
+            f"pyro.plate({VIDEOS!r}, number, dim={VIDEO_DIM})"
         )
     summed = site["log_prob"] if log_prob is None else log_prob
     # Aligned from the right, as plates are; a site that is wider than the plate is broadcast.
