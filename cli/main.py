@@ -14,8 +14,10 @@ from scalor_ppl.cli.curves import curves
 from scalor_ppl.cli.data import app as data_app
 from scalor_ppl.cli.demo import demo
 from scalor_ppl.cli.evaluate import evaluate
+from scalor_ppl.cli.foresee import foresee
 from scalor_ppl.cli.generate import generate
 from scalor_ppl.cli.infer import infer
+from scalor_ppl.cli.report import report
 from scalor_ppl.cli.reproduce import reproduce
 from scalor_ppl.cli.train import train
 from scalor_ppl.errors import UserError
@@ -32,11 +34,13 @@ app.command()(train)
 app.command()(generate)
 app.command()(infer)
 app.command()(evaluate)
+app.command()(report)
 app.command()(bench)
 app.command()(demo)
 app.command()(reproduce)
 app.command()(curves)
 app.command()(compare)
+app.command()(foresee)
 app.add_typer(data_app, name="data")
 
 

@@ -13,7 +13,7 @@ The posterior of an absent proposal is the prior: its where, depth and what are 
 an object costs nothing and the bound stays one.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyro
 import pyro.distributions as dist
@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from scalor_ppl.config import Config, GuideConfig
 from scalor_ppl.distributions import diagonal_normal
+from scalor_ppl.memory import Memory, Seen
 from scalor_ppl.models.scalor import Latents, Scalor
 from scalor_ppl.networks import (
     COARSE,
@@ -32,6 +33,7 @@ from scalor_ppl.networks import (
     glimpse_encoder,
     mlp,
     open_colours,
+    open_means,
     positive,
     run_mixed,
 )
@@ -56,20 +58,40 @@ class Normals(NamedTuple):
         return Normals(self.loc[..., begin:end], self.scale[..., begin:end])
 
 
+class Inferred(NamedTuple):
+    """What one run of the guide made.
+
+    Attributes:
+        trackers: one per frame.
+        memory: what the guide would go on with.
+    """
+
+    trackers: tuple[Trackers, ...]
+    memory: Seen
+
+
 class ImageFeatures(nn.Module):
     """e_img: features of each frame and of the frames before it (algorithm 1, first line)."""
 
     def __init__(self, config: GuideConfig, model: Scalor) -> None:
         super().__init__()
         grid = model.config.grid
-        self.encoder = GridEncoder(model.channels, config.features, model.size, grid)
+        self.encoder = GridEncoder(seen_channels(config, model), config.features, model.size, grid)
         self.lstm = ConvLSTM(config.features, config.lstm)
         self.width = config.features + config.lstm
 
-    def forward(self, video: Tensor) -> Tensor:
-        """Video ``[B, T, C, H, W]`` to features ``[B, T, width, Gh, Gw]``."""
+    def forward(
+        self, video: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Video ``[B, T, C, H, W]`` to features ``[B, T, width, Gh, Gw]`` and the ConvLSTM's state.
+
+        Args:
+            video: as the encoders see it.
+            state: of the ConvLSTM after the frames before; none for the first.
+        """
         features = self.encoder(video.flatten(0, 1)).unflatten(0, video.shape[:2])
-        return torch.cat((features, self.lstm(features)[0]), 2)
+        past, state = self.lstm(features, state)
+        return torch.cat((features, past), 2), state
 
 
 class GlimpsePosterior(nn.Module):
@@ -79,7 +101,8 @@ class GlimpsePosterior(nn.Module):
         super().__init__()
         shape = model.config
         self.glimpse = shape.glimpse
-        self.encoder = glimpse_encoder(config.encoder, model.channels, shape.glimpse, config.hidden)
+        channels = seen_channels(config, model)
+        self.encoder = glimpse_encoder(config.encoder, channels, shape.glimpse, config.hidden)
         self.what = nn.Linear(config.hidden, 2 * shape.what)
 
     def forward(
@@ -130,12 +153,21 @@ class ProposalPosterior(nn.Module):
 class PropagationPosterior(nn.Module):
     """q(z^P_t | z_<t, x_<=t): all trackers in parallel (algorithm 2)."""
 
+    extent: Tensor
+
     def __init__(self, config: GuideConfig, model: Scalor, features: int) -> None:
         super().__init__()
         shape = model.config
         hidden, what, grid = config.hidden, shape.what, shape.grid
         self.attention = config.attention
+        self.anywhere = shape.anywhere
         self.window = tuple(-(-n // 2) for n in grid) if config.attention else grid
+        # Half the frame (the paper's), or as much of it as so many cells are.
+        extent = (0.5, 0.5)
+        if config.attention and config.window is not None:
+            self.window = config.window
+            extent = (config.window[1] / grid[1], config.window[0] / grid[0])
+        self.register_buffer("extent", torch.tensor(extent), persistent=False)
         # Fewer channels before the window is cut: K windows are read, but one map is projected.
         seen = max(1, hidden // 2)
         self.project = nn.Conv2d(features, seen, 1)
@@ -154,7 +186,7 @@ class PropagationPosterior(nn.Module):
                 head.bias.zero_()
 
     def look_around(self, features: Tensor, trackers: Trackers) -> Tensor:
-        """e_att: half the feature map about the last position, bilinear ``[B, K, hidden]``.
+        """e_att: the feature map about the last position, bilinear ``[B, K, hidden]``.
 
         Args:
             features: a frame's map after ``project``, ``[B, hidden / 2, Gh, Gw]``.
@@ -163,7 +195,7 @@ class PropagationPosterior(nn.Module):
         where = torch.zeros_like(trackers.objects.where)
         if self.attention:
             position = trackers.objects.where[..., :2]
-            where = torch.cat((position, torch.full_like(position, 0.5)), -1)
+            where = torch.cat((position, self.extent.expand_as(position)), -1)
         else:
             where = where + where.new_tensor([0.0, 0.0, 1.0, 1.0])
         window = read_glimpses(features, where, self.window)
@@ -171,7 +203,7 @@ class PropagationPosterior(nn.Module):
 
     def update(self, state: Tensor, attended: Tensor, trackers: Trackers) -> Tensor:
         """The tracker GRU ``[B, K, hidden]``."""
-        seen = torch.cat((attended, trackers.objects.code()), -1)
+        seen = torch.cat((attended, trackers.objects.code(self.anywhere)), -1)
         seen = F.celu(self.embed(seen)).flatten(0, 1)
         return self.cell(seen, state.flatten(0, 1)).unflatten(0, state.shape[:2])
 
@@ -196,6 +228,30 @@ class BackgroundPosterior(nn.Module):
         return loc, positive(scale, SCALE_SHIFT)
 
 
+class LightPosterior(nn.Module):
+    """q(z_bg | z_fg, x) where the background is a template: how it is lit, from what it misses.
+
+    It sees the mean difference of the frame to the template in coarse cells, as far as objects
+    leave them open; so it has the same weights for frames of any size.
+    """
+
+    def __init__(self, model: Scalor) -> None:
+        super().__init__()
+        self.head = mlp(model.channels * COARSE * COARSE, 64, 2 * model.config.background_dim)
+
+    def forward(self, difference: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Location and scale of z_bg ``[F, E]`` from differences and masks ``[F, ., H, W]``."""
+        # Light changes by hundredths: scaled to come near to 1.
+        means = open_means(difference, mask) * 20
+        loc, scale = self.head(means.flatten(1)).chunk(2, -1)
+        return loc, positive(scale, SCALE_SHIFT)
+
+
+def seen_channels(config: GuideConfig, model: Scalor) -> int:
+    """Channels of what the encoders see."""
+    return model.channels * (2 if config.difference else 1)
+
+
 def limited(logits: Tensor) -> Tensor:
     """Log-odds kept softly within ``LOGIT_LIMIT``."""
     return LOGIT_LIMIT * torch.tanh(logits / LOGIT_LIMIT)
@@ -218,7 +274,9 @@ class ScalorGuide(nn.Module):
         self.glimpses = GlimpsePosterior(config, model)
         self.proposal = ProposalPosterior(config, model, self.features.width)
         self.propagation = PropagationPosterior(config, model, self.features.width)
-        if model.background is not None:
+        if model.template is not None:
+            self.light = LightPosterior(model)
+        elif model.background is not None:
             self.background = BackgroundPosterior(model)
 
     @property
@@ -226,14 +284,23 @@ class ScalorGuide(nn.Module):
         """The program."""
         return self._model[0]
 
-    def forward(self, video: Tensor, **_: object) -> tuple[Trackers, ...]:
+    def forward(
+        self,
+        video: Tensor,
+        corner: Tensor | None = None,
+        *,
+        memory: Memory | None = None,
+        **_: Any,
+    ) -> Inferred:
         """Sample the posterior of the observed frames.
 
         Args:
             video: ``[B, T, C, H, W]`` in [0, 1]. The model's other arguments change nothing here.
+            corner: where crops lie in the whole frames, ``[B, 2]``; see the model.
+            memory: after the frames before these; none begins anew.
 
         Returns:
-            The trackers of every frame.
+            The trackers, and what to go on with.
         """
         model = self.model
         model.once.forget()
@@ -242,21 +309,24 @@ class ScalorGuide(nn.Module):
         slots = pyro.plate("trackers", model.config.capacity, dim=-1)
         cells = pyro.plate("cells", model.cells, dim=-1)
 
-        features = self.features(video)
-        images = video.unbind(1)
+        difference = self.difference(video, corner)
+        seen = self.view(video, difference)
+        before = None if memory is None else memory.seen.features
+        features, lstm = self.features(seen, before)
+        images = seen.unbind(1)
         maps = (
             self.propagation.project(features.flatten(0, 1))
             .unflatten(0, (videos, frames))
             .unbind(1)
         )
         rows = features.flatten(3).transpose(2, 3)
-        hoisted = None if self.proposal.everywhere else self.propose(rows, video)
+        hoisted = None if self.proposal.everywhere else self.propose(rows, seen)
         blank = video.new_zeros(videos, 1, *model.size)
         absent = self.absent(videos)
 
-        trackers: Trackers | None = None
+        trackers = None if memory is None else memory.trackers
+        h = None if memory is None else memory.seen.state
         states: list[Trackers] = []
-        h: Tensor | None = None
         row = rows.unbind(1)
         for t in range(frames):
             propagated = None
@@ -277,8 +347,24 @@ class ScalorGuide(nn.Module):
             trackers = model.once(model.updated_trackers, trackers, propagated, *z)
             states.append(trackers)
         if model.background is not None:
-            self.sample_background(video, states, plates)
-        return tuple(states)
+            self.sample_background(video, difference, states, plates)
+        return Inferred(tuple(states), Seen(h, lstm))
+
+    def difference(self, video: Tensor, corner: Tensor | None) -> Tensor | None:
+        """What the frames are more than the template ``[B, T, C, H, W]``; none without one."""
+        if self.model.template is None:
+            return None
+        # The encoders' task is not to bend the template to their needs.
+        image = torch.sigmoid(self.model.template.logits(corner, self.model.size)).detach()
+        return video - image[:, None]
+
+    def view(self, video: Tensor, difference: Tensor | None) -> Tensor:
+        """What the encoders see: the frames, and, where asked for, their difference beside them."""
+        if not self.config.difference:
+            return video
+        assert difference is not None
+        # In units of the noise: what the likelihood minds is then what the encoders see.
+        return torch.cat((video, torch.tanh(difference / (3 * self.model.config.sigma))), 2)
 
     # ------------------------------------------------------------------ propagation, algorithm 2
 
@@ -385,10 +471,19 @@ class ScalorGuide(nn.Module):
 
     # ------------------------------------------------------------------ background, algorithm 3
 
-    def sample_background(self, video: Tensor, states: list[Trackers], plates: pyro.plate) -> None:
+    def sample_background(
+        self,
+        video: Tensor,
+        difference: Tensor | None,
+        states: list[Trackers],
+        plates: pyro.plate,
+    ) -> None:
         """Sites ``z_bg_t`` of all frames; they see the frame and what the objects leave open."""
-        mask = self.model.once(self.model.rendered, *states).mask
-        loc, scale = self.background(video.flatten(0, 1), mask.flatten(0, 1))
+        mask = self.model.once(self.model.rendered, *states).mask.flatten(0, 1)
+        if difference is not None:
+            loc, scale = self.light(difference.flatten(0, 1), mask)
+        else:
+            loc, scale = self.background(video.flatten(0, 1), mask)
         frames = video.shape[:2]
         parameters = zip(
             loc.unflatten(0, frames).unbind(1), scale.unflatten(0, frames).unbind(1), strict=True

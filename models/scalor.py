@@ -43,7 +43,8 @@ from torch import Tensor, nn
 from scalor_ppl.config import Config, ModelConfig
 from scalor_ppl.distributions import PixelNormal, Presence
 from scalor_ppl.geometry import CellPositions, bounded, cell_centres, cell_size, moved
-from scalor_ppl.networks import BackgroundDecoder, glimpse_decoder, run_mixed
+from scalor_ppl.memory import Foreseen, Memory
+from scalor_ppl.networks import BackgroundDecoder, Template, glimpse_decoder, run_mixed
 from scalor_ppl.objects import Objects, Trackers, accept, strongest, take, update_trackers
 from scalor_ppl.once import Once
 from scalor_ppl.priors import (
@@ -81,6 +82,7 @@ class Scene(NamedTuple):
         mask: ``[B, T, 1, H, W]``, how far objects cover the pixels.
         foreground: ``[B, T, C, H, W]``, objects over black.
         background: ``[B, T, C, H, W]``; none where the model has none.
+        memory: what the model would go on with.
     """
 
     trackers: tuple[Trackers, ...]
@@ -88,6 +90,7 @@ class Scene(NamedTuple):
     mask: Tensor
     foreground: Tensor
     background: Tensor | None
+    memory: Foreseen
 
 
 class Scalor(nn.Module):
@@ -100,6 +103,7 @@ class Scalor(nn.Module):
         background: p(z_bg_t | z_bg_<t, z_fg_t); none for a black background.
     """
 
+    step: Tensor
     low: Tensor
     high: Tensor
     centres: Tensor
@@ -125,10 +129,16 @@ class Scalor(nn.Module):
         self.propagation = propagation
         self.background = background
         self.decoder = glimpse_decoder(config.decoder, config.what, self.channels, config.glimpse)
-        if background is not None:
+        self.template: Template | None = None
+        if config.background == "template":
+            self.template = Template(
+                config.background_dim, self.channels, config.frame or self.size
+            )
+        elif background is not None:
             self.background_decoder = BackgroundDecoder(
                 config.background_dim, self.channels, self.size
             )
+        self.register_buffer("step", torch.tensor(config.max_step).expand(2), persistent=False)
         extent = torch.tensor([config.width, config.height])
         bounds = torch.tensor([config.object_width, config.object_height])
         self.register_buffer("low", bounds[:, 0] / extent, persistent=False)
@@ -166,7 +176,7 @@ class Scalor(nn.Module):
     def moved_where(self, trackers: Trackers, raw: Tensor) -> Tensor:
         """Boxes of tracked objects: deviation from the last position, size of its own."""
         last = trackers.objects.where[..., :2]
-        position = moved(last, raw[..., :2], self.config.max_step)
+        position = moved(last, raw[..., :2], self.step)
         return torch.cat((position, bounded(raw[..., 2:], self.low, self.high)), -1)
 
     def proposed_where(self, raw: Tensor) -> Tensor:
@@ -199,9 +209,9 @@ class Scalor(nn.Module):
             )
         proposals = Objects(weight, where, still, depth, what, self.decode(what))
         canvas = None if propagated is None else propagated.canvas
-        accepted = accept(proposals, canvas, rules, self.size)
-        proposals = proposals._replace(presence=proposals.presence * accepted)
         objects = None if propagated is None else propagated.objects
+        accepted = accept(proposals, canvas, rules, self.size, objects)
+        proposals = proposals._replace(presence=proposals.presence * accepted)
         return update_trackers(before, objects, proposals, self.config.capacity, rules, self.size)
 
     def rendered(self, *trackers: Trackers) -> Frame:
@@ -236,7 +246,9 @@ class Scalor(nn.Module):
     def forward(
         self,
         video: Tensor | None = None,
+        corner: Tensor | None = None,
         *,
+        memory: Memory | None = None,
         videos: int = 1,
         frames: int | None = None,
         discovery: Sequence[float | None] | None = None,
@@ -245,6 +257,9 @@ class Scalor(nn.Module):
 
         Args:
             video: observed frames ``[B, T', C, H, W]`` in [0, 1]; none observes nothing.
+            corner: where crops lie in the whole frames: top and left pixel ``[B, 2]``, int64. Only
+                a template asks for it; none for whole frames.
+            memory: after the frames before these, of the same videos; none begins anew.
             videos: B, where no video is given.
             frames: T; frames from T' on are not observed. T' by default.
             discovery: per frame, the probability that a cell discovers in place of the prior's
@@ -267,27 +282,28 @@ class Scalor(nn.Module):
         slots = pyro.plate("trackers", self.config.capacity, dim=-1)
         cells = pyro.plate("cells", self.cells, dim=-1)
 
-        trackers: Trackers | None = None
+        begun = 0 if memory is None else memory.frame
+        trackers = None if memory is None else memory.trackers
+        h = None if memory is None else memory.foreseen.state
         states: list[Trackers] = []
-        h: Tensor | None = None
         for t in range(length):
             propagated = None
-            if trackers is not None and h is not None:
+            if trackers is not None:
+                newborn = self.propagation.initial((videos, self.proposals))
+                h = self.propagation.update(self.carry(trackers, h, newborn), trackers)
                 prior = self.propagation(self.presence, h, trackers)
                 with plates, slots, poutine.mask(mask=trackers.alive):
                     z = sample_objects(f"prop_{t}", prior)
                 propagated = self.once(self.moved_objects, trackers, *z)
-            prior = self.discovery(self.presence, (videos, self.cells), rates[t], t)
+            prior = self.discovery(self.presence, (videos, self.cells), rates[t], begun + t)
             with plates, cells:
                 z = sample_objects(f"disc_{t}", prior)
             trackers = self.once(self.updated_trackers, trackers, propagated, *z)
-            if t + 1 < length:
-                newborn = self.propagation.initial((videos, self.proposals))
-                h = self.propagation.update(self.carry(trackers, h, newborn), trackers)
             states.append(trackers)
 
         _, mask, foreground = self.once(self.rendered, *states)
-        background = self.sample_background(states, plates)
+        backdrop = None if memory is None else memory.foreseen.background
+        background, backdrop = self.sample_background(states, plates, backdrop, corner)
         image = foreground if background is None else foreground + (1 - mask) * background
         for t, frame in enumerate(image.unbind(1)):
             with plates:
@@ -297,14 +313,28 @@ class Scalor(nn.Module):
                     obs=observed[t] if t < len(observed) else None,
                 )
         self.once.forget()
-        return Scene(tuple(states), image, mask, foreground, background)
+        foreseen = Foreseen(states[-1], h, backdrop)
+        return Scene(tuple(states), image, mask, foreground, background, foreseen)
 
-    def sample_background(self, states: list[Trackers], plates: pyro.plate) -> Tensor | None:
-        """Sites ``z_bg_t`` of all frames, and the decoded background ``[B, T, C, H, W]``."""
+    def sample_background(
+        self,
+        states: list[Trackers],
+        plates: pyro.plate,
+        before: tuple[Tensor, Tensor] | None,
+        corner: Tensor | None,
+    ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+        """Sites ``z_bg_t`` of all frames.
+
+        Returns:
+            The decoded background ``[B, T, C, H, W]``, and what to go on with: the prior's state
+            and the last z_bg. None and none where the model has no background.
+        """
         if self.background is None:
-            return None
-        state = self.background.initial(states[0].ids.shape[0])
-        last: Tensor | None = None
+            return None, None
+        if before is None:
+            state, last = self.background.initial(states[0].ids.shape[0]), None
+        else:
+            state, last = before
         codes = []
         for t, trackers in enumerate(states):
             prior = self.background(state, last, trackers.objects)
@@ -312,7 +342,8 @@ class Scalor(nn.Module):
                 last = pyro.sample(f"z_bg_{t}", prior).squeeze(1)
             state = self.background.update(state, last)
             codes.append(last)
-        return self.decode_background(torch.stack(codes, 1))
+        assert last is not None
+        return self.decode_background(torch.stack(codes, 1), corner), (state, last)
 
     @torch.no_grad()
     def diagnostics(self, scene: Scene) -> dict[str, float]:
@@ -325,8 +356,10 @@ class Scalor(nn.Module):
             "discoveries": found.sum().item() / videos,
         }
 
-    def decode_background(self, z_bg: Tensor) -> Tensor:
+    def decode_background(self, z_bg: Tensor, corner: Tensor | None = None) -> Tensor:
         """Background images ``[B, T, C, H, W]`` in [0, 1] from z_bg ``[B, T, E]``."""
+        if self.template is not None:
+            return self.template(z_bg, corner, self.size)
         pixels = self.background_decoder(z_bg.flatten(0, 1)).unflatten(0, z_bg.shape[:2])
         return torch.sigmoid(pixels)
 

@@ -8,6 +8,8 @@ from scalor_ppl.distributions import PresenceKind
 from scalor_ppl.schedules import Schedule
 
 Pair = Annotated[tuple[int, int], Field(description="height, width")]
+Positive = Annotated[float, Field(gt=0)]
+Steps = Annotated[tuple[Positive, Positive], Field(description="x, y")]
 Range = Annotated[tuple[float, float], Field(description="smallest, largest")]
 
 
@@ -27,6 +29,8 @@ class DataConfig(Section):
         tiles: rows, columns of tiles into which frames are split, each a sequence of its own.
         crop: height, width of random patches for training; none uses whole frames.
         channels: 1 or 3; none keeps the source's.
+        levels: brightness (0 to 255) that is stretched to black and to white, for video of low
+            contrast; none leaves it.
         stride: take every n-th frame of a video.
         start, stop: range of source frames (0-based, stop exclusive).
         folder: folder of the MNIST IDX files, for the sets made of digits.
@@ -39,6 +43,7 @@ class DataConfig(Section):
     tiles: Pair | None = None
     crop: Pair | None = None
     channels: Literal[1, 3] | None = None
+    levels: Annotated[tuple[int, int], Field(description="black, white")] | None = None
     stride: int = Field(1, ge=1)
     start: int = Field(0, ge=0)
     stop: int | None = None
@@ -57,6 +62,9 @@ class RulesConfig(Section):
         duplicate_rejection: reject a proposal whose centre lies inside ``duplicate_radius`` of a
             stronger proposal (not in the paper: two neighbouring cells claiming one object).
         duplicate_radius: radius of that ellipse, as a share of the stronger proposal's box.
+        near_tracked: reject a proposal whose centre lies inside this radius of a tracked object, as
+            a share of the tracked object's box, whatever their masks (not in the paper: limbs of
+            one tracked person found as persons); none does not.
         vanish: delete a tracker whose mask has left the view (not in the paper).
         vanish_share: a tracker is deleted when its mask covers less of the view than this share
             of its box.
@@ -69,6 +77,7 @@ class RulesConfig(Section):
     overlap: float = Field(0.3, gt=0, le=1)
     duplicate_rejection: bool = True
     duplicate_radius: float = Field(0.4, gt=0)
+    near_tracked: float | None = Field(None, gt=0)
     vanish: bool = True
     vanish_share: float = Field(0.06, ge=0, lt=1)
     doubled: bool = True
@@ -91,16 +100,25 @@ class ModelConfig(Section):
         object_width, object_height: bounds of the box in pixels (paper: half to 1.5 times the
             true size).
         reach: how far a proposal may lie from its cell's centre, in cells.
-        max_step: how far an object may move in a frame, in image half-widths.
+        max_step: how far an object may move in a frame, in image half-widths; one number, or one
+            for x and one for y.
         decoder: glimpse decoder: ``fc`` (small, fully connected) or ``conv`` (sub-pixel).
         hidden: width of the priors' recurrent state.
-        background: ``none`` (black), or ``vae`` (the paper's: a vector decoded by a CNN).
+        anywhere: the networks are not told where in the frame an object is, so that what was
+            trained on crops (``data.crop``) can be run on frames of any size.
+        background: ``none`` (black), ``vae`` (the paper's: a vector decoded by a CNN), or
+            ``template`` (a fixed camera: a learned image of the scene, which starts from the
+            video's per-pixel mode, lit by a vector).
+        frame: height, width of the whole frames that crops are taken from, for a template; none
+            where whole frames are trained on.
         background_dim: dimension of z_bg.
         sigma: standard deviation of the pixels.
         presence: ``relaxed`` (Concrete, logit space) or ``hard`` (Bernoulli).
         discovery_rate: prior probability that a cell discovers, when no schedule drives it.
         first_rate: prior probability of a cell in the first frame of *generated* videos
             (paper, experiment 3).
+        tight_boxes: boxes in tracks lie about the masks, not about the glimpses that hold them; for
+            objects whose sizes differ.
     """
 
     height: int | None = Field(None, ge=4)
@@ -114,15 +132,18 @@ class ModelConfig(Section):
     object_width: Range = (5.0, 18.0)
     object_height: Range = (5.0, 18.0)
     reach: float = Field(1.0, gt=0)
-    max_step: float = Field(0.2, gt=0)
+    max_step: Positive | Steps = 0.2
     decoder: Literal["fc", "conv"] = "fc"
     hidden: int = Field(64, ge=1)
-    background: Literal["none", "vae"] = "none"
+    anywhere: bool = False
+    background: Literal["none", "vae", "template"] = "none"
     background_dim: int = Field(10, ge=1)
+    frame: Pair | None = None
     sigma: float = Field(0.2, gt=0)
     presence: PresenceKind = "relaxed"
     discovery_rate: float = Field(1e-4, gt=0, lt=1)
     first_rate: float = Field(0.2, ge=0, lt=1)
+    tight_boxes: bool = False
     rules: RulesConfig = RulesConfig()
 
     @model_validator(mode="after")
@@ -146,6 +167,9 @@ class GuideConfig(Section):
         encoder: glimpse encoder, ``fc`` or ``conv``.
         attention: trackers see half the feature map around their last position (paper 3.2);
             without it they see all of it.
+        window: rows and columns of cells that a tracker sees with attention; none is half of the
+            grid (the paper's). Give it where frames of several sizes are to be tracked.
+        difference: encoders also see the difference of the frame to the background's template.
         mask: proposals see the encoded propagation mask ``everywhere`` (paper, algorithm 1), or in
             ``presence`` only, which takes their where and what out of the time loop.
     """
@@ -155,6 +179,8 @@ class GuideConfig(Section):
     hidden: int = Field(64, ge=1)
     encoder: Literal["fc", "conv"] = "fc"
     attention: bool = True
+    window: Pair | None = None
+    difference: bool = False
     mask: Literal["everywhere", "presence"] = "presence"
 
 
@@ -184,6 +210,8 @@ class TrainConfig(Section):
         steps: number of optimizer steps.
         batch: clips a step.
         frames: clip length, a number or a schedule (rounded).
+        chunks: how many clips in a row of one video are trained on, one a step, with all states
+            carried over (without gradient) from each to the next; 1 begins anew in every step.
         estimator: registered name of the objective, or ``package.module:Class``.
         particles: draws of the latents per clip, K.
         optimizer: ``adam`` or ``rmsprop`` (the paper's).
@@ -201,6 +229,7 @@ class TrainConfig(Section):
     steps: int = Field(1000, ge=1)
     batch: int = Field(8, ge=1)
     frames: int | Schedule = 10
+    chunks: int = Field(1, ge=1)
     estimator: str = "elbo"
     particles: int = Field(1, ge=1)
     optimizer: Literal["adam", "rmsprop"] = "adam"
@@ -240,3 +269,11 @@ class Config(Section):
     prior: PriorConfig = PriorConfig()
     guide: GuideConfig = GuideConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _together(self) -> "Config":
+        if self.guide.difference and self.model.background != "template":
+            raise ValueError('guide.difference wants model.background = "template"')
+        if self.model.background == "template" and self.data.augment:
+            raise ValueError('model.background = "template" wants data.augment = false')
+        return self

@@ -244,6 +244,61 @@ class BackgroundDecoder(nn.Module):
         return detail + F.interpolate(coarse, detail.shape[-2:], mode="bilinear")
 
 
+class Template(nn.Module):
+    """The background of a fixed camera: an image of the scene, learned, and how it is lit.
+
+        background = sigmoid(image + light(z_bg)),    light on COARSE x COARSE cells, bilinear
+
+    Args:
+        background: dimension of z_bg.
+        channels: channels of the image.
+        frame: height and width of the whole frames.
+    """
+
+    def __init__(self, background: int, channels: int, frame: Size) -> None:
+        super().__init__()
+        self.image = nn.Parameter(torch.zeros(channels, *frame))
+        self.light = nn.Linear(background, channels * COARSE * COARSE)
+        # At first hardly any: what the image explains needs no light.
+        nn.init.normal_(self.light.weight, std=0.03 * background**-0.5)
+        nn.init.zeros_(self.light.bias)
+
+    @torch.no_grad()
+    def begin(self, image: Tensor) -> None:
+        """Start from an image ``[C, H, W]`` in [0, 1]."""
+        self.image.copy_(torch.logit(image, eps=0.01))
+
+    def logits(self, corner: Tensor | None, size: Size) -> Tensor:
+        """The part of the image that crops ``size`` show, ``[B, C, h, w]``; B is 1 for the whole.
+
+        Args:
+            corner: top and left pixel of each crop ``[B, 2]``; none for whole frames.
+            size: height and width of the crops.
+        """
+        if corner is None:
+            return self.image[None]
+        places = [(slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corner.tolist()]
+        return torch.stack([self.image[:, rows, columns] for rows, columns in places])
+
+    def forward(self, z_bg: Tensor, corner: Tensor | None, size: Size) -> Tensor:
+        """Codes ``[B, T, E]`` to backgrounds ``[B, T, C, h, w]`` in [0, 1]."""
+        image = self.logits(corner, size)
+        light = self.light(z_bg).unflatten(-1, (image.shape[1], COARSE, COARSE))
+        smooth = F.interpolate(light.flatten(0, 1), image.shape[-2:], mode="bilinear")
+        return torch.sigmoid(image[:, None] + smooth.unflatten(0, light.shape[:2]))
+
+
+def open_means(images: Tensor, mask: Tensor) -> Tensor:
+    """Means over what objects leave open, per coarse cell ``[N, C, COARSE, COARSE]``.
+
+    Args:
+        images: ``[N, C, H, W]``.
+        mask: ``[N, 1, H, W]``, how far objects cover the pixels.
+    """
+    left = F.adaptive_avg_pool2d(1 - mask, COARSE).clamp(min=0.05)
+    return F.adaptive_avg_pool2d(images * (1 - mask), COARSE) / left
+
+
 def open_colours(images: Tensor, mask: Tensor) -> Tensor:
     """Mean colours of what objects leave open, per coarse cell, centred ``[N, C * COARSE ** 2]``.
 
@@ -251,10 +306,8 @@ def open_colours(images: Tensor, mask: Tensor) -> Tensor:
         images: ``[N, C, H, W]`` in [0, 1].
         mask: ``[N, 1, H, W]``, how far objects cover the pixels.
     """
-    left = F.adaptive_avg_pool2d(1 - mask, COARSE).clamp(min=0.05)
-    colours = F.adaptive_avg_pool2d(images * (1 - mask), COARSE) / left
     # Scaled so that the spread of a background's colours, about a tenth, comes near to 1.
-    return ((colours - 0.3) * 8).flatten(1)
+    return ((open_means(images, mask) - 0.3) * 8).flatten(1)
 
 
 def glimpse_encoder(kind: str, channels: int, glimpse: Size, out: int) -> nn.Module:

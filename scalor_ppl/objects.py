@@ -48,11 +48,45 @@ class Objects(NamedTuple):
         """Mask of the glimpses ``[B, n, 1, h, w]``."""
         return self.glimpse[:, :, -1:]
 
-    def code(self) -> Tensor:
-        """presence, where, depth and what side by side, ``[B, n, 6 + D]``."""
-        return torch.cat(
-            (self.presence[..., None], self.where, self.depth[..., None], self.what), -1
-        )
+    def code(self, anywhere: bool = False) -> Tensor:
+        """presence, where, depth and what side by side, ``[B, n, 6 + D]``.
+
+        Args:
+            anywhere: do not tell the position nor what depends on the frame's size: zeros in
+                place of the centre, and the raw size, which is relative to its bounds in pixels.
+        """
+        where = self.where
+        if anywhere:
+            where = torch.cat((torch.zeros_like(self.raw[..., :2]), self.raw[..., 2:]), -1)
+        return torch.cat((self.presence[..., None], where, self.depth[..., None], self.what), -1)
+
+
+def tight_where(objects: Objects, level: float = 0.5) -> Tensor:
+    """Boxes about the masks instead of the glimpses, ``[B, n, 4]``.
+
+    Where objects differ in size, a glimpse may be much larger than what its mask shows. An object
+    whose mask stays below the level everywhere keeps the box of its glimpse.
+
+    Args:
+        objects: of B videos.
+        level: from which a pixel of the glimpse belongs to the object, 0 to 1.
+    """
+    inside = objects.mask.squeeze(2) >= level
+    centre, size = objects.where.split(2, -1)
+    # Along x what any row shows, along y what any column does.
+    spans = [_span(inside.any(axis)) for axis in (-2, -1)]
+    low, high = (torch.stack(ends, -1) for ends in zip(*spans, strict=True))
+    found = inside.flatten(2).any(-1)[..., None]
+    # A box reaches from centre - size to centre + size.
+    tight = torch.cat((centre + size * (low + high - 1), size * (high - low)), -1)
+    return torch.where(found, tight, objects.where)
+
+
+def _span(line: Tensor) -> tuple[Tensor, Tensor]:
+    """First and last edge of what is true in ``[..., n]`` bool, as shares of n."""
+    count = line.shape[-1]
+    number = line.float()
+    return number.argmax(-1) / count, 1 - number.flip(-1).argmax(-1) / count
 
 
 class Trackers(NamedTuple):
@@ -80,18 +114,26 @@ class Trackers(NamedTuple):
     origin: Tensor
 
 
-def accept(proposals: Objects, canvas: Tensor | None, rules: RulesConfig, size: Size) -> Tensor:
+def accept(
+    proposals: Objects,
+    canvas: Tensor | None,
+    rules: RulesConfig,
+    size: Size,
+    tracked: Objects | None = None,
+) -> Tensor:
     """The accept-reject test (paper section 3.1, equation 6; algorithm 1).
 
     A proposal is rejected when at least the share ``rules.overlap`` of its mask lies on the
-    propagated objects' mask; and, where ``rules.duplicate_rejection`` says so, when its centre
-    lies inside the ellipse of a stronger proposal that is itself accepted.
+    propagated objects' mask; where ``rules.near_tracked`` says so, when its centre lies inside the
+    ellipse of a propagated object; and, where ``rules.duplicate_rejection`` says so, when it lies
+    inside the ellipse of a stronger proposal that is itself accepted.
 
     Args:
         proposals: N proposals.
         canvas: mask of the propagated objects ``[B, 1, H, W]``; none where there are none.
         rules: the rules.
         size: height and width of the image.
+        tracked: the propagated objects; none where there are none.
 
     Returns:
         ``[B, N]`` bool: accepted. Piecewise constant in its inputs: no gradient.
@@ -101,8 +143,14 @@ def accept(proposals: Objects, canvas: Tensor | None, rules: RulesConfig, size: 
         if rules.rejection and canvas is not None:
             share = overlap_share(proposals.mask.squeeze(2), proposals.where, canvas)
             accepted = share < rules.overlap
+        if rules.near_tracked is not None and tracked is not None:
+            near = _inside_ellipse(proposals.where, tracked.where, size, rules.near_tracked)
+            # One that leaves in this frame says nothing of what comes after it.
+            near = near & (tracked.presence > 0.5)[:, None]
+            accepted = accepted & ~near.any(-1)
         if rules.duplicate_rejection:
-            near = _inside_ellipse(proposals.where, size, rules.duplicate_radius)
+            where = proposals.where
+            near = _inside_ellipse(where, where, size, rules.duplicate_radius)
             accepted = _keep_strongest(proposals.presence, near, accepted)
         return accepted
 
@@ -122,16 +170,17 @@ def doubled_frames(before: Tensor, where: Tensor, ids: Tensor, radius: float, si
     """
     alive = ids >= 0
     older = alive[:, None] & (ids[:, None] < ids[:, :, None])
-    shared = (older & _inside_ellipse(where, size, radius)).any(-1) & alive
+    shared = (older & _inside_ellipse(where, where, size, radius)).any(-1) & alive
     return torch.where(shared, before + 1, torch.zeros_like(before))
 
 
-def _inside_ellipse(where: Tensor, size: Size, radius: float) -> Tensor:
-    """``[B, N, N]``: whether centre i lies within ``radius`` boxes of centre j, box of j."""
-    boxes = boxes_from_where(where, size)
-    extent = boxes[..., 2:]
-    centre = boxes[..., :2] + extent / 2
-    offset = (centre[:, :, None] - centre[:, None]) / extent[:, None]
+def _inside_ellipse(where: Tensor, others: Tensor, size: Size, radius: float) -> Tensor:
+    """``[B, N, M]``: whether centre i lies within ``radius`` boxes of the other j, box of j."""
+    inner, outer = (boxes_from_where(each, size) for each in (where, others))
+    centre = inner[..., :2] + inner[..., 2:] / 2
+    extent = outer[..., 2:]
+    other = outer[..., :2] + extent / 2
+    offset = (centre[:, :, None] - other[:, None]) / extent[:, None]
     return offset.square().sum(-1) < radius**2
 
 

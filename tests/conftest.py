@@ -12,7 +12,7 @@ import torch
 from tiny import CommandLine, write_clips, write_settings
 from torch import Tensor
 
-from scalor_ppl.config import Config, GuideConfig, ModelConfig, RulesConfig
+from scalor_ppl.config import Config, DataConfig, GuideConfig, ModelConfig, RulesConfig
 from scalor_ppl.guides.scalor import ScalorGuide, build_guide
 from scalor_ppl.models.scalor import Scalor, build_model
 
@@ -61,6 +61,7 @@ def build_pair(
     if not rules:
         model["rules"] = NO_RULES
     config = Config(
+        data=DataConfig(augment=False),
         model=ModelConfig(**(TINY_MODEL | model)),
         guide=GuideConfig(**(TINY_GUIDE | (guide or {}))),
     )

@@ -43,29 +43,43 @@ class Counting:
 def test_resuming_gives_the_same_batches() -> None:
     whole = list(islice(batches(SOURCE, batch=3, frames=4, seed=5, augment=True), 6))
     resumed = list(islice(batches(SOURCE, batch=3, frames=4, seed=5, augment=True, start=3), 3))
-    assert all(np.array_equal(a, b) for a, b in zip(whole[3:], resumed, strict=True))
-    assert whole[0].shape == (3, 4, 64, 64, 3)
-    assert whole[0].dtype == np.uint8
-    assert whole[0].flags.c_contiguous
-    assert not np.array_equal(whole[0], whole[1])
+    videos = [item.video for item in whole]
+    assert all(np.array_equal(a, b.video) for a, b in zip(videos[3:], resumed, strict=True))
+    assert videos[0].shape == (3, 4, 64, 64, 3)
+    assert videos[0].dtype == np.uint8
+    assert videos[0].flags.c_contiguous
+    assert not np.array_equal(videos[0], videos[1])
+    assert whole[0].corner is None
     other = next(batches(SOURCE, batch=3, frames=4, seed=6, augment=True))
-    assert not np.array_equal(whole[0], other)
+    assert not np.array_equal(videos[0], other.video)
 
 
 def test_frames_may_change_over_training() -> None:
     stream = batches(SOURCE, batch=1, frames=lambda number: 2 + number, seed=0)
-    assert [item.shape[1] for item in islice(stream, 3)] == [2, 3, 4]
+    assert [item.video.shape[1] for item in islice(stream, 3)] == [2, 3, 4]
+
+
+def test_chunks_of_a_clip_follow_one_another() -> None:
+    def length(number: int) -> int:
+        return 2 + number % 2
+
+    options = {"batch": 2, "frames": length, "seed": 3, "augment": True, "chunks": 3}
+    chunks = [make_batch(SOURCE, number, **options).video for number in range(6)]  # type: ignore[arg-type]
+    assert [chunk.shape[1] for chunk in chunks] == [2, 3, 2, 3, 2, 3]
+    whole = make_batch(SOURCE, 0, batch=2, frames=7, seed=3, augment=True).video
+    assert np.array_equal(np.concatenate(chunks[:3], 1), whole)
+    assert not np.array_equal(chunks[0][:, :2], chunks[3][:, :2])
 
 
 def test_augmentation_flips_transposes_and_reverses_only() -> None:
     plain = Counting().clip(0, 3).video
     made = make_batch(Counting(), 0, batch=400, frames=3, seed=0, augment=True)
-    kinds = {video.tobytes() for video in made}
+    kinds = {video.tobytes() for video in made.video}
     assert len(kinds) == 16  # 8 symmetries of the square, forwards and backwards
     assert plain.tobytes() in kinds
     assert plain[::-1].tobytes() in kinds
     assert plain.transpose(0, 2, 1, 3).tobytes() in kinds
-    assert all(sorted(video.ravel()) == sorted(plain.ravel()) for video in made)
+    assert all(sorted(video.ravel()) == sorted(plain.ravel()) for video in made.video)
 
 
 def test_closing_ends_the_thread() -> None:

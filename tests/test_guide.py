@@ -107,7 +107,7 @@ def test_guide_and_model_agree_on_every_site(build: Build, model: dict[str, Any]
         # What they return are the same trackers.
         for one, other_one in zip(
             model_trace.nodes["_RETURN"]["value"].trackers,
-            guide_trace.nodes["_RETURN"]["value"],
+            guide_trace.nodes["_RETURN"]["value"].trackers,
             strict=True,
         ):
             assert one is other_one
@@ -412,7 +412,7 @@ def test_absent_proposals_follow_an_exchanged_prior(build: Build, mask: str) -> 
 def test_present_proposals_have_the_unmixed_posterior(build: Build) -> None:
     pair = build(presence="hard")
     video = pair.video(2, 1)
-    features = pair.guide.features(video).flatten(3).transpose(2, 3)
+    features = pair.guide.features(video)[0].flatten(3).transpose(2, 3)
     (_,), (proposed,) = pair.guide.propose(features, video)
     nodes = given(pair, video, 1.0).nodes
     torch.testing.assert_close(nodes["z_where_disc_0"]["fn"].mean, proposed.loc[..., :4])

@@ -479,7 +479,7 @@ def test_the_loader_builds_the_shipped_program(build: Build) -> None:
     assert type(model) is Scalor
     assert guide.model is model
     pair = Pair(config, model, guide)
-    assert guide(pair.video(1, 2))[1].ids.shape == (1, 3)
+    assert guide(pair.video(1, 2)).trackers[1].ids.shape == (1, 3)
 
 
 # ---------------------------------------------------------------- cost

@@ -10,7 +10,16 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from scalor_ppl.config import RulesConfig
-from scalor_ppl.objects import Objects, Trackers, accept, join, take, update_trackers
+from scalor_ppl.geometry import boxes_from_where
+from scalor_ppl.objects import (
+    Objects,
+    Trackers,
+    accept,
+    join,
+    take,
+    tight_where,
+    update_trackers,
+)
 from scalor_ppl.rendering import use_backend
 
 SIZE = (16, 16)
@@ -405,6 +414,18 @@ def test_views_of_objects() -> None:
     assert torch.equal(code[..., 1:5], some.where)
     assert torch.equal(code[..., 5], some.depth)
     assert torch.equal(code[..., 6:], some.what)
+
+
+def test_tight_boxes_lie_about_the_masks() -> None:
+    mask = torch.zeros(1, 3, 4, 4)
+    mask[0, 0, 1:3, 2] = 0.7  # rows 1 and 2, column 2
+    mask[0, 1, :, :] = 1.0
+    mask[0, 2, 0, 0] = 0.4  # nowhere above the level
+    where = torch.tensor([[[0.5, -0.25, 0.25, 0.5]] * 3])
+    some = objects(torch.ones(1, 3), where, mask)
+    # In pixels of 16 x 16 the box is 10, 2, 4, 8: a glimpse pixel is 1 wide and 2 high.
+    boxes = boxes_from_where(tight_where(some), SIZE)[0]
+    assert boxes.tolist() == [[12, 4, 1, 4], [10, 2, 4, 8], [10, 2, 4, 8]]
 
 
 # ---------------------------------------------------------------- objects that leave the view

@@ -1,47 +1,72 @@
 """Endless batches of video for training, made ahead of need by one background thread."""
 
-import queue
-import threading
 from collections.abc import Callable, Generator
 from itertools import count as count_from
+from typing import NamedTuple
 
 import numpy as np
 
+from scalor_ppl.data.prefetch import ahead
 from scalor_ppl.data.records import ClipSource, generator
 from scalor_ppl.errors import UserError
 
 _AHEAD = 3  # batches kept ready
-_POLL = 0.1  # seconds between looks at whether anybody still wants batches
+
+
+class Batch(NamedTuple):
+    """Clips of one training step.
+
+    Attributes:
+        video: [B, T, H, W, C] uint8.
+        corner: [B, 2] int64, top and left pixel of the crops in the whole frames; None where the
+            source gives whole frames.
+    """
+
+    video: np.ndarray
+    corner: np.ndarray | None
 
 
 def make_batch(
-    source: ClipSource, number: int, *, batch: int, frames: int, seed: int, augment: bool = False
-) -> np.ndarray:
+    source: ClipSource,
+    number: int,
+    *,
+    batch: int,
+    frames: int | Callable[[int], int],
+    seed: int,
+    augment: bool = False,
+    chunks: int = 1,
+) -> Batch:
     """Batch `number`: a pure function of its arguments.
 
     Args:
         source: where clips come from.
         number: of the batch, from 0.
         batch: B, how many clips.
-        frames: T.
+        frames: T, or a function from the number of the batch to T.
         seed: another seed gives other batches.
         augment: flip, transpose (square frames only) and reverse in time, each clip at random.
-
-    Returns:
-        [B, T, H, W, C] uint8.
+        chunks: batches that follow one another in the same clips; each goes on where the one
+            before ended, until so many are done.
 
     Raises:
-        UserError: the source is shorter than `frames`.
+        UserError: the source is shorter than all chunks of a clip together.
     """
-    rng = generator(f"batches of {source.name}", "train", seed, number)
-    clips = source.starts(frames)
+    episode, chunk = divmod(number, chunks)
+    first = number - chunk
+    lengths = [frames(n) if callable(frames) else frames for n in range(first, first + chunks)]
+    whole = sum(lengths)
+    rng = generator(f"batches of {source.name}", "train", seed, episode)
+    clips = source.starts(whole)
     if clips < 1:
-        source.clip(0, frames)  # says what is wrong
+        source.clip(0, whole)  # says what is wrong
     indices = rng.integers(0, max(clips, 1), batch)
-    videos = [source.clip(int(index), frames).video for index in indices]
+    found = [source.clip(int(index), whole) for index in indices]
+    videos = [clip.video for clip in found]
     if augment:
         videos = [_augmented(video, rng) for video in videos]
-    return np.stack(videos)
+    begin = sum(lengths[:chunk])
+    corner = None if found[0].corner is None else np.array([clip.corner for clip in found])
+    return Batch(np.stack([video[begin : begin + lengths[chunk]] for video in videos]), corner)
 
 
 def _augmented(video: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -62,7 +87,8 @@ def batches(
     seed: int,
     start: int = 0,
     augment: bool = False,
-) -> Generator[np.ndarray, None, None]:
+    chunks: int = 1,
+) -> Generator[Batch, None, None]:
     """Batches without end; batch i is the same bytes however the loop came to it.
 
     One thread makes a few batches ahead. Closing the generator (or letting go of it) ends the
@@ -75,9 +101,10 @@ def batches(
         seed: another seed gives other batches; processes that train together take different ones.
         start: number of the first batch; training resumed at step i starts here at i.
         augment: as in `make_batch`.
+        chunks: as in `make_batch`.
 
     Yields:
-        [B, T, H, W, C] uint8, contiguous.
+        Batches; videos are contiguous.
 
     Raises:
         UserError: batch, start or seed out of range; the source is shorter than `frames`.
@@ -87,46 +114,10 @@ def batches(
     if start < 0:
         raise UserError(f"start={start}: batches count from 0")
     generator(source.name, "train", seed)  # a bad seed is told now
-    length = frames if callable(frames) else lambda number, fixed=frames: fixed
 
-    def make(number: int) -> np.ndarray:
+    def make(number: int) -> Batch:
         return make_batch(
-            source, number, batch=batch, frames=length(number), seed=seed, augment=augment
+            source, number, batch=batch, frames=frames, seed=seed, augment=augment, chunks=chunks
         )
 
-    return _prefetched(make, start)
-
-
-def _prefetched(make: Callable[[int], np.ndarray], start: int) -> Generator[np.ndarray, None, None]:
-    """Yield make(start), make(start + 1), ... as a background thread gets them done."""
-    ready: queue.Queue[np.ndarray | BaseException] = queue.Queue(maxsize=_AHEAD)
-    unwanted = threading.Event()
-
-    def offer(item: np.ndarray | BaseException) -> None:
-        while not unwanted.is_set():
-            try:
-                ready.put(item, timeout=_POLL)
-            except queue.Full:
-                continue
-            return
-
-    def work() -> None:
-        try:
-            for number in count_from(start):
-                if unwanted.is_set():
-                    return
-                offer(make(number))
-        except BaseException as error:  # whatever it is, the consumer is to hear of it
-            offer(error)
-
-    worker = threading.Thread(target=work, name="batches", daemon=True)
-    worker.start()
-    try:
-        while True:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        unwanted.set()
-        worker.join()
+    return ahead((make(number) for number in count_from(start)), _AHEAD, name="batches")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.data.batches import batches, make_batch
+from scalor_ppl.data.batches import Batch, batches, make_batch
 from scalor_ppl.data.describe import Description, describe
 from scalor_ppl.data.records import (
     DEFAULT_OPTIONS,
@@ -21,6 +21,7 @@ from scalor_ppl.data.specs import TOY_SETS
 from scalor_ppl.errors import UserError
 
 __all__ = [
+    "Batch",
     "Clip",
     "ClipSource",
     "Description",

@@ -1,20 +1,23 @@
-"""Frames out of video files and folders of images, with plain words about what is wrong."""
+"""Where the frames of a recording lie, and one after the other out of there."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import numpy as np
-from av.error import FFmpegError
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from scalor_ppl.data.images import image_frames, look_at_images
+from scalor_ppl.data.probing import VideoInfo
+from scalor_ppl.data.reading import Found, stretched
 from scalor_ppl.data.records import Size, SourceOptions
+from scalor_ppl.data.videos import look_at_video, video_frames
 from scalor_ppl.errors import UserError
 
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"}
 _VIDEOS = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".ogv"}
+_VIDEOS |= {".mts", ".m2ts", ".ts", ".3gp", ".flv", ".asf", ".vob"}
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,30 @@ def find_sequences(path: Path) -> list[Sequence]:
     """The recordings at a path.
 
     Args:
-        path: a video file; a folder of images; a MOTChallenge sequence (`img1/` or one video file,
-            `gt/gt.txt` where there is truth); or a folder whose subfolders are one of these, as in
-            the authors' layout of Grand Central Station.
+        path: a video file; a TIFF stack or another image; a folder of images; a MOTChallenge
+            sequence (`img1/` or one video file, `gt/gt.txt` where there is truth); or a folder
+            whose subfolders are one of these, as in the authors' layout of Grand Central Station.
 
     Raises:
-        UserError: nothing of the kind is there.
+        UserError: nothing of the kind is there, or it may not be read.
     """
+    try:
+        return _sequences(path)
+    except PermissionError as error:
+        place = error.filename or path
+        raise UserError(f"{place} may not be read: change its permissions") from error
+
+
+def _sequences(path: Path) -> list[Sequence]:
     if path.is_file():
+        with path.open("rb"):  # whether it may be read
+            pass
+        if path.suffix.lower() in _IMAGES:
+            return [Sequence(path.name, None, (path,), None)]
         return [Sequence(path.name, path, (), None)]
     if not path.is_dir():
-        raise UserError(f"{path} does not exist: give a video file or a folder of images")
+        wrong = "is neither a file nor a folder" if path.exists() else "does not exist"
+        raise UserError(f"{path} {wrong}: give a video file or a folder of images")
     found = _folder(path)
     if found is not None:
         return [found]
@@ -93,7 +109,7 @@ def _sorted(paths: Iterator[Path]) -> list[Path]:
 
 
 def read_frames(sequence: Sequence, options: SourceOptions) -> Iterator[np.ndarray]:
-    """Decode the frames that start, stop and stride choose, one by one.
+    """Decode the frames that start, stop and stride choose, one by one, and stretch their levels.
 
     Yields:
         [H, W, C] uint8; C = 1 for grey recordings, else 3, unless the options say which.
@@ -102,70 +118,44 @@ def read_frames(sequence: Sequence, options: SourceOptions) -> Iterator[np.ndarr
         UserError: not a video or image; broken in the middle; frames of changing size; no frames.
     """
     size: tuple[int, ...] | None = None
-    frames = _decoded(sequence, options) if sequence.video else _loaded(sequence, options)
-    for frame in frames:
+    for number, place, frame in _found(sequence, options):
         if size is not None and frame.shape != size:
             raise UserError(
-                f"{sequence.name} changes its frame size, from {_words(size)} to "
-                f"{_words(frame.shape)}: bring all frames to one size first"
+                f"{sequence.name} changes its frame size at {place}, from {_words(size)} to "
+                f"{_words(frame.shape)}: {_remedy(size, frame.shape, number)}"
             )
         size = frame.shape
-        yield frame
+        yield frame if options.levels is None else stretched(frame, options.levels)
     if size is None:
         last = "the end" if options.stop is None else options.stop
         raise UserError(f"{sequence.name} has no frames from {options.start} to {last}")
+
+
+def look_at(sequence: Sequence) -> VideoInfo:
+    """What a recording is like, without decoding more than its first frame.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if sequence.video is not None:
+        return replace(look_at_video(sequence.video), name=sequence.name)
+    return look_at_images(sequence.name, sequence.images)
+
+
+def _found(sequence: Sequence, options: SourceOptions) -> Iterator[Found]:
+    if sequence.video is not None:
+        return video_frames(sequence.video, options)
+    return image_frames(sequence.images, options)
 
 
 def _words(shape: tuple[int, ...]) -> str:
     return f"{shape[1]} x {shape[0]} pixels in {shape[2]} channel{'s' if shape[2] > 1 else ''}"
 
 
-def _decoded(sequence: Sequence, options: SourceOptions) -> Iterator[np.ndarray]:
-    """The chosen frames of a video file."""
-    path = sequence.video
-    count = 0
-    try:
-        with av.open(str(path)) as container:
-            # ffmpeg takes any text file for a terminal recording.
-            if not container.streams.video or container.format.name == "tty":
-                raise UserError(f"{path} is not a video: it has no video stream")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            for frame in container.decode(stream):
-                if count >= options.start and (count - options.start) % options.stride == 0:
-                    grey = frame.format.name.startswith("gray")
-                    channels = options.channels or (1 if grey else 3)
-                    pixels = frame.to_ndarray(format="gray" if channels == 1 else "rgb24")
-                    yield pixels.reshape(frame.height, frame.width, channels)
-                count += 1
-                # Before the next frame is decoded: it may be the broken one.
-                if count == options.stop:
-                    return
-    except (FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        if count == 0:
-            raise UserError(
-                f"{path} is not a video that can be decoded ({reason}): check it in a player"
-            ) from error
-        raise UserError(
-            f"{path} breaks off at frame {count} ({reason}): repair it or read it with stop={count}"
-        ) from error
-
-
-def _loaded(sequence: Sequence, options: SourceOptions) -> Iterator[np.ndarray]:
-    """The chosen images of a folder."""
-    for path in sequence.images[options.start : options.stop : options.stride]:
-        try:
-            with Image.open(path) as file:
-                image: Image.Image = file
-                if file.mode.startswith("I;16"):  # 16-bit grey: keep the upper byte
-                    image = Image.fromarray((np.asarray(file) >> 8).astype(np.uint8))
-                grey = image.mode in ("1", "L", "LA", "I", "F")
-                channels = options.channels or (1 if grey else 3)
-                pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-            raise UserError(f"{path} is not a readable image ({error}): remove it") from error
-        yield pixels.reshape(*pixels.shape[:2], channels)
+def _remedy(before: tuple[int, ...], now: tuple[int, ...], number: int) -> str:
+    if before[:2] == now[:2]:
+        return "give --set data.channels=1 (grey) or 3 (colour)"
+    return f"bring all frames to one size first, or read only those before it with stop={number}"
 
 
 def split_tiles(frame: np.ndarray, tiles: Size) -> list[np.ndarray]:

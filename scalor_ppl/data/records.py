@@ -47,11 +47,14 @@ class Clip:
         video: [T, H, W, C] uint8, C = 1 (grey) or 3 (RGB).
         truth: what is in it, or None.
         name: names the clip in messages and files.
+        corner: top and left pixel of the view in the frames that it was cropped from; None where
+            it shows whole frames.
     """
 
     video: np.ndarray
     truth: Truth | None
     name: str
+    corner: tuple[int, int] | None = None
 
 
 class ClipSource(Protocol):
@@ -90,7 +93,8 @@ class ClipSource(Protocol):
 class SourceOptions:
     """How frames are read. Only `channels` and `data_dir` apply to generated sets.
 
-    Frames go through the steps in this order: start, stop and stride; tiles; resize; crop.
+    Frames go through the steps in this order: start, stop and stride; channels; levels; tiles;
+    resize; crop.
 
     Attributes:
         resize: height and width to resize each frame (each tile) to, area-averaged.
@@ -103,6 +107,8 @@ class SourceOptions:
         data_dir: folder with the MNIST files in IDX format, plain or gzipped.
         start: first frame taken, counted from 0 before the stride.
         stop: the frame after the last one taken; None: to the end.
+        levels: brightness, each 0 to 255, that becomes black and that becomes white, for video of
+            low contrast; what lies between is stretched, what lies beyond is clipped. None: as is.
     """
 
     resize: Size | None = None
@@ -113,6 +119,7 @@ class SourceOptions:
     data_dir: str | Path | None = None
     start: int = 0
     stop: int | None = None
+    levels: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("resize", "tiles", "crop"):
@@ -126,6 +133,12 @@ class SourceOptions:
         if self.start < 0 or (self.stop is not None and self.stop <= self.start):
             raise UserError(
                 f"frames {self.start} to {self.stop} are none: start counts from 0, stop lies after"
+            )
+        levels = self.levels
+        if levels is not None and not (len(levels) == 2 and 0 <= levels[0] < levels[1] <= 255):
+            raise UserError(
+                f"levels={levels}: give two brightnesses of 0 to 255, first what becomes black, "
+                "then, above it, what becomes white"
             )
 
 

@@ -16,6 +16,7 @@ sizes within a clip vary by `spread`. Denser sets have smaller and slower object
 | 6-36 | 6 to 36 | - | 7 | 0.8 to 2 |
 | 15-25, 50-60 | 15 to 25, 50 to 60 | - | 6 | 0.8 to 2 |
 | crossing | 4 to 8 | - | 10 | 1.5 to 4 |
+| colliding | 6 to 8 | all | 9 | 1.5 to 3 at first |
 
 Where objects turn round. In the paper objects leave the view completely and come back within a few
 frames, yet in VLD 2.9 of 3 are visible on average. One wall for all cannot give both: a wall far
@@ -54,6 +55,9 @@ class ToySpec:
         births: frames (from 0) at which a cohort of objects appears, inside the view if not at 0.
         spring: pull between the two objects of a pair, per frame squared; 0 for none.
         digits: the digits that occur, for MNIST.
+        elastic: whether objects bounce off each other, as discs of their own size and of equal
+            mass, and go straight on in between; jitter and spring play no part, and speeds are
+            those of the first frame. One cohort only.
     """
 
     name: str
@@ -69,6 +73,7 @@ class ToySpec:
     births: tuple[int, ...] = (0,)
     spring: float = 0.0
     digits: tuple[int, ...] = tuple(range(10))
+    elastic: bool = False
 
     @property
     def world(self) -> float:
@@ -132,6 +137,18 @@ def _table() -> dict[str, ToySpec]:
                 spring=0.02,
             )
             for shapes in ("dsprites", "mnist")
+        ),
+        # Not in the paper: only who sees the others foresees where an object goes.
+        replace(
+            other,
+            name="moving-dsprites-colliding",
+            count=(6, 8),
+            size=9.0,
+            spread=0.1,
+            speed=(1.5, 3.0),
+            reach=(-6.5, -6.5),
+            jitter=0.0,
+            elastic=True,
         ),
     ]
     return {spec.name: spec for spec in sets}

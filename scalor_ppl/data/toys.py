@@ -6,6 +6,7 @@ import numpy as np
 
 from scalor_ppl.data import shapes
 from scalor_ppl.data.backgrounds import moving_texture
+from scalor_ppl.data.collisions import bounce, closest
 from scalor_ppl.data.mnist import Digits, load_digits
 from scalor_ppl.data.motion import move, place
 from scalor_ppl.data.records import (
@@ -119,7 +120,7 @@ class ToySource:
             1 - self.spec.spread, 1 + self.spec.spread, len(births)
         )
         looks = self._sprites(scene, sizes) if self._digits is None else self._glyphs(scene, sizes)
-        centres = self._trajectories(scene, cohorts, frames)
+        centres = self._trajectories(scene, sizes, cohorts, frames)
         if self.spec.background:
             canvas = moving_texture(texture, frames, VIEW, VIEW, self.spec.channels)
         else:
@@ -165,28 +166,34 @@ class ToySource:
         )
 
     def _trajectories(
-        self, rng: np.random.Generator, cohorts: list[int], frames: int
+        self, rng: np.random.Generator, sizes: np.ndarray, cohorts: list[int], frames: int
     ) -> np.ndarray:
         """[T, N, 2] centres in pixels of the view; NaN before birth."""
         spec = self.spec
+        spacing = spec.size * (1 + spec.spread if spec.elastic else _SPACING)
         centres = np.full((frames, sum(cohorts), 2), np.nan)
         done = 0
         for birth, count, own in zip(spec.births, cohorts, rng.spawn(len(cohorts)), strict=True):
             reach = own.uniform(*spec.reach, (count, 2, 2))
             low, high = -reach[..., 0], VIEW + reach[..., 1]
-            candidates = low[:, None] + (high - low)[:, None] * own.random((count, _TRIES, 2))
+            candidates = _scattered(own, low, high)
             heading = own.uniform(0, 2 * np.pi, count)
             speed = own.uniform(*spec.speed, count)
             if birth >= frames:
                 break
-            start = place(candidates, centres[birth, :done], _SPACING * spec.size)
+            start = place(candidates, centres[birth, :done], spacing)
             velocity = speed[:, None] * np.stack([np.cos(heading), np.sin(heading)], axis=1)
-            if spec.spring:
-                velocity = speed[:, None] * _towards_partner(start)
-            noise = own.normal(0, spec.jitter, (frames - 1 - birth, count, 2))
-            centres[birth:, done : done + count] = move(
-                start, velocity, low, high, noise, *spec.speed, spec.spring
-            )
+            if spec.elastic:
+                # Discs must not overlap: where one found no free place, all are placed anew.
+                while closest(start) < spacing:
+                    start = place(_scattered(own, low, high), start[:0], spacing)
+                tracks, _ = bounce(start, velocity, low, high, sizes / 2, frames)
+            else:
+                if spec.spring:
+                    velocity = speed[:, None] * _towards_partner(start)
+                noise = own.normal(0, spec.jitter, (frames - 1 - birth, count, 2))
+                tracks = move(start, velocity, low, high, noise, *spec.speed, spec.spring)
+            centres[birth:, done : done + count] = tracks
             done += count
         return centres
 
@@ -221,6 +228,11 @@ class ToySource:
             object_size=self.spec.size,
         )
         return Clip(_with_channels(canvas, self.channels), truth, name)
+
+
+def _scattered(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """[N, tries, 2] places between the bounds [N, 2] of each object."""
+    return low[:, None] + (high - low)[:, None] * rng.random((len(low), _TRIES, 2))
 
 
 def _towards_partner(places: np.ndarray) -> np.ndarray:

@@ -176,11 +176,10 @@ class ParticleEstimator(ELBO):
 
 
 def tiled(args: tuple[Any, ...], particles: int) -> tuple[Any, ...]:
-    """The arguments with K copies of the videos (the first one, ``[B, ...]``) one after another."""
+    """The arguments, each ``[B, ...]``, with K copies of the videos one after another."""
     if particles == 1:
         return args
-    video, *others = args
-    return (video.repeat(particles, *[1] * (video.dim() - 1)), *others)
+    return tuple(each.repeat(particles, *[1] * (each.dim() - 1)) for each in args)
 
 
 def latent_and_observed(trace: Trace) -> Iterable[tuple[str, dict[str, Any]]]:

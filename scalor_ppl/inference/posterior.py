@@ -11,7 +11,8 @@ from torch import Tensor
 
 from scalor_ppl.distributions import LogitRelaxedBernoulli
 from scalor_ppl.geometry import boxes_from_where
-from scalor_ppl.objects import Trackers
+from scalor_ppl.memory import Memory
+from scalor_ppl.objects import Trackers, tight_where
 from scalor_ppl.results.tracks import Tracks
 
 
@@ -62,25 +63,68 @@ def infer(model: Any, guide: Any, video: Tensor, *, sample: bool = False, **opti
     Returns:
         What the model returns: the scene.
     """
+    return _inferred(model, guide, video, sample=sample, **options)[0]
+
+
+@torch.no_grad()
+def follow(
+    model: Any,
+    guide: Any,
+    video: Tensor,
+    memory: Memory | None,
+    *,
+    sample: bool = False,
+    **options: Any,
+) -> tuple[Any, Memory]:
+    """Go on with a video where the memory of the frames before left off.
+
+    Chunk by chunk this gives, most likely values taken, what :func:`infer` gives for the whole
+    video, in memory that does not grow with it.
+
+    Args:
+        model: the program.
+        guide: its guide.
+        video: the next frames ``[B, T, C, H, W]`` in [0, 1].
+        memory: what the chunk before returned; none at the beginning.
+        sample: draw from the posterior; by default every latent takes its mode.
+        options: for the model.
+
+    Returns:
+        The scene of these frames, and the memory after them.
+    """
+    scene, seen = _inferred(model, guide, video, sample=sample, memory=memory, **options)
+    frames = video.shape[1] + (0 if memory is None else memory.frame)
+    return scene, Memory(frames, scene.memory, seen)
+
+
+def _inferred(
+    model: Any, guide: Any, video: Tensor, *, sample: bool, **options: Any
+) -> tuple[Any, Any]:
+    """What the model returns, and the guide's memory."""
     run = guide if sample else MostLikely()(guide)
     trace = poutine.trace(run).get_trace(video, **options)
+    seen = getattr(trace.nodes["_RETURN"]["value"], "memory", None)
     # The observed frames are not needed for their density, only for their number.
-    return poutine.replay(model, trace=trace)(video, **options)
+    return poutine.replay(model, trace=trace)(video, **options), seen
 
 
-def tracks_of(trackers: Sequence[Trackers], size: tuple[int, int]) -> list[Tracks]:
+def tracks_of(
+    trackers: Sequence[Trackers], size: tuple[int, int], *, tight: bool = False
+) -> list[Tracks]:
     """The tracks of every video of a batch, in pixels of the view.
 
     Args:
         trackers: one per frame.
         size: height and width of the view.
+        tight: boxes about the masks in place of those of the glimpses.
     """
 
     def over_time(tensors: list[Tensor]) -> np.ndarray:
         return torch.stack(tensors, 1).detach().cpu().numpy()
 
     ids = over_time([each.ids for each in trackers])
-    boxes = over_time([boxes_from_where(each.objects.where, size) for each in trackers])
+    where = [tight_where(each.objects) if tight else each.objects.where for each in trackers]
+    boxes = over_time([boxes_from_where(each, size) for each in where])
     presence = over_time([each.objects.presence for each in trackers])
     found = over_time([each.discovered for each in trackers])
     return [

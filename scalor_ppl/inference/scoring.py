@@ -38,5 +38,7 @@ def score(
         with fast_pyro():
             scene = infer(program.model, program.guide, video)
         squares += (scene.image - video).square().mean().item() * len(drawn)
-        tracks += tracks_of(scene.trackers, program.model.size)
+        tracks += tracks_of(
+            scene.trackers, program.model.size, tight=program.config.model.tight_boxes
+        )
     return evaluate_by_rules(tracks, truths, mse=squares / count)

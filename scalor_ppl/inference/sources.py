@@ -12,9 +12,15 @@ from scalor_ppl.loader import own_file
 
 def open_data(data: DataConfig, split: Split) -> ClipSource:
     """The clips of a configuration; those of ``test`` are never those of ``train`` (toy sets)."""
-    options = SourceOptions(
+    return open_source(data.source, split=split, seed=data.seed, options=options_of(data))
+
+
+def options_of(data: DataConfig) -> SourceOptions:
+    """How the frames of a configuration are read."""
+    return SourceOptions(
         resize=data.resize,
         channels=data.channels,
+        levels=data.levels,
         stride=data.stride,
         tiles=data.tiles,
         crop=data.crop,
@@ -22,7 +28,6 @@ def open_data(data: DataConfig, split: Split) -> ClipSource:
         start=data.start,
         stop=data.stop,
     )
-    return open_source(data.source, split=split, seed=data.seed, options=options)
 
 
 def open_unseen(data: DataConfig, trained: ClipSource) -> ClipSource:
@@ -77,14 +82,17 @@ def fitted(config: Config, source: ClipSource) -> Config:
         UserError: the configuration gives others.
     """
     given = config.model
-    found = {"height": source.height, "width": source.width, "channels": source.channels}
-    for name, value in found.items():
+    size = {"height": source.height, "width": source.width, "channels": source.channels}
+    found: dict[str, object] = {**size}
+    for name, value in size.items():
         asked = getattr(given, name)
         if asked is not None and asked != value:
             raise UserError(
                 f"model.{name} is {asked} but {source.name} has {value}: "
                 "leave it out, or set data.resize or data.channels"
             )
+    if given.background == "template" and config.data.crop is not None:
+        found["frame"] = getattr(source, "whole", None)
     return config.model_copy(update={"model": given.model_copy(update=found)})
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from scalor_ppl.config import TrainConfig
-from scalor_ppl.data import ClipSource, batches
+from scalor_ppl.data import Batch, ClipSource, batches
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.checkpoints import (
     all_checkpoints,
@@ -42,6 +42,8 @@ from scalor_ppl.inference.runs import (
     run_config,
     write_config,
 )
+from scalor_ppl.inference.templates import begin_template
+from scalor_ppl.memory import Memory
 from scalor_ppl.schedules import value_at
 
 # Adam in one kernel: a hundred small parameters cost more to walk through than to update.
@@ -160,8 +162,15 @@ class _Training:
         # Parameters live in the modules, not in Pyro's global store: see the ELBO module's docs.
         with pyro.settings.context(module_local_params=True):
             self.objective = self.estimator(program.model, program.guide)
+        if self.config.chunks > 1 and not hasattr(self.estimator, "last"):
+            raise UserError(
+                f"train.chunks = {self.config.chunks} wants an estimator of this package: "
+                f"{self.config.estimator} does not tell what to go on with"
+            )
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
         self.optimizer = OPTIMIZERS[self.config.optimizer](self.parameters, lr=0.0)
+        # After the clips of the step before, where they are to go on (``train.chunks``).
+        self.memory: Memory | None = None
         self.stop = False
 
     def run_all(self, resume: bool) -> Outcome:
@@ -175,6 +184,8 @@ class _Training:
                 write_config(self.run, self.program.config)
         if self.progress.step < config.steps:
             note_part(self.run, self.progress.step, self.program.device)
+        elif self.program.config.model.background == "template":
+            begin_template(self.program.model, self.source)
         self.watcher.began(self.progress.step)
         figures: dict[str, float] = {}
         checkpoint: Path | None = last_checkpoint(self.run) if resume else None
@@ -185,6 +196,7 @@ class _Training:
             seed=config.seed,
             start=self.progress.step,
             augment=self.program.config.data.augment,
+            chunks=config.chunks,
         )
         with fast_pyro(), _signals(self):
             self.progress.since = time.perf_counter()
@@ -205,7 +217,7 @@ class _Training:
             figures,
         )
 
-    def _step(self, frames: np.ndarray) -> dict[str, float] | None:
+    def _step(self, batch: Batch) -> dict[str, float] | None:
         """One optimizer step; its figures where it is a logged one."""
         config, step = self.config, self.progress.step
         self.program.model.anneal(
@@ -216,9 +228,9 @@ class _Training:
         rate *= min(1.0, (step + 1) / (config.warmup + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        video = to_video(frames, self.program.device)
+        video = to_video(batch.video, self.program.device)
         # Nats per frame, whatever the batch: a mean over the local batch.
-        loss = self.objective(video) / (video.shape[0] * video.shape[1])
+        loss = self._loss(video, batch.corner) / (video.shape[0] * video.shape[1])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
@@ -233,6 +245,28 @@ class _Training:
         if finite and (self.progress.step % config.log_every == 0 or last):
             return self._figures(video, loss.item(), norm.item(), rate)
         return None
+
+    def _loss(self, video: Tensor, corner: np.ndarray | None) -> Tensor:
+        """Minus the bound of all clips; where chunks follow one another, the memory goes on."""
+        arguments = [video]
+        if corner is not None:
+            arguments.append(torch.from_numpy(corner).to(video.device))
+        chunks = self.config.chunks
+        if chunks == 1:
+            return self.objective(*arguments)
+        chunk = self.progress.step % chunks
+        before = self.memory if chunk else None
+        loss = self.objective(*arguments, memory=before)
+        self.memory = None
+        if chunk + 1 < chunks:
+            self.memory = self._remembered(video.shape[1], before)
+        return loss
+
+    def _remembered(self, frames: int, before: Memory | None) -> Memory:
+        """The memory after a step, from what model and guide returned in it."""
+        model, guide = (trace.nodes["_RETURN"]["value"] for trace in self.estimator.last)
+        begun = 0 if before is None else before.frame
+        return Memory(begun + frames, model.memory, guide.memory).detached()
 
     def _figures(self, video: Tensor, loss: float, norm: float, rate: float) -> dict[str, float]:
         frames = video.shape[0] * video.shape[1]
@@ -310,6 +344,8 @@ class _Training:
             "in_a_row": self.progress.in_a_row,
             "seconds": self.progress.seconds,
         }
+        if self.memory is not None:
+            training["memory"] = self.memory.to_tensors()
         if self.program.device.type == "cuda":
             training["random_cuda"] = torch.cuda.get_rng_state(self.program.device)
         return save_checkpoint(self.run, self.progress.step, self.program.parts, training)
@@ -324,6 +360,8 @@ class _Training:
                 training["step"], training["skipped"], training["in_a_row"], training["seconds"]
             )
             torch.set_rng_state(training["random"])
+            if "memory" in training:
+                self.memory = Memory.from_tensors(training["memory"])
             if "random_cuda" in training and self.program.device.type == "cuda":
                 torch.cuda.set_rng_state(training["random_cuda"], self.program.device)
         except (KeyError, ValueError) as error:
@@ -395,10 +433,10 @@ def _signals(training: _Training) -> Iterator[None]:
 
 
 def frames_needed(config: TrainConfig) -> int:
-    """The longest clip that training will ask for."""
+    """The longest clip that training will ask for, all its chunks together."""
     if isinstance(config.frames, int):
-        return config.frames
-    return math.ceil(max(config.frames.start, config.frames.end))
+        return config.chunks * config.frames
+    return config.chunks * math.ceil(max(config.frames.start, config.frames.end))
 
 
 def check_length(source: ClipSource, config: TrainConfig) -> None:

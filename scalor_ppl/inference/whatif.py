@@ -142,11 +142,11 @@ class Move:
         way = self._goal(here, model) - here
         rows = _held(self, trackers)
         # Of several videos the one that has the longest way decides.
-        needed, farthest = (way.abs().amax(-1)[rows] / model.config.max_step).max(0)
+        needed, farthest = (way.abs() / model.step).amax(-1)[rows].max(0)
         # A thousandth of a step is given away: rounding must not refuse a way that just fits.
         if needed > 1.001 * steps:
             raise UserError(self._too_far(here[rows][farthest], site.t, math.ceil(needed), model))
-        raw = movement(here, here + way / steps, model.config.max_step)
+        raw = movement(here, here + way / steps, model.step)
         return torch.cat((raw, natural[..., 2:]), -1)
 
     def _goal(self, like: Tensor, model: Any) -> Tensor:
@@ -162,11 +162,11 @@ class Move:
     def _too_far(self, here: Tensor, frame: int, needed: int, model: Any) -> str:
         x, y = _pixels(here, model.size)
         height, width = model.size
-        reach = model.config.max_step / 2
+        across, down = (model.step / 2).tolist()
         slower = Move(self.identity, self.frame, self.to, frame + needed)
         return (
             f"{self}: object {self.identity} is at {x:.1f},{y:.1f} in frame {frame} and "
-            f"goes at most {reach * width:.1f} pixels across and {reach * height:.1f} down a "
+            f"goes at most {across * width:.1f} pixels across and {down * height:.1f} down a "
             f'frame; let it arrive later: "{slower}"'
         )
 

@@ -45,7 +45,9 @@ class RecurrentBackground(BackgroundPrior):
 
     def forward(self, state: Tensor, last: Tensor | None, objects: Objects) -> TorchDistribution:
         """Normal about the last z_bg, given the state and the mean object, weighted by z_pres."""
-        foreground = (self.embed(objects.code()) * objects.presence[..., None]).sum(1)
+        foreground = (
+            self.embed(objects.code(self.config.anywhere)) * objects.presence[..., None]
+        ).sum(1)
         foreground = foreground / (1 + objects.presence.sum(1, keepdim=True))
         loc, scale = self.head(torch.cat((state, foreground), -1)).chunk(2, -1)
         if last is not None:

@@ -45,7 +45,7 @@ class InteractionPropagation(RecurrentPropagation):
         """u: what the other live trackers say to each, ``[B, K, hidden]``."""
         heads = self.look(state).unflatten(-1, (3, HEADS, self.width))
         query, key, value = heads.unbind(-3)
-        pair = torch.celu(self.pair(relations(trackers.objects)))
+        pair = torch.celu(self.pair(relations(trackers.objects, self.config.anywhere)))
         score = torch.einsum("bihw,bjhw->bijh", query, key) * self.width**-0.5 + self.bias(pair)
         slots = trackers.alive.shape[1]
         oneself = torch.eye(slots, dtype=torch.bool, device=state.device)
@@ -62,15 +62,17 @@ class InteractionPropagation(RecurrentPropagation):
         return super().forward(presence, state + self.message(state, trackers), trackers)
 
 
-def relations(objects: Objects) -> Tensor:
+def relations(objects: Objects, anywhere: bool = False) -> Tensor:
     """How object j lies to object i and moves against it, ``[B, K (i), K (j), 6]``.
 
-    Offset x, y in image coordinates; the same by half the sum of the boxes' sides (+-1 where they
-    touch), squashed; difference of the last movements, as shares of ``max_step``.
+    Offset x, y in image coordinates (zeros where frames of any size must do); the same by half the
+    sum of the boxes' sides (+-1 where they touch), squashed; difference of the last movements, as
+    shares of ``max_step``.
     """
     centre, size = objects.where.split(2, -1)
     offset = centre[:, None] - centre[:, :, None]
     # In image coordinates a box reaches from centre - size to centre + size.
     contact = torch.tanh(offset / (size[:, None] + size[:, :, None]))
     step = torch.tanh(objects.raw[..., :2])
-    return torch.cat((offset, contact, step[:, None] - step[:, :, None]), -1)
+    far = torch.zeros_like(offset) if anywhere else offset
+    return torch.cat((far, contact, step[:, None] - step[:, :, None]), -1)

@@ -54,7 +54,7 @@ class RecurrentPropagation(PropagationPrior):
 
     def update(self, state: Tensor, trackers: Trackers) -> Tensor:
         """The state after the trackers' latents of this frame are known, ``[B, K, hidden]``."""
-        code = torch.celu(self.embed(trackers.objects.code()))
+        code = torch.celu(self.embed(trackers.objects.code(self.config.anywhere)))
         return self.cell(code.flatten(0, 1), state.flatten(0, 1)).unflatten(0, state.shape[:2])
 
     def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:

@@ -1,0 +1,167 @@
+"""``scalor-ppl foresee``: how far off the imagined positions of objects are."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from scalor_ppl.cli.curves import FORMATS
+from scalor_ppl.cli.options import DataFolder, Device, Seed, Threads, use_threads
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation.foresight import GROUPS, Figures, Foresight
+from scalor_ppl.experiment import TEST_SEED
+from scalor_ppl.inference.foreseeing import Question, foresee_clips
+from scalor_ppl.inference.foreseeing_figures import PANELS, draw_foresight
+from scalor_ppl.inference.runs import load_run
+from scalor_ppl.inference.sources import open_data, reading
+from scalor_ppl.inference.training import pick_device
+from scalor_ppl.results.files import check_writable, written_whole
+
+WIDTH = 100  # of the tables, also where the output is no terminal
+ROWS = {
+    "point": "mean of draws",
+    "draw": "one draw",
+    "energy": "energy score",
+    "stays": "stays",
+    "velocity": "constant velocity",
+}
+
+
+def foresee(
+    runs: Annotated[
+        list[str], typer.Argument(help="Runs, each as LABEL=FOLDER or FOLDER.", show_default=False)
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="Set or path; that of the first run by default.", metavar="NAME|PATH"),
+    ] = None,
+    data_dir: DataFolder = None,
+    data_seed: Annotated[int, typer.Option(min=0, help="Of generated clips.")] = TEST_SEED,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
+    observe: Annotated[int, typer.Option(min=1, help="Frames of each that are seen.")] = 5,
+    ahead: Annotated[int, typer.Option(min=1, help="Frames imagined after them.")] = 10,
+    draws: Annotated[int, typer.Option(min=1, help="How often each clip is imagined.")] = 8,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Picture to write: png, svg or pdf.", show_default=False)
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Let runs imagine how clips go on, and measure how far off the positions are.
+
+    Clips of registered sets are fresh ones. No objects are discovered after the observed frames.
+    """
+    use_threads(threads)
+    if figure is not None and figure.suffix not in FORMATS:
+        raise UserError(f"--figure {figure}: end it in {', '.join(FORMATS)}")
+    for path in (out, figure):
+        if path is not None:
+            check_writable(path)
+    folders = labelled(runs)
+    where = pick_device(device)
+    programs = {label: load_run(folder, where) for label, folder in folders.items()}
+    # The same clips for all: of the first run's data, where nothing else is said.
+    settings = next(iter(programs.values())).config.data
+    if data is not None:
+        settings = reading(settings, data)
+    asked = {"seed": data_seed} | ({} if data_dir is None else {"folder": str(data_dir)})
+    settings = settings.model_copy(update=asked)
+    source = open_data(settings, "test")
+    for program in programs.values():
+        program.check_fits(source.name, source.height, source.width, source.channels)
+    question = Question(clips, observe, ahead, draws, seed)
+    found: dict[str, Foresight] = {}
+    with Console(stderr=True).status("foreseeing") as status:
+
+        def tell(label: str, text: str) -> None:
+            status.update(f"{label}: {text}")
+
+        for label, program in programs.items():
+            found[label] = foresee_clips(program, source, question, partial(tell, label))
+    console = Console(highlight=False, markup=False)
+    console.width = max(console.width, WIDTH)
+    for label, foresight in found.items():
+        console.print(matched_line(label, foresight), soft_wrap=True)
+    for group in GROUPS:
+        console.print()
+        console.print(foresight_table(found, group))
+    if out is not None:
+        document = {
+            "data": settings.model_dump(mode="json"),
+            "question": asdict(question),
+            "runs": {
+                label: {"run": str(folders[label])} | foresight.to_dict()
+                for label, foresight in found.items()
+            },
+        }
+        with written_whole(out) as path:
+            path.write_text(json.dumps(document, indent=2, allow_nan=False))
+    if figure is not None:
+        draw_foresight(found, figure)
+        console.print(str(figure), soft_wrap=True)
+
+
+def labelled(runs: Sequence[str]) -> dict[str, Path]:
+    """Folders of ``LABEL=FOLDER`` or ``FOLDER`` by label."""
+    folders: dict[str, Path] = {}
+    for text in runs:
+        label, equals, folder = text.partition("=")
+        if label in folders:
+            raise UserError(f"two runs are called {label}: name them, each as LABEL=FOLDER")
+        folders[label] = Path(folder if equals else text)
+    return folders
+
+
+def matched_line(label: str, foresight: Foresight) -> str:
+    """How many objects the figures are of, in words."""
+    return (
+        f"{label}: {foresight.matched} of {foresight.objects} objects are tracked in the last "
+        f"observed frame of {foresight.clips} clips"
+    )
+
+
+def foresight_table(found: Mapping[str, Foresight], group: str) -> Table:
+    """The figures of a group of objects: a few rows a run, a column for each of three frames."""
+    first = next(iter(found.values())).figures[group]["point"]
+    frames = milestones(len(first.mean))
+    style: Any = {"box": box.SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}
+    title = f"{PANELS[group]}: distance in pixels, mean +- error (median)"
+    table = Table("run", title=title, title_justify="left", **style)
+    table.add_column("frames ahead", no_wrap=True)
+    for frame in frames:
+        table.add_column(str(frame), justify="right", no_wrap=True)
+    for label, foresight in found.items():
+        own = foresight.figures[group]
+        for place, (name, row) in enumerate(ROWS.items()):
+            cells = (in_words(own[name], frame) for frame in frames)
+            table.add_row(label if place == 0 else "", row, *cells)
+        died = (own["died"].mean[frame - 1] for frame in frames)
+        table.add_row("", "died", *("" if math.isnan(d) else f"{d:.1%}" for d in died))
+        table.add_row("", "objects", *(str(own["died"].objects[frame - 1]) for frame in frames))
+    return table
+
+
+def milestones(ahead: int) -> list[int]:
+    """The first, a middle and the last of the frames ahead."""
+    return sorted({1, max(1, ahead // 2), ahead})
+
+
+def in_words(figures: Figures, frame: int) -> str:
+    """A figure so many frames ahead: ``2.31 +- 0.12 (1.80)``."""
+    mean, error, median = (
+        values[frame - 1] for values in (figures.mean, figures.error, figures.median)
+    )
+    if math.isnan(mean):
+        return ""
+    shown = "" if math.isnan(error) else f" +- {error:.2f}"
+    return f"{mean:.2f}{shown} ({median:.2f})"

@@ -1,0 +1,60 @@
+"""A decoded frame of a video as pixels: upright, in 8 bits."""
+
+from typing import Any
+
+import numpy as np
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+
+from scalor_ppl.data.reading import narrowed
+
+
+def is_grey(form: VideoFormat) -> bool:
+    """Whether frames have no colours (they may have transparency)."""
+    return form.name.startswith(("gray", "ya", "mono"))
+
+
+def is_deep(form: VideoFormat) -> bool:
+    """Whether values have 16 bits, of which they need not use all."""
+    return (is_grey(form) or form.is_rgb) and max(part.bits for part in form.components) == 16
+
+
+def to_pixels(frame: VideoFrame, channels: int | None, top: float | None) -> np.ndarray:
+    """[H, W, C] uint8, upright.
+
+    Args:
+        frame: as decoded.
+        channels: C, 1 or 3; None keeps what the frame has.
+        top: the value of 16 that becomes white, None where all bits are used.
+    """
+    form = frame.format
+    channels = channels or (1 if is_grey(form) else 3)
+    if (form.name.startswith("gray") and form.components[0].bits > 8) or is_deep(form):
+        # Not to 8 bits by ffmpeg, which adds a pattern of noise where it drops bits.
+        wide = frame.to_ndarray(format="gray16le" if channels == 1 else "rgb48le")
+        pixels = narrowed(wide, top if top is not None and is_deep(form) else 2.0**16 - 1)
+    else:
+        pixels = frame.to_ndarray(format="gray" if channels == 1 else "rgb24")
+    pixels = pixels.reshape(frame.height, frame.width, channels)
+    transposed, upside_down, mirrored = orientation(frame)
+    if transposed:
+        pixels = pixels.transpose(1, 0, 2)
+    # In one piece, as PyTorch takes nothing that is stored backwards.
+    return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
+
+
+def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """What puts a frame upright: transpose; then flip upside down; then mirror."""
+    try:
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV stumbles over kinds of side data that it does not know; the angle it still tells.
+        turns = round(frame.rotation / 90) % 4
+        return turns % 2 == 1, turns in (1, 2), turns in (2, 3)
+    if matrix is None:
+        return False, False, False
+    # x and y (down) of a pixel go to a x + c y and b x + d y.
+    (a, b, _), (c, d, _) = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2]
+    if abs(int(b)) > abs(int(a)):
+        return True, bool(b < 0), bool(c < 0)
+    return False, bool(d < 0), bool(a < 0)

@@ -1,0 +1,128 @@
+"""Objects as connected patches in which a frame differs from the background."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+_SMOOTHING = 0.8  # pixels: takes single noisy pixels out, hardly widens an object
+_FOOT = 0.07  # share of the contrast at which an object's rim ends
+_FARTHEST = 12  # pixels beyond a patch that its rim is looked for
+_EIGHT = np.ones((3, 3), dtype=bool)  # neighbours across corners count
+
+
+@dataclass(frozen=True)
+class Components:
+    """The connected patches of one frame.
+
+    Attributes:
+        sizes: [N, 2] height and width of each patch's box, in pixels.
+        areas: [N] pixels of each patch.
+        centres: [N, 2] row and column of each patch's centre.
+        inside: [N] bool; the patch does not touch the edge of the frame.
+        covered: share of the frame's pixels in all patches, 0..1.
+    """
+
+    sizes: np.ndarray
+    areas: np.ndarray
+    centres: np.ndarray
+    inside: np.ndarray
+    covered: float
+
+
+def change(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Frame [H, W, C] minus background, in levels; a change of the light as a whole is taken out.
+
+    Returns:
+        [H, W, C] float32.
+    """
+    difference = frame - background
+    difference -= np.median(difference[::4, ::4], axis=(0, 1))
+    return difference
+
+
+def residual(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """How far a frame [H, W, C] is from the background, in levels: [H, W] float32.
+
+    The largest change over channels, brighter or darker alike, slightly smoothed.
+    """
+    return ndimage.gaussian_filter(np.abs(change(frame, background)).max(-1), _SMOOTHING)
+
+
+def find_components(difference: np.ndarray, threshold: float, reach: int) -> Components:
+    """The patches where a residual exceeds a threshold.
+
+    Args:
+        difference: [H, W] in levels, see `residual`.
+        threshold: in levels.
+        reach: pixels, at least 1; parts of an object that are up to twice that far apart are
+            joined, and holes of about that size are filled (rings around particles).
+    """
+    mask = _closed(difference > threshold, reach)
+    labels, found = ndimage.label(mask, _EIGHT)
+    if found == 0:
+        none = np.zeros((0, 2))
+        return Components(none, np.zeros(0), none, np.zeros(0, dtype=bool), 0.0)
+    boxes = ndimage.find_objects(labels)
+    corners = np.array([[(rows.start, rows.stop), (cols.start, cols.stop)] for rows, cols in boxes])
+    centres = ndimage.center_of_mass(mask, labels, np.arange(1, found + 1))
+    return Components(
+        sizes=(corners[:, :, 1] - corners[:, :, 0]).astype(float),
+        areas=np.bincount(labels.ravel())[1:].astype(float),
+        centres=np.array(centres),
+        inside=np.all((corners[:, :, 0] > 0) & (corners[:, :, 1] < mask.shape), axis=1),
+        covered=float(mask.mean()),
+    )
+
+
+def _closed(mask: np.ndarray, reach: int) -> np.ndarray:
+    """Gaps of up to twice `reach` bridged, small holes filled."""
+    # Padding: without it, closing erodes what touches the edge of the frame.
+    grown = ndimage.maximum_filter(np.pad(mask, 2 * reach), 2 * reach + 1)
+    closed = ndimage.minimum_filter(grown, 2 * reach + 1)
+    mask = closed[2 * reach : -2 * reach, 2 * reach : -2 * reach]
+    holes, _ = ndimage.label(~mask)
+    small = np.bincount(holes.ravel()) <= (4 * reach + 1) ** 2
+    small[0] = False  # the mask itself
+    return mask | small[holes]
+
+
+def soft_margin(differences: list[np.ndarray], threshold: float, contrast: float) -> float:
+    """How far the fading rims of objects reach beyond their patches, in pixels.
+
+    The mean residual at each distance from the patches falls to what the background has; the
+    margin is where it has lost all but 7 % of the objects' contrast.
+
+    Args:
+        differences: residuals [H, W], see `residual`.
+        threshold: that makes the patches, in levels.
+        contrast: of the objects, in levels.
+    """
+    masks = [_closed(difference > threshold, 1) for difference in differences]
+    outside = [difference[~mask] for difference, mask in zip(differences, masks, strict=True)]
+    away = [np.round(ndimage.distance_transform_edt(~mask))[~mask] for mask in masks]
+    bins = np.minimum(np.concatenate(away).astype(np.intp), _FARTHEST)
+    values = np.concatenate(outside)
+    total = np.bincount(bins, values, _FARTHEST + 1)[1:]
+    profile = total / np.maximum(1, np.bincount(bins, minlength=_FARTHEST + 1)[1:])
+    profile = np.insert((profile - np.median(values)) / contrast, 0, threshold / contrast)
+    below = np.flatnonzero(profile < _FOOT)
+    if not len(below):
+        return float(_FARTHEST)
+    end = int(below[0])
+    return end - 1 + float((profile[end - 1] - _FOOT) / (profile[end - 1] - profile[end]))
+
+
+def typical_area(areas: np.ndarray) -> float:
+    """The most common area of patches: that of a single object.
+
+    The peak of the smoothed distribution of log-areas, weighted with the square root of the area:
+    specks are many but light, merged objects heavy but few.
+
+    Args:
+        areas: [N] in pixels, N at least 1.
+    """
+    edges = np.arange(0, np.log2(areas.max()) + 1, 0.1)
+    weight, _ = np.histogram(np.log2(areas), edges, weights=np.sqrt(areas))
+    smooth = ndimage.gaussian_filter1d(weight, 3, mode="constant")
+    return float(2 ** (edges[smooth.argmax()] + 0.05))

@@ -1,0 +1,161 @@
+"""The moving objects before a fixed camera: how large, how many, how fast."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scalor_ppl.fitting.components import (
+    Components,
+    find_components,
+    residual,
+    soft_margin,
+    typical_area,
+)
+from scalor_ppl.fitting.motion import Motion, Patches, measure_motion
+
+_LEAST_THRESHOLD = 3.0  # levels: below, flicker of the compression looks like objects
+_PLAUSIBLE = (0.4, 1.5)  # share of the typical area that a single object covers
+_FRAGMENT = 0.25  # of the typical area; smaller patches do not count
+_FEWEST = 8  # single objects, in all frames looked at, that a statement takes
+
+Percentiles = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The moving things of a video.
+
+    Attributes:
+        widths: of their boxes, in pixels: 5th, 50th and 95th percentile.
+        heights: likewise.
+        count: in view at once: median and 95th percentile over frames.
+        covered: share of the pixels that they cover, 0..1.
+        contrast: how far their pixels are from the background, in levels (in a `Survey` as a share
+            of the range).
+    """
+
+    widths: Percentiles
+    heights: Percentiles
+    count: tuple[float, float]
+    covered: float
+    contrast: float
+
+    @property
+    def size(self) -> float:
+        """Mean of the median object's width and height, in pixels."""
+        return (self.widths[1] + self.heights[1]) / 2
+
+    def in_units(self, length: float, contrast: float) -> "Objects":
+        """The same with lengths `length` times as large and contrast in units of `contrast`."""
+        return replace(
+            self,
+            widths=_times(self.widths, length),
+            heights=_times(self.heights, length),
+            contrast=self.contrast / contrast,
+        )
+
+
+def _times(sides: Percentiles, factor: float) -> Percentiles:
+    low, middle, high = sides
+    return factor * low, factor * middle, factor * high
+
+
+def find_moving(
+    runs: list[list[np.ndarray]], background: np.ndarray, noise: float
+) -> tuple[Objects, Motion | None] | None:
+    """Measure what differs from the background.
+
+    Sizes and ways are those of single objects: patches of about the most common area. Merged
+    objects count as often as that area goes into theirs.
+
+    Args:
+        runs: of consecutive frames [H, W, C], equally long, at least 2 frames each.
+        background: [H, W, C], see `mode_image`.
+        noise: standard deviation of the residual, in levels.
+
+    Returns:
+        The objects, and their motion where they can be followed; None where there are none.
+    """
+    firsts = [residual(run[0], background) for run in runs]
+    contrast = _contrast(firsts, 5 * noise)
+    if contrast == 0:
+        return None
+    threshold = max(4 * noise, 0.35 * contrast, _LEAST_THRESHOLD)
+    areas = _areas(find_components(difference, threshold, 1) for difference in firsts)
+    if not len(areas):
+        return None
+    # Large objects fall into parts that lie further apart.
+    reach = int(np.clip(round(np.sqrt(typical_area(areas)) / 16), 1, 6))
+    found = [
+        [find_components(residual(frame, background), threshold, reach) for frame in run]
+        for run in runs
+    ]
+    frames = [frame for run in found for frame in run]
+    areas = _areas(frames)
+    if not len(areas):
+        return None
+    typical = typical_area(areas)
+    sizes = np.concatenate([frame.sizes[_single(frame, typical)] for frame in frames])
+    if len(sizes) < _FEWEST:
+        return None
+    sizes += _softness(firsts, threshold, contrast, float(np.median(sizes.min(1))))
+    count, most = np.percentile([_count(frame, typical) for frame in frames], (50, 95)).tolist()
+    objects = Objects(
+        widths=_percentiles(sizes[:, 1]),
+        heights=_percentiles(sizes[:, 0]),
+        count=(count, most),
+        covered=float(np.mean([frame.covered for frame in frames])),
+        contrast=contrast,
+    )
+    patches = [[_patches(frame, typical) for frame in run] for run in found]
+    return objects, measure_motion(patches, objects.size)
+
+
+def _percentiles(sides: np.ndarray) -> Percentiles:
+    low, middle, high = np.percentile(sides, (5, 50, 95)).tolist()
+    return low, middle, high
+
+
+def _contrast(differences: list[np.ndarray], floor: float) -> float:
+    """Typical difference of objects in levels: the mean above the floor, weighted with itself."""
+    total, squares = 0.0, 0.0
+    for difference in differences:
+        high = difference[difference > floor].astype(np.float64)
+        total += float(high.sum())
+        squares += float((high**2).sum())
+    return squares / total if total else 0.0
+
+
+def _softness(
+    differences: list[np.ndarray], threshold: float, contrast: float, thickness: float
+) -> float:
+    """Pixels to be added to the sides of patches, for objects without a sharp edge.
+
+    An object as thick as its rim is all rim, a blob, and ends where the rim ends. A thick one has
+    an edge, which lies in the middle of the blurred rim, about where the threshold has cut it.
+    """
+    margin = soft_margin(differences, threshold, contrast)
+    return 2 * margin * min(1.0, 2 * margin / thickness)
+
+
+def _areas(frames: Iterable[Components]) -> np.ndarray:
+    return np.concatenate([frame.areas for frame in frames])
+
+
+def _single(frame: Components, typical: float) -> np.ndarray:
+    """[N] bool: patches that are whole, single objects."""
+    low, high = (share * typical for share in _PLAUSIBLE)
+    return frame.inside & (frame.areas >= low) & (frame.areas <= high)
+
+
+def _count(frame: Components, typical: float) -> int:
+    """Objects in a frame."""
+    patches = frame.areas[frame.areas >= _FRAGMENT * typical]
+    return int(np.maximum(1, np.round(patches / typical)).sum())
+
+
+def _patches(frame: Components, typical: float) -> Patches:
+    """What can be followed."""
+    single = _single(frame, typical)
+    return frame.centres[single], frame.areas[single]

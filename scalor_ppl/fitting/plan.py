@@ -1,0 +1,69 @@
+"""The whole configuration of a training on somebody's own video, and where it comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from scalor_ppl.config import Config
+from scalor_ppl.fitting.draft import Reason
+from scalor_ppl.fitting.proposal import propose
+from scalor_ppl.fitting.survey import Survey, survey
+from scalor_ppl.inference.sources import options_of
+from scalor_ppl.settings import checked, merged, parse_setting, read_preset
+
+PRESET = "natural"
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What will be trained, and why.
+
+    Attributes:
+        config: of the training, its number of steps not chosen yet.
+        survey: of the video.
+        reasons: of every setting that follows from the video or was given.
+    """
+
+    config: Config
+    survey: Survey
+    reasons: list[Reason]
+
+
+def plan_fit(video: Path, given: Sequence[str], overrides: Mapping[str, Any]) -> FitPlan:
+    """Look at a video and choose the settings of a training.
+
+    Args:
+        video: a video file, or a folder of images.
+        given: ``a.b=value`` texts of the user; they win over what is proposed, and what is proposed
+            takes account of those of the table ``data``.
+        overrides: nested settings that win over all.
+
+    Raises:
+        UserError: the video cannot be read or fitted to, or a setting is wrong.
+    """
+    own = merged(*map(parse_setting, given), overrides, {"data": {"source": str(video)}})
+    base = read_preset(PRESET)
+    # The preset's size is a size for any video; this one's is proposed.
+    del base["data"]["resize"]
+    looked = survey(video, options_of(checked(merged(base, own)).data))
+    proposal = propose(looked)
+    config = checked(merged(base, proposal.settings, own))
+    document = config.model_dump()
+    reasons = [
+        reason
+        if _at(own, reason.name) is None
+        else replace(reason, value=_at(document, reason.name), why="given by you")
+        for reason in proposal.reasons
+    ]
+    return FitPlan(config, looked, reasons)
+
+
+def _at(settings: Mapping[str, Any], name: str) -> Any:
+    """The setting of a dotted name; none where there is none."""
+    found: Any = settings
+    for part in name.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[part]
+    return found

@@ -1,0 +1,156 @@
+"""Settings of a training that follow from a survey, each with its reason."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.fitting.draft import Draft, Reason
+from scalor_ppl.fitting.moving import Objects, Percentiles
+from scalor_ppl.fitting.pace import choose_pace
+from scalor_ppl.fitting.source import choose_data
+from scalor_ppl.fitting.survey import Survey
+from scalor_ppl.fitting.view import View, choose_view
+
+_SIGMA = (0.05, 0.15)  # bounds of the pixels' standard deviation
+_FEWEST_SLOTS = 8
+_LEAST_SIDE = 3.0  # pixels of a box
+_GLIMPSE = (8, 24)  # pixels
+_LARGE_TRAINING = 20_000  # pixels of a frame from which the batch is small
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Settings of a training.
+
+    Attributes:
+        settings: tables of settings, as read from TOML: data, model, guide, train.
+        reasons: one for each setting that follows from the video.
+    """
+
+    settings: dict[str, Any]
+    reasons: list[Reason]
+
+
+def propose(survey: Survey) -> Proposal:
+    """Settings for a video.
+
+    What the user has given with `SourceOptions` (start, stop, stride, resize, crop, channels,
+    levels) is taken over. Where the camera moves, sizes and numbers of objects are guesses, and
+    the reasons say so.
+
+    Raises:
+        UserError: nothing moves in the video, or what moves is too faint or too seldom whole.
+    """
+    if survey.static and survey.objects is None:
+        raise UserError(
+            f"nothing that moves can be made out in {survey.name}: give a longer video or a part "
+            "(data.start, data.stop) in which whole objects move and stand out from the background"
+        )
+    objects = survey.objects or _guess(survey)
+    view = choose_view(survey, objects)
+    draft = Draft()
+    choose_data(draft, survey, objects, view)
+    _choose_objects(draft, survey, objects, view)
+    _choose_scene(draft, survey, objects, view)
+    _choose_training(draft, survey, view)
+    return Proposal(draft.settings, draft.reasons)
+
+
+def _guess(survey: Survey) -> Objects:
+    """Objects of a tenth of the frame, where a moving camera hides them."""
+    side = min(survey.size) / 10
+    sides: Percentiles = (0.6 * side, side, 1.6 * side)
+    return Objects(sides, sides, count=(5.0, 10.0), covered=0.05, contrast=0.4)
+
+
+def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
+    guess = "a guess, for the camera moves; " if survey.objects is None else ""
+    draft.choose(
+        "model.grid",
+        list(view.grid),
+        f"cells of {view.cell} pixels, about half of an object's mean side",
+    )
+    slots = max(_FEWEST_SLOTS, ceil(2 * view.objects))
+    seen = f"{guess}up to {view.objects:.0f} objects in view"
+    draft.choose("model.capacity", slots, f"{seen}; twice that, at least {_FEWEST_SLOTS}")
+    cells = view.grid[0] * view.grid[1]
+    draft.choose("model.proposals", min(2 * slots, cells), "twice the capacity, as far as cells go")
+    for name, sides in (("object_width", objects.widths), ("object_height", objects.heights)):
+        draft.choose(f"model.{name}", *_bounds(sides, view.scale, guess))
+    glimpse = [_glimpse(sides[1] * view.scale) for sides in (objects.heights, objects.widths)]
+    draft.choose(
+        "model.glimpse", glimpse, f"{guess}height and width of the median object and a fifth more"
+    )
+    pixels = glimpse[0] * glimpse[1]
+    what = 16 if survey.channels == 1 else 24 if pixels <= 16**2 else 32
+    looks = "grey" if survey.channels == 1 else "coloured"
+    draft.choose("model.what", what, f"glimpses are {looks} and have {pixels} pixels")
+    draft.choose("model.decoder", "fc", "glimpses are small")
+    draft.choose("guide.encoder", "fc", "glimpses are small")
+    near = "limbs and rims of one object must not become objects"
+    draft.choose("model.rules.duplicate_radius", 0.5, near)
+    draft.choose("model.rules.near_tracked", 0.5, near)
+    draft.choose("model.rules.doubled", True, "two trackers must not stay on one object")
+    pace = choose_pace(survey, objects, view)
+    draft.choose("data.stride", pace.stride, pace.stride_why)
+    draft.choose("model.max_step", pace.max_step, pace.max_step_why)
+
+
+def _bounds(sides: Percentiles, scale: float, guess: str) -> tuple[list[float], str]:
+    """Range of a side of the box in resized pixels, and why."""
+    low, middle, high = (scale * side for side in sides)
+    # The upper percentile can hold merged objects, which a wider range would accept as one.
+    upper = min(1.3 * high, 1.5 * middle)
+    lower = max(_LEAST_SIDE, 0.7 * low)
+    bounds = [round(lower, 1), round(max(upper, 1.5 * lower), 1)]
+    return bounds, (
+        f"{guess}9 of 10 objects have {low:.3g} to {high:.3g} pixels; narrow bounds keep "
+        "neighbours apart"
+    )
+
+
+def _glimpse(side: float) -> int:
+    """Pixels of a glimpse for a side of the box."""
+    low, high = _GLIMPSE
+    return min(max(2 * ceil(1.2 * side / 2), low), high)
+
+
+def _choose_scene(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
+    # What the decoder cannot paint is a larger error than the camera's noise.
+    sigma = min(max(2 * survey.noise, objects.contrast / 4, _SIGMA[0]), _SIGMA[1])
+    draft.choose(
+        "model.sigma",
+        round(sigma, 3),
+        f"noise is {survey.noise:.2g} of the brightness range, objects stand out by "
+        f"{objects.contrast:.2g}",
+    )
+    if survey.static:
+        still = "the camera stands still"
+        draft.choose("model.background", "template", f"{still}, so the scene is one image")
+        draft.choose("guide.difference", True, f"{still}, so what differs from it is an object")
+    else:
+        moves = "the camera moves"
+        draft.choose("model.background", "vae", f"{moves}, so the background changes")
+        draft.choose("model.background_dim", 24, f"{moves}, so the background has many looks")
+        draft.choose("guide.difference", False, f"{moves}, so there is no fixed background")
+    if view.crop is not None:
+        crops = "trained on crops, run on whole frames"
+        draft.choose("model.frame", list(view.frame), f"{crops}: their size")
+        draft.choose("model.anywhere", True, f"{crops}, so it is not told where it looks")
+        window = [min(8, side) for side in view.grid]
+        draft.choose("guide.window", window, f"{crops}: as many cells in both")
+
+
+def _choose_training(draft: Draft, survey: Survey, view: View) -> None:
+    large = view.training[0] * view.training[1] > _LARGE_TRAINING
+    looks = f"{view.training[0]} x {view.training[1]} pixels a frame"
+    draft.choose("train.batch", 2 if large else 4, looks)
+    taken = survey.frames * survey.options.stride // draft.settings["data"]["stride"]
+    if view.crop is not None:
+        draft.choose("train.frames", 8, "crops are small, so clips can be longer")
+        draft.choose("train.chunks", 1, "each step has new crops")
+        return
+    draft.choose("train.frames", 6, "whole frames; states are carried from clip to clip")
+    chunks = max(1, min(10, taken // 6))
+    draft.choose("train.chunks", chunks, f"10 clips in a row, as far as {taken} frames go")

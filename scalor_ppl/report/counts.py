@@ -1,0 +1,56 @@
+"""Section: how many objects there are, and how sure that is."""
+
+import numpy as np
+
+from scalor_ppl.data.specs import VISIBLE_SHARE
+from scalor_ppl.inference.draws import draw_posterior
+from scalor_ppl.report.axes import axis_of
+from scalor_ppl.report.lines import Band, Line, line_chart
+from scalor_ppl.report.material import Material
+from scalor_ppl.report.parts import Figure, Section
+
+DRAWS = 8
+
+
+def counts_section(material: Material) -> Section:
+    """Objects a frame: the tracks shown, draws from the posterior, and the truth if known."""
+    samples, _ = draw_posterior(
+        material.program, material.clip, draws=DRAWS, seed=material.seed, images=0
+    )
+    drawn = samples.counts()
+    low, high = np.percentile(drawn, (5, 95), axis=0)
+    seen = np.arange(1, drawn.shape[1] + 1)
+    counted = material.tracks.present().sum(-1)
+    name = "most likely account" if material.filed is None else "tracks of the file"
+    lines = [
+        Line(seen, drawn.mean(0), f"mean of {DRAWS} draws", "c2"),
+        Line(np.arange(1, len(counted) + 1), counted, name, "c1"),
+    ]
+    truth = ""
+    if material.truth is not None:
+        really = (material.truth.visible >= VISIBLE_SHARE).sum(-1)
+        lines.insert(0, Line(seen, really, "truth", "c3 dashed"))
+        truth = f"; truth counts objects of which at least {VISIBLE_SHARE:.0%} is in view"
+    values = np.concatenate([low, high, *(line.y for line in lines)])
+    # A crowd that hardly changes would be a flat line far above 0.
+    zero = bool(values.min() < values.max() / 2)
+    chart = line_chart(
+        lines,
+        axis_of(lines[-1].x, whole=True),
+        axis_of(values, zero=zero, whole=True),
+        bands=[Band(seen, low, high, "5 to 95 % of the draws", "c2")],
+        labels=("frame", "objects"),
+        size=(900, 260),
+        alt="number of objects over the frames",
+    )
+    return Section(
+        "counts",
+        "Number of objects",
+        (
+            Figure(
+                chart,
+                f"Objects in each frame of {material.source}: where the band of {DRAWS} draws from "
+                f"the posterior is wide, the program is not sure how many there are{truth}.",
+            ),
+        ),
+    )

@@ -1,0 +1,70 @@
+"""The head of a report: which run, trained on what, when and where."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scalor_ppl.inference.checkpoints import last_checkpoint, step_of
+from scalor_ppl.inference.origin import read_parts
+from scalor_ppl.report.figures import read_figures
+from scalor_ppl.report.material import Material
+
+
+def facts(material: Material) -> list[tuple[str, str]]:
+    """Label and value of each fact that is known; no folders of the machine among them."""
+    config, parts = material.config, read_parts(material.run)
+    figures = read_figures(material.run)
+    model = config.model
+    steps = step_of(last_checkpoint(material.run))
+    found = [
+        ("trained on", Path(config.data.source).name),
+        ("frames", f"{model.height} x {model.width} pixels, {_channels(model.channels)}"),
+        ("steps", f"{steps:,} of {config.train.steps:,}"),
+        ("batch", f"{config.train.batch} clips"),
+        ("objective", config.train.estimator),
+        ("seed", str(config.train.seed)),
+        ("training took", _minutes(figures)),
+        ("steps skipped", _skipped(figures)),
+        ("trained", ", ".join(dict.fromkeys(part["date"][:10] for part in parts))),
+        ("commit", _said(parts, "commit")),
+        ("hardware", "; ".join(dict.fromkeys(_hardware(part) for part in parts))),
+        ("versions", _versions(parts)),
+        ("video shown", f"{material.source}, {len(material.clip)} frames"),
+        ("report made", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+    ]
+    return [(label, value) for label, value in found if value]
+
+
+def _channels(channels: int | None) -> str:
+    return "grey" if channels == 1 else "colour"
+
+
+def _minutes(figures: Sequence[dict[str, Any]]) -> str:
+    """Wall-clock time of the training up to the last logged step."""
+    if not figures or "seconds" not in figures[-1]:
+        return ""
+    return f"{figures[-1]['seconds'] / 60:.1f} minutes"
+
+
+def _skipped(figures: Sequence[dict[str, Any]]) -> str:
+    """How many steps were left out because they were not finite, if any were."""
+    return str(figures[-1].get("skipped") or "") if figures else ""
+
+
+def _said(parts: Sequence[dict[str, Any]], key: str) -> str:
+    """What the parts of a training say, each answer once."""
+    return ", ".join(dict.fromkeys(str(part[key]) for part in parts if key in part))
+
+
+def _hardware(part: dict[str, Any]) -> str:
+    """The machine of a part: its GPU, or its processor and threads."""
+    device = part.get("device", "cpu")
+    if device != "cpu":
+        return str(device)
+    return f"{part.get('processor', 'a CPU')}, {part.get('threads', '?')} threads"
+
+
+def _versions(parts: Sequence[dict[str, Any]]) -> str:
+    names = [name for name in ("torch", "pyro", "python") if _said(parts, name)]
+    return "; ".join(f"{name} {_said(parts, name)}" for name in names)
