@@ -9,6 +9,9 @@ from av.video.frame import VideoFrame
 from scalor_ppl.data.reading import narrowed
 
 
+Turn = tuple[bool, bool, bool]
+
+
 def is_grey(form: VideoFormat) -> bool:
     """Whether frames have no colours (they may have transparency)."""
     return form.name.startswith(("gray", "ya", "mono"))
@@ -19,11 +22,14 @@ def is_deep(form: VideoFormat) -> bool:
     return (is_grey(form) or form.is_rgb) and max(part.bits for part in form.components) == 16
 
 
-def to_pixels(frame: VideoFrame, channels: int | None, top: float | None) -> np.ndarray:
+def to_pixels(
+    frame: VideoFrame, turn: Turn, channels: int | None, top: float | None
+) -> np.ndarray:
     """[H, W, C] uint8, upright.
 
     Args:
         frame: as decoded.
+        turn: what puts it upright, of `orientation`.
         channels: C, 1 or 3; None keeps what the frame has.
         top: the value of 16 that becomes white, None where all bits are used.
     """
@@ -36,15 +42,19 @@ def to_pixels(frame: VideoFrame, channels: int | None, top: float | None) -> np.
     else:
         pixels = frame.to_ndarray(format="gray" if channels == 1 else "rgb24")
     pixels = pixels.reshape(frame.height, frame.width, channels)
-    transposed, upside_down, mirrored = orientation(frame)
+    transposed, upside_down, mirrored = turn
     if transposed:
         pixels = pixels.transpose(1, 0, 2)
     # In one piece, as PyTorch takes nothing that is stored backwards.
     return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
 
-def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """What puts a frame upright: transpose; then flip upside down; then mirror."""
+def orientation(frame: VideoFrame) -> Turn:
+    """What puts a frame upright: transpose; then flip upside down; then mirror.
+
+    Ask it of the first frame of a recording: PyAV's side data refer to their frame and it to them,
+    so that every frame asked stays in memory until Python looks for cycles.
+    """
     try:
         matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:

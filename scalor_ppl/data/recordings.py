@@ -87,6 +87,20 @@ class RecordingSource:
     def _first_frames(self, frames: int) -> int:
         return sum(max(0, len(strip.frames) - frames + 1) for strip in self._strips)
 
+    def whole_frames(self, most: int) -> np.ndarray:
+        """Some whole frames, evenly from all of the recording: [T, H, W, C] uint8, T <= most.
+
+        Raises:
+            UserError: there are several sequences, which show different scenes.
+        """
+        if len(self._strips) > 1:
+            raise UserError(
+                f"{self.name} holds {len(self._strips)} sequences of different scenes: a template "
+                "is of one; give the path of one, or another model.background"
+            )
+        frames = self._strips[0].frames
+        return frames[np.unique(np.linspace(0, len(frames) - 1, most).round().astype(int))]
+
     def corner(self, index: int, frames: int) -> Size:
         """The top and left pixel of a clip's crop in the whole frames; (0, 0) without crops.
 

@@ -72,7 +72,7 @@ class ToySource:
         check_split(split)
         unused = SourceOptions(channels=options.channels, data_dir=options.data_dir)
         if options != unused:
-            names = ("resize", "stride", "tiles", "crop", "start", "stop")
+            names = ("resize", "stride", "tiles", "crop", "start", "stop", "levels")
             wrong = [n for n in names if getattr(options, n) != getattr(unused, n)]
             raise UserError(
                 f"{spec.name} is generated; {', '.join(wrong)} apply to recordings only"

@@ -17,7 +17,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from scalor_ppl.data.conversion import is_deep, is_grey, orientation, to_pixels
+from scalor_ppl.data.conversion import Turn, is_deep, is_grey, orientation, to_pixels
 from scalor_ppl.data.probing import VideoInfo
 from scalor_ppl.data.reading import Found, taken, white
 from scalor_ppl.data.records import SourceOptions
@@ -48,11 +48,14 @@ def video_frames(path: Path, options: SourceOptions) -> Iterator[Found]:
     try:
         with opened(path) as (container, stream):
             top: float | None = None
+            turn: Turn | None = None
             for frame in _shown(container, stream):
                 if taken(options, count):
                     if top is None and is_deep(frame.format):
                         top = _white(path)
-                    pixels = to_pixels(frame, options.channels, top)
+                    if turn is None:
+                        turn = orientation(frame)
+                    pixels = to_pixels(frame, turn, options.channels, top)
                     yield Found(count, f"frame {count}", pixels)
                 count += 1
                 # Before the next frame is decoded: it may be the broken one.
