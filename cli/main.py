@@ -14,11 +14,15 @@ from scalor_ppl.cli.curves import curves
 from scalor_ppl.cli.data import app as data_app
 from scalor_ppl.cli.demo import demo
 from scalor_ppl.cli.evaluate import evaluate
+from scalor_ppl.cli.fit import fit
 from scalor_ppl.cli.foresee import foresee
 from scalor_ppl.cli.generate import generate
 from scalor_ppl.cli.infer import infer
+from scalor_ppl.cli.msd import msd
 from scalor_ppl.cli.report import report
 from scalor_ppl.cli.reproduce import reproduce
+from scalor_ppl.cli.score import score
+from scalor_ppl.cli.track import track
 from scalor_ppl.cli.train import train
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.training import TrainingError
@@ -30,10 +34,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(fit)
 app.command()(train)
+app.command()(track)
 app.command()(generate)
 app.command()(infer)
 app.command()(evaluate)
+app.command()(score)
+app.command()(msd)
 app.command()(report)
 app.command()(bench)
 app.command()(demo)

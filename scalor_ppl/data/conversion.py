@@ -8,7 +8,6 @@ from av.video.frame import VideoFrame
 
 from scalor_ppl.data.reading import narrowed
 
-
 Turn = tuple[bool, bool, bool]
 
 
@@ -22,9 +21,7 @@ def is_deep(form: VideoFormat) -> bool:
     return (is_grey(form) or form.is_rgb) and max(part.bits for part in form.components) == 16
 
 
-def to_pixels(
-    frame: VideoFrame, turn: Turn, channels: int | None, top: float | None
-) -> np.ndarray:
+def to_pixels(frame: VideoFrame, turn: Turn, channels: int | None, top: float | None) -> np.ndarray:
     """[H, W, C] uint8, upright.
 
     Args:

@@ -11,6 +11,8 @@ from typing import Final
 
 import pytest
 
+pytest_plugins = "report_fixtures"
+
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER: Final = next(filter(None, map(shutil.which, NAMES)), None)
 FLAGS: Final = (

@@ -12,6 +12,8 @@ from scalor_ppl.report.axes import Axis, axis_of, words
 from scalor_ppl.report.histogram import histogram
 from scalor_ppl.report.lines import Band, Line, line_chart
 
+pytest_plugins = "report_fixtures"
+
 
 @pytest.mark.parametrize(
     ("axis", "ticks"),

@@ -14,6 +14,8 @@ from tiny import Square, fresh, trained, write_clips, write_images, write_video
 from scalor_ppl.inference.curves import CURVE
 from scalor_ppl.inference.runs import METRICS
 
+pytest_plugins = "report_fixtures"
+
 Made = Callable[..., str]
 
 SECTIONS = {

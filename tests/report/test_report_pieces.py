@@ -27,6 +27,8 @@ from scalor_ppl.report.trajectories import draw_ways
 from scalor_ppl.results.drawing import id_colour
 from scalor_ppl.results.tracks import Tracks
 
+pytest_plugins = "report_fixtures"
+
 
 def tracks() -> Tracks:
     """Id 7 in frames 1 to 4 but 3, changing slots, at 2 pixels a frame; id 2 in frame 2 only."""

@@ -13,6 +13,8 @@ from tiny import Square
 from scalor_ppl.report.viewer import write_rerun
 from scalor_ppl.results.tracks import Tracks
 
+pytest_plugins = "report_fixtures"
+
 
 def test_the_extra_is_named(
     refused: Callable[..., str], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,71 @@
+"""``scalor-ppl score``: tracks of any tracker against ground truth."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from scalor_ppl.cli.evaluate import score_table
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation.files import Region, score_files
+from scalor_ppl.results.files import check_writable, written_whole
+
+
+def score(
+    tracks: Annotated[
+        Path, typer.Argument(help="MOTChallenge rows of a tracker.", show_default=False)
+    ],
+    truth: Annotated[Path, typer.Argument(help="MOTChallenge rows.", show_default=False)],
+    distance: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="Gate of the centres, pixels.",
+            show_default="twice the mean side of a true box",
+        ),
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option(help="First and last frame, from 1: 101-200.", metavar="A-B")
+    ] = None,
+    ignore: Annotated[
+        str | None,
+        typer.Option(
+            help="Part of the frame that does not count, pixels.", metavar="LEFT,TOP,WIDTH,HEIGHT"
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+) -> None:
+    """Score a file of tracks: MOTA, IDF1, HOTA, switches, by centre distance and by box IoU."""
+    if output is not None:
+        check_writable(output)
+    scores = score_files(
+        tracks, truth, frames=_frames(frames), distance=distance, ignore=_region(ignore)
+    )
+    Console().print(score_table(scores, f"{tracks.name} against {truth.name}"))
+    if output is not None:
+        figures = {rule: each.to_dict() for rule, each in scores.items()}
+        with written_whole(output) as path:
+            path.write_text(json.dumps(figures, indent=2))
+
+
+def _frames(text: str | None) -> range | None:
+    if text is None:
+        return None
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise UserError(f"--frames {text}: give the first and last frame, from 1, as in 101-200")
+    return range(int(first) - 1, int(last))
+
+
+def _region(text: str | None) -> Region | None:
+    if text is None:
+        return None
+    try:
+        left, top, width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(
+            f"--ignore {text}: give left, top, width, height in pixels, as in 0,0,200,70"
+        ) from None
+    return Region(left, top, width, height)

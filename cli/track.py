@@ -1,0 +1,145 @@
+"""``scalor-ppl track``."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from scalor_ppl.cli.options import Device, Run, Threads, use_threads
+from scalor_ppl.inference.runs import load_run
+from scalor_ppl.inference.training import pick_device
+from scalor_ppl.tracking import FORMATS, track_to_files
+from scalor_ppl.tracking.stream import CHUNK
+
+INTERRUPTED = 130  # what shells give for a program that Ctrl-C ended
+
+
+def track(
+    run: Run,
+    video: Annotated[
+        Path, typer.Argument(help="Video file or folder of images.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Tracks to write: NAME.txt (MOTChallenge), .csv, .parquet or .nc.")
+    ],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help=f"{', '.join(FORMATS)}; by the name's end by default.", metavar="NAME"
+        ),
+    ] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(help="Write the video with boxes, ids, trails and masks, NAME.mp4."),
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="Write which object is seen at each pixel, NAME.nc."),
+    ] = None,
+    chunk: Annotated[int, typer.Option(min=1, help="Frames that are worked on at a time.")] = CHUNK,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Least presence of an object to be written.")
+    ] = 0.5,
+    start: Annotated[
+        int | None,
+        typer.Option(min=0, help="First frame, from 0; all of the video by default."),
+    ] = None,
+    stop: Annotated[int | None, typer.Option(min=1, help="The frame after the last one.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted tracking into --out.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there.")
+    ] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Track the objects of a video of any length.
+
+    A video that the run was trained on is tracked over the run's own range of frames.
+    """
+    use_threads(threads)
+    program = load_run(run, pick_device(device))
+    with Reporter(Console(stderr=True)) as reporter:
+        outcome = track_to_files(
+            program,
+            video,
+            out,
+            form=form,
+            overlay=overlay,
+            masks=masks,
+            chunk=chunk,
+            threshold=threshold,
+            start=start,
+            stop=stop,
+            resume=resume,
+            overwrite=overwrite,
+            watcher=reporter,
+        )
+    done = f"{outcome.frames} frames, {outcome.tracks} tracks, {outcome.fps:.1f} frames per second"
+    if outcome.interrupted:
+        _say(f"interrupted after {done}; go on with the same command and --resume")
+        raise typer.Exit(INTERRUPTED)
+    Console().print(f"{out}: {done}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _say(message: str) -> None:
+    Console(stderr=True).print(message, highlight=False, soft_wrap=True, markup=False)
+
+
+class Reporter:
+    """Shows a bar with the frames that are done, their rate, and the objects in view."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = Progress(
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(),
+            TextColumn("frames {task.fields[figures]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            # The line of figures at the end says it all; in a log, it alone.
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.progress.add_task("tracking", total=None, figures="")
+        self.before = 0
+        self.since = 0.0
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+
+    def warned(self, message: str) -> None:
+        """Say it on a line of its own."""
+        self.console.print("note:", message, highlight=False, soft_wrap=True, markup=False)
+
+    def began(self, done: int, total: int | None) -> None:
+        """Show the bar; until now something may be wrong, and an error is a line of its own."""
+        self.before, self.since = done, time.perf_counter()
+        self.progress.update(self.task, completed=done, total=total)
+        self.progress.start()
+
+    def stepped(self, done: int, objects: int) -> None:
+        """Move the bar."""
+        rate = (done - self.before) / (time.perf_counter() - self.since)
+        figures = f"{rate:.1f}/s, {objects} object{'' if objects == 1 else 's'},"
+        self.progress.update(self.task, completed=done, figures=figures)

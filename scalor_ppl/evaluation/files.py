@@ -1,0 +1,113 @@
+"""Scores of a file of tracks against a file of ground truth, both MOTChallenge rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scalor_ppl.data.motchallenge import Boxes, read_boxes
+from scalor_ppl.data.records import Truth
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation.scores import Scores, evaluate_tracks
+from scalor_ppl.results.mot import read_mot
+from scalor_ppl.results.tracks import EMPTY, Tracks
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the frame, in pixels.
+
+    Attributes:
+        left, top, width, height: of the rectangle.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def holds(self, boxes: np.ndarray) -> np.ndarray:
+        """Whether the centres of boxes ``[..., 4]`` lie inside."""
+        centre = boxes[..., :2] + boxes[..., 2:] / 2
+        begin = np.array([self.left, self.top])
+        extent = np.array([self.width, self.height])
+        with np.errstate(invalid="ignore"):
+            return ((centre >= begin) & (centre < begin + extent)).all(-1)
+
+
+def score_files(
+    tracks: Path,
+    truth: Path,
+    *,
+    frames: range | None = None,
+    distance: float | None = None,
+    ignore: Region | None = None,
+) -> dict[str, Scores]:
+    """Score by centre distance and by box IoU of at least a half.
+
+    Every box counts: the format does not say how much of an object is in view.
+
+    Args:
+        tracks: predictions.
+        truth: ground truth, whose rows with confidence 0 do not count.
+        frames: which frames, from 0; from the first to the last of either file by default.
+        distance: gate of the centres, in pixels; twice the mean side of a true box by default.
+        ignore: objects and predictions whose centre lies there are left out.
+
+    Returns:
+        Scores of the rules ``centre`` and ``iou``.
+
+    Raises:
+        UserError: a file cannot be read, or holds nothing in these frames.
+    """
+    found = read_mot(tracks)
+    if frames is None:
+        frames = range(max(found.frames, _last(truth)))
+    boxes = read_boxes(truth, frames)
+    if not np.isfinite(boxes.boxes).any():
+        raise UserError(f"{truth} has no boxes in frames {frames.start + 1} to {frames.stop}")
+    found = _cut(found, frames)
+    if ignore is not None:
+        found = _without(found, ignore.holds(found.boxes))
+        kept = np.where(ignore.holds(boxes.boxes)[..., None], np.nan, boxes.boxes)
+        boxes = Boxes(boxes.ids, kept)
+    known = Truth(
+        ids=boxes.ids,
+        boxes=boxes.boxes.astype(np.float32),
+        visible=np.isfinite(boxes.boxes[..., 0]).astype(np.float32),
+        masks=None,
+        object_size=boxes.object_size,
+    )
+    return {
+        "centre": evaluate_tracks([found], [known], distance=distance, presence_threshold=0.0),
+        "iou": evaluate_tracks([found], [known], match="iou", presence_threshold=0.0),
+    }
+
+
+def _last(truth: Path) -> int:
+    """The number of the last frame that has a row."""
+    if not truth.is_file():
+        return 0
+    return int(np.loadtxt(truth, delimiter=",", usecols=0, ndmin=1).max(initial=0))
+
+
+def _cut(tracks: Tracks, frames: range) -> Tracks:
+    """Some frames of the tracks; frames after the last one that has a row are empty."""
+    missing = max(0, frames.stop - tracks.frames)
+
+    def part(array: np.ndarray, empty: float) -> np.ndarray:
+        width = [(0, missing)] + [(0, 0)] * (array.ndim - 1)
+        return np.pad(array, width, constant_values=empty)[frames.start : frames.stop]
+
+    return Tracks(
+        part(tracks.ids, EMPTY),
+        part(tracks.boxes, 0),
+        part(tracks.presence, 0),
+        part(tracks.discovered, 0),
+    )
+
+
+def _without(tracks: Tracks, left_out: np.ndarray) -> Tracks:
+    """The tracks without some of the boxes ``[T, K]``."""
+    ids = np.where(left_out, EMPTY, tracks.ids)
+    return Tracks(ids, tracks.boxes, tracks.presence, tracks.discovered & ~left_out)

@@ -1,0 +1,243 @@
+"""Tracking a video into files, with an end that can be put off."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.runs import Program
+from scalor_ppl.inference.sizes import program_for
+from scalor_ppl.tracking.masks import MaskOutput
+from scalor_ppl.tracking.output import About, Output, part_of
+from scalor_ppl.tracking.overlay import OverlayOutput
+from scalor_ppl.tracking.recording import Recording, open_recording
+from scalor_ppl.tracking.signals import stop_signals
+from scalor_ppl.tracking.state import (
+    State,
+    check_same,
+    describe_program,
+    describe_video,
+    load_state,
+    save_state,
+)
+from scalor_ppl.tracking.stream import CHUNK, BrokenVideoError, follow_recording
+from scalor_ppl.tracking.table import TableOutput
+from scalor_ppl.tracking.targets import Targets
+from scalor_ppl.tracking.watch import Outcome, Silent, Watcher
+from scalor_ppl.tracking.writers import format_of
+
+SAVE_EVERY = 10.0
+"""Seconds of work that a killed process loses at most, about."""
+
+
+def track_to_files(
+    program: Program,
+    video: str | Path,
+    out: str | Path,
+    *,
+    form: str | None = None,
+    overlay: str | Path | None = None,
+    masks: str | Path | None = None,
+    chunk: int = CHUNK,
+    threshold: float = 0.5,
+    start: int | None = None,
+    stop: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    save_every: float = SAVE_EVERY,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Track a video of any length; write its tracks, and what else is asked for.
+
+    Files get their names when they are whole. Until then they lie beside their places as
+    ``NAME.part``; ``OUT.resume`` says how far they are good, so that a tracking that was
+    interrupted or killed can go on, and gives the same tracks, bit for bit on the same machine.
+
+    Args:
+        program: trained; see `runs.load_run`.
+        video: a video file, a folder of images, or a MOTChallenge sequence folder.
+        out: the file of tracks.
+        form: its format, a name of `writers.FORMATS`; by default what its name ends in.
+        overlay: NAME.mp4, the video with what was found drawn on it.
+        masks: NAME.nc, which object is seen at each pixel.
+        chunk: frames that are worked on at a time, at least 1.
+        threshold: least presence of an object in a frame to be written, 0..1.
+        start: first frame, from 0; see `recording.open_recording` for what holds by default.
+        stop: the frame after the last one.
+        resume: go on with an interrupted tracking into ``out``.
+        overwrite: replace files that are there.
+        save_every: seconds between two notes of how far it is; 0 for every chunk.
+        watcher: told of progress.
+
+    Returns:
+        How it ended: SIGINT and SIGTERM end it after the chunk at hand.
+
+    Raises:
+        UserError: a file cannot be written or must not be, the video cannot be read or tracked, or
+            what is resumed is something else. Where the video breaks off in the middle, the files
+            hold what came before.
+    """
+    video = Path(video)
+    targets = Targets(
+        Path(out),
+        format_of(Path(out), form),
+        None if overlay is None else Path(overlay),
+        None if masks is None else Path(masks),
+    )
+    recording = open_recording(program.config, video, start, stop)
+    targets.check(video, resume=resume, overwrite=overwrite)
+    fingerprint = describe_program(program) | describe_video(video)
+    fingerprint |= {
+        "--format": form or targets.out.suffix,
+        "--overlay": str(targets.overlay and targets.overlay.resolve()),
+        "--masks": str(targets.masks and targets.masks.resolve()),
+        "--chunk": str(chunk),
+        "--threshold": str(threshold),
+        "--start": str(start),
+        "--stop": str(stop),
+    }
+    state: State | None = None
+    if resume:
+        state = load_state(targets.state, program.device)
+        check_same(targets.state, state.fingerprint, fingerprint)
+    fitted = program_for(program, recording.size)
+    job = _Job(targets, recording, threshold, fingerprint, state, watcher or Silent())
+    return job.run(fitted, chunk, save_every)
+
+
+class _Job:
+    """One tracking: its outputs, and how far they are."""
+
+    def __init__(
+        self,
+        targets: Targets,
+        recording: Recording,
+        threshold: float,
+        fingerprint: dict[str, str],
+        state: State | None,
+        watcher: Watcher,
+    ) -> None:
+        self.targets = targets
+        self.recording = recording
+        self.fingerprint = fingerprint
+        self.watcher = watcher
+        self.memory = state.memory if state else None
+        self.complete = state.complete if state else False
+        self.kept = state.outputs if state else {}
+        self.outputs: dict[str, Output] = {}
+        if state is None:
+            # Before a part is cut: from then on it would be wrong.
+            targets.state.unlink(missing_ok=True)
+        if self._wanted(targets.out):
+            kept = self.kept.get("tracks")
+            self.outputs["tracks"] = TableOutput(targets.out, targets.form, threshold, kept)
+        if targets.overlay is not None and self._wanted(targets.overlay):
+            fps = recording.fps and recording.fps / recording.options.stride
+            kept = self.kept.get("overlay")
+            self.outputs["overlay"] = OverlayOutput(targets.overlay, threshold, fps, kept)
+        if targets.masks is not None and self._wanted(targets.masks):
+            kept = self.kept.get("masks")
+            self.outputs["masks"] = MaskOutput(targets.masks, threshold, kept)
+
+    def _wanted(self, target: Path) -> bool:
+        """Whether a file is not finished: the last part may have been killed between two."""
+        return not self.complete or part_of(target).exists()
+
+    @property
+    def done(self) -> int:
+        """Frames that are done."""
+        return 0 if self.memory is None else self.memory.frame
+
+    def run(self, program: Program, chunk: int, save_every: float) -> Outcome:
+        """Track to the end, or until a signal comes."""
+        before, since = self.done, time.perf_counter()
+        if self.recording.variable_rate:
+            self.watcher.warned(
+                f"the frames of {self.recording.name} are unevenly spaced in time: tracks tell the "
+                "frame's number, not its time"
+            )
+        self.watcher.began(before, self.recording.total)
+        trouble: BrokenVideoError | None = None
+        try:
+            with stop_signals() as stopped:
+                if not self.complete:
+                    try:
+                        self._follow(program, chunk, save_every, stopped)
+                    except BrokenVideoError as error:
+                        if self.memory is None:
+                            raise
+                        trouble = error
+                        self.complete = True
+                        self._save()
+                fps = (self.done - before) / (time.perf_counter() - since)
+                if self.complete:
+                    self._finish()
+        finally:
+            for output in self.outputs.values():
+                output.close()
+            if not self.targets.state.exists():
+                # Nobody can go on with these.
+                for path in self.targets.paths:
+                    part_of(path).unlink(missing_ok=True)
+        if trouble is not None:
+            raise UserError(
+                f"{trouble}; the tracks of the {self.done} frames before are in {self.targets.out}"
+            )
+        return Outcome(self.done, self.kept["tracks"]["tracks"], fps, not self.complete)
+
+    def _follow(
+        self, program: Program, chunk: int, save_every: float, stopped: Callable[[], bool]
+    ) -> None:
+        """Track until the end or a signal."""
+        saved = -math.inf  # after the first chunk there is something to go on from
+        stream = follow_recording(
+            program,
+            self.recording,
+            chunk=chunk,
+            memory=self.memory,
+            shown="overlay" in self.outputs,
+        )
+        with closing(stream):
+            for tracked in stream:
+                for output in self.outputs.values():
+                    output.add(tracked)
+                self.memory = tracked.memory
+                table = self.outputs["tracks"]
+                assert isinstance(table, TableOutput)
+                self.watcher.stepped(self.done, table.present)
+                if stopped():
+                    self._save()
+                    return
+                if time.monotonic() - saved >= save_every:
+                    self._save()
+                    saved = time.monotonic()
+        self.complete = True
+        self._save()
+
+    def _save(self) -> None:
+        """Note how far everything is, once that is on the disk."""
+        assert self.memory is not None
+        self.kept = {name: output.sync() for name, output in self.outputs.items()}
+        save_state(
+            self.targets.state, State(self.memory, self.kept, self.fingerprint, self.complete)
+        )
+
+    def _finish(self) -> None:
+        """Give the files their names."""
+        recording = self.recording
+        about = About(
+            source=recording.name,
+            height=recording.source[0],
+            width=recording.source[1],
+            fps=recording.fps,
+            start=recording.options.start,
+            stride=recording.options.stride,
+            frames=self.done,
+            configuration=self.fingerprint["the run's configuration"],
+            weights=self.fingerprint["the run's weights"],
+        )
+        for output in self.outputs.values():
+            output.finish(about)
+        self.targets.state.unlink(missing_ok=True)

@@ -1,0 +1,90 @@
+"""The file of masks: which object is seen at each pixel, frame by frame, as NetCDF."""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5netcdf
+import numpy as np
+
+from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.tracks import EMPTY
+from scalor_ppl.tracking.appended import AppendedFile
+from scalor_ppl.tracking.idmaps import id_maps
+from scalor_ppl.tracking.output import About, part_of
+from scalor_ppl.tracking.stream import Tracked
+
+_LENGTH = 8  # bytes of the number in front of each block of the file in the making
+
+
+class MaskOutput:
+    """Ids by pixel: variable ``id`` over frame, y, x.
+
+    The file in the making is a row of compressed blocks, as HDF5 files do not survive the death of
+    their writer.
+
+    Args:
+        target: where they will be, NAME.nc.
+        threshold: least presence of an object, 0..1.
+        state: what `sync` gave, to go on from there.
+    """
+
+    def __init__(
+        self, target: Path, threshold: float, state: Mapping[str, Any] | None = None
+    ) -> None:
+        self.target = target
+        self._threshold = threshold
+        self._size = (state["height"], state["width"]) if state else (0, 0)
+        self._file = AppendedFile(part_of(target), state["length"] if state else 0)
+
+    def add(self, tracked: Tracked) -> None:
+        """Write the maps of some frames."""
+        self._size = tracked.size
+        block = zlib.compress(id_maps(tracked, self._threshold).astype("<i4").tobytes(), 1)
+        self._file.append(len(block).to_bytes(_LENGTH, "little") + block)
+
+    def sync(self) -> dict[str, Any]:
+        """Bring everything to the disk."""
+        height, width = self._size
+        return {"length": self._file.sync(), "height": height, "width": width}
+
+    def close(self) -> None:
+        """Let go of the file in the making."""
+        self._file.close()
+
+    def finish(self, about: About) -> None:
+        """Write the maps as NetCDF, a block at a time."""
+        self.close()
+        part = part_of(self.target)
+        height, width = self._size
+        with written_whole(self.target) as lent, h5netcdf.File(lent, "w") as file:
+            file.attrs.update(about.attributes())
+            file.dimensions = {"frame": about.frames, "y": height, "x": width}
+            numbers = about.start + about.stride * np.arange(about.frames)
+            _coordinate(file, "frame", numbers, "number of the frame in the video, from 0")
+            for name, pixels, whole in (("y", height, about.height), ("x", width, about.width)):
+                centres = (np.arange(pixels) + 0.5) * whole / pixels
+                _coordinate(file, name, centres, "centre of the pixel, in the video's own pixels")
+            chunks = (min(about.frames, 16), height, width)
+            packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 4}
+            ids = file.create_variable("id", ("frame", "y", "x"), "i4", chunks=chunks, **packed)
+            ids.attrs["long_name"] = f"identity of the object that is seen, {EMPTY} for none"
+            begin = 0
+            for block in _blocks(part, height, width):
+                ids[begin : begin + len(block)] = block
+                begin += len(block)
+        part.unlink()
+
+
+def _coordinate(file: h5netcdf.File, name: str, values: np.ndarray, said: str) -> None:
+    variable = file.create_variable(name, (name,), values.dtype, data=values)
+    variable.attrs["long_name"] = said
+
+
+def _blocks(part: Path, height: int, width: int) -> Iterator[np.ndarray]:
+    """The maps of a file in the making, int32 [T, height, width] each."""
+    with part.open("rb") as file:
+        while head := file.read(_LENGTH):
+            data = zlib.decompress(file.read(int.from_bytes(head, "little")))
+            yield np.frombuffer(data, "<i4").reshape(-1, height, width)

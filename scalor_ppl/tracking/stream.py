@@ -1,0 +1,156 @@
+"""Tracks of a video of any length, a few frames at a time, in memory that does not grow."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scalor_ppl.data.prefetch import ahead
+from scalor_ppl.data.records import Size
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.posterior import follow, to_video, tracks_of
+from scalor_ppl.inference.runs import Program
+from scalor_ppl.inference.sizes import program_for
+from scalor_ppl.inference.training import fast_pyro
+from scalor_ppl.memory import Memory
+from scalor_ppl.objects import Trackers
+from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracking.recording import Frame, Recording, open_recording
+
+CHUNK = 16
+
+
+class BrokenVideoError(UserError):
+    """The video cannot be read from here on; what came before was handed over."""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What was found in the next T frames of a recording, K slots a frame.
+
+    Attributes:
+        numbers: int64 [T], the frames' numbers in the file, from 0.
+        tracks: boxes are in pixels of the recording's own frames; ids are unique in the video.
+        depth: float32 [T, K]; smaller is nearer.
+        where: float32 [T, K, 4], boxes in the convention of :mod:`scalor_ppl.geometry`.
+        masks: float32 [T, K, h, w] in 0..1, the objects' masks within their boxes.
+        size: height and width in which the frames were tracked.
+        shown: the T frames [H, W, C] uint8 in their own size, where they were asked for.
+        memory: to go on with after these frames.
+    """
+
+    numbers: np.ndarray
+    tracks: Tracks
+    depth: np.ndarray
+    where: np.ndarray
+    masks: np.ndarray
+    size: Size
+    shown: tuple[np.ndarray, ...]
+    memory: Memory
+
+
+def track_video(
+    program: Program,
+    path: str | Path,
+    *,
+    chunk: int = CHUNK,
+    start: int | None = None,
+    stop: int | None = None,
+    memory: Memory | None = None,
+    shown: bool = False,
+) -> Generator[Tracked, None, None]:
+    """Track a video of any length.
+
+    Most likely values are taken, so the tracks are those that `posterior.infer` finds in the whole
+    video, up to rounding; and bit for bit the same for the same chunks.
+
+    Args:
+        program: trained; see `runs.load_run`.
+        path: a video file, a folder of images, or a MOTChallenge sequence folder.
+        chunk: frames that are decoded and encoded at a time.
+        start: first frame, from 0; see `open_recording` for what holds by default.
+        stop: the frame after the last one.
+        memory: of a `Tracked` of the same video and range: go on after it.
+        shown: hand over the frames, too.
+
+    Yields:
+        The tracks of the next frames, ``chunk`` of them but for the last time.
+
+    Raises:
+        UserError: the video cannot be read, or is of a size that the program cannot track;
+            `BrokenVideoError` where it cannot be read to its end: all frames before were yielded.
+    """
+    recording = open_recording(program.config, path, start, stop)
+    fitted = program_for(program, recording.size)
+    yield from follow_recording(fitted, recording, chunk=chunk, memory=memory, shown=shown)
+
+
+def follow_recording(
+    program: Program,
+    recording: Recording,
+    *,
+    chunk: int,
+    memory: Memory | None = None,
+    shown: bool = False,
+) -> Generator[Tracked, None, None]:
+    """Track a recording with a program for frames of its size; see `track_video`."""
+    if chunk < 1:
+        raise UserError(f"chunk={chunk}: give at least 1 frame")
+    done = 0 if memory is None else memory.frame
+    scale = np.array(recording.source[::-1]) / recording.size[::-1]
+    # Frames are decoded in a thread of their own while the chunk before is tracked.
+    with closing(ahead(recording.frames(done, shown=shown), chunk)) as frames:
+        for taken in _chunks(frames, chunk):
+            video = to_video(np.stack([frame.seen for frame in taken])[None], program.device)
+            with fast_pyro():
+                scene, memory = follow(program.model, program.guide, video, memory)
+            memory = memory.detached()
+            yield _tracked(taken, scene.trackers, memory, program.model.size, scale)
+
+
+def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+    """Lists of so many frames; what came before the frames broke off is handed over first."""
+    taken: list[Frame] = []
+    try:
+        for frame in frames:
+            taken.append(frame)
+            if len(taken) == size:
+                yield taken
+                taken = []
+    except UserError as error:
+        if taken:
+            yield taken
+        raise BrokenVideoError(str(error)) from error
+    if taken:
+        yield taken
+
+
+def _tracked(
+    taken: list[Frame],
+    trackers: tuple[Trackers, ...],
+    memory: Memory,
+    size: Size,
+    scale: np.ndarray,
+) -> Tracked:
+    """The results of a chunk as arrays, boxes in the recording's own pixels (x, y ``scale``)."""
+
+    def over_time(tensors: list[Tensor]) -> np.ndarray:
+        return torch.stack([each[0] for each in tensors]).cpu().numpy()
+
+    objects = [each.objects for each in trackers]
+    (tracks,) = tracks_of(trackers, size)
+    boxes = (tracks.boxes * np.tile(scale, 2)).astype(np.float32)
+    return Tracked(
+        np.array([frame.number for frame in taken]),
+        Tracks(tracks.ids, boxes, tracks.presence, tracks.discovered),
+        over_time([each.depth for each in objects]),
+        over_time([each.where for each in objects]),
+        over_time([each.mask[:, :, 0] for each in objects]),
+        size,
+        tuple(frame.shown for frame in taken if frame.shown is not None),
+        memory,
+    )

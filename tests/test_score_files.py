@@ -1,0 +1,79 @@
+"""Files of tracks scored against files of ground truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny import CommandLine
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation.files import Region, score_files
+
+TRUTH = """1,1,10,10,10,20,1,-1,-1,-1
+2,1,12,10,10,20,1,-1,-1,-1
+2,2,50,50,10,20,1,-1,-1,-1
+3,1,14,10,10,20,1,-1,-1,-1
+3,2,52,50,10,20,1,-1,-1,-1
+3,3,80,80,10,10,0,-1,-1,-1
+"""
+# Object 1 is found 3 pixels off and swaps its id; object 2 is missed once; one is wrong.
+FOUND = """1,7,13,10,10,20,0.9,-1,-1,-1
+2,7,15,10,10,20,0.9,-1,-1,-1
+2,8,50,50,10,20,0.9,-1,-1,-1
+3,9,17,10,10,20,0.9,-1,-1,-1
+3,5,80,80,10,10,0.4,-1,-1,-1
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    found, truth = tmp_path / "found.txt", tmp_path / "truth.txt"
+    found.write_text(FOUND)
+    truth.write_text(TRUTH)
+    return found, truth
+
+
+def test_events_by_hand(files: tuple[Path, Path]) -> None:
+    scores = score_files(*files, distance=3.0)["centre"]
+    assert (scores.objects, scores.misses, scores.false_positives, scores.id_switches) == (
+        5,
+        1,
+        1,
+        1,
+    )
+    assert scores.mota == pytest.approx(1 - 3 / 5)
+    assert scores.motp == pytest.approx(9 / 4)
+    strict = score_files(*files, distance=2.9)["centre"]
+    assert strict.matches == 1
+    # IoU of boxes shifted by 3 of 10 pixels is 7 / 13.
+    assert score_files(*files)["iou"].matches == 4
+
+
+def test_frames_and_regions_are_cut_out(files: tuple[Path, Path]) -> None:
+    scores = score_files(*files, distance=3.0, frames=range(1, 2))["centre"]
+    assert (scores.frames, scores.objects, scores.matches) == (1, 2, 2)
+    region = Region(40, 40, 60, 60)
+    scores = score_files(*files, distance=3.0, ignore=region)["centre"]
+    assert (scores.objects, scores.matches, scores.false_positives) == (3, 3, 0)
+    beyond = score_files(*files, frames=range(2, 6))["centre"]
+    assert beyond.frames == 4
+    with pytest.raises(UserError, match="no boxes in frames 7 to 9"):
+        score_files(*files, frames=range(6, 9))
+
+
+def test_the_command(cli: CommandLine, files: tuple[Path, Path], tmp_path: Path) -> None:
+    found, truth = map(str, files)
+    out = tmp_path / "scores.json"
+    said = cli("score", found, truth, "--distance", "3", "--frames", "1-3", "--json", str(out))
+    assert said.code == 0, said.err
+    assert "0.400" in said.out
+    assert json.loads(out.read_text())["centre"]["id_switches"] == 1
+    for wrong in (("--frames", "0-3"), ("--frames", "x"), ("--ignore", "1,2,3")):
+        said = cli("score", found, truth, *wrong)
+        assert said.code == 2
+        assert wrong[0] in said.err
+    said = cli("score", str(tmp_path / "none.txt"), truth)
+    assert said.code == 2
+    assert "no such file" in said.err
