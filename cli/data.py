@@ -9,8 +9,10 @@ from rich.table import Table
 
 from scalor_ppl.cli.options import DataFolder, Seed
 from scalor_ppl.data import TOY_SETS, SourceOptions, open_source
+from scalor_ppl.data.cutting import cut_recording
 from scalor_ppl.data.describe import describe as measure
 from scalor_ppl.data.netcdf import write_netcdf
+from scalor_ppl.data.region import Region
 
 app = typer.Typer(help="Registered sets and other sources of clips.", no_args_is_help=True)
 
@@ -63,3 +65,25 @@ def make(
     opened = open_source(source, split=split, seed=seed, options=options)
     write_netcdf(opened, out, clips, frames)
     Console().print(str(out), highlight=False, soft_wrap=True)
+
+
+@app.command("cut")
+def cut(
+    recording: Annotated[
+        Path, typer.Argument(help="Video file or folder of images.", show_default=False)
+    ],
+    region: Annotated[
+        str, typer.Option(help="Part of the frame, pixels.", metavar="LEFT,TOP,WIDTH,HEIGHT")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to make, in MOTChallenge layout.")],
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="MOTChallenge rows that go with it; its own gt.txt by default."),
+    ] = None,
+    start: Annotated[int, typer.Option(min=0, help="First frame, from 0.")] = 0,
+    stop: Annotated[int | None, typer.Option(min=1, help="The frame after the last one.")] = None,
+) -> None:
+    """Cut a region and range out of a recording, without loss, and its ground truth with it."""
+    part = Region.parse("--region", region)
+    count = cut_recording(recording, out, part, boxes=boxes, start=start, stop=stop)
+    Console().print(f"{out}: {count} frames", highlight=False, soft_wrap=True)

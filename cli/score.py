@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.evaluate import score_table
+from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation.files import Region, score_files
+from scalor_ppl.evaluation.files import score_files
 from scalor_ppl.results.files import check_writable, written_whole
 
 
@@ -40,9 +41,8 @@ def score(
     """Score a file of tracks: MOTA, IDF1, HOTA, switches, by centre distance and by box IoU."""
     if output is not None:
         check_writable(output)
-    scores = score_files(
-        tracks, truth, frames=_frames(frames), distance=distance, ignore=_region(ignore)
-    )
+    region = None if ignore is None else Region.parse("--ignore", ignore)
+    scores = score_files(tracks, truth, frames=_frames(frames), distance=distance, ignore=region)
     Console().print(score_table(scores, f"{tracks.name} against {truth.name}"))
     if output is not None:
         figures = {rule: each.to_dict() for rule, each in scores.items()}
@@ -57,15 +57,3 @@ def _frames(text: str | None) -> range | None:
     if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
         raise UserError(f"--frames {text}: give the first and last frame, from 1, as in 101-200")
     return range(int(first) - 1, int(last))
-
-
-def _region(text: str | None) -> Region | None:
-    if text is None:
-        return None
-    try:
-        left, top, width, height = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(
-            f"--ignore {text}: give left, top, width, height in pixels, as in 0,0,200,70"
-        ) from None
-    return Region(left, top, width, height)

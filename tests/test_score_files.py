@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tiny import CommandLine
 
+from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation.files import Region, score_files
+from scalor_ppl.evaluation.files import score_files
 
 TRUTH = """1,1,10,10,10,20,1,-1,-1,-1
 2,1,12,10,10,20,1,-1,-1,-1

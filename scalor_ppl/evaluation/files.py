@@ -1,38 +1,16 @@
 """Scores of a file of tracks against a file of ground truth, both MOTChallenge rows."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from scalor_ppl.data.motchallenge import Boxes, read_boxes
 from scalor_ppl.data.records import Truth
+from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.scores import Scores, evaluate_tracks
 from scalor_ppl.results.mot import read_mot
 from scalor_ppl.results.tracks import EMPTY, Tracks
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of the frame, in pixels.
-
-    Attributes:
-        left, top, width, height: of the rectangle.
-    """
-
-    left: float
-    top: float
-    width: float
-    height: float
-
-    def holds(self, boxes: np.ndarray) -> np.ndarray:
-        """Whether the centres of boxes ``[..., 4]`` lie inside."""
-        centre = boxes[..., :2] + boxes[..., 2:] / 2
-        begin = np.array([self.left, self.top])
-        extent = np.array([self.width, self.height])
-        with np.errstate(invalid="ignore"):
-            return ((centre >= begin) & (centre < begin + extent)).all(-1)
 
 
 def score_files(

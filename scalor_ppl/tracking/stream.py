@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scalor_ppl.config import ModelConfig
 from scalor_ppl.data.prefetch import ahead
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
@@ -109,7 +110,7 @@ def follow_recording(
             with fast_pyro():
                 scene, memory = follow(program.model, program.guide, video, memory)
             memory = memory.detached()
-            yield _tracked(taken, scene.trackers, memory, program.model.size, scale)
+            yield _tracked(taken, scene.trackers, memory, program.config.model, scale)
 
 
 def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
@@ -133,7 +134,7 @@ def _tracked(
     taken: list[Frame],
     trackers: tuple[Trackers, ...],
     memory: Memory,
-    size: Size,
+    config: ModelConfig,
     scale: np.ndarray,
 ) -> Tracked:
     """The results of a chunk as arrays, boxes in the recording's own pixels (x, y ``scale``)."""
@@ -142,7 +143,10 @@ def _tracked(
         return torch.stack([each[0] for each in tensors]).cpu().numpy()
 
     objects = [each.objects for each in trackers]
-    (tracks,) = tracks_of(trackers, size)
+    assert config.height is not None
+    assert config.width is not None
+    size = (config.height, config.width)
+    (tracks,) = tracks_of(trackers, size, tight=config.tight_boxes)
     boxes = (tracks.boxes * np.tile(scale, 2)).astype(np.float32)
     return Tracked(
         np.array([frame.number for frame in taken]),

@@ -1,0 +1,90 @@
+"""``fit``: a video in, tracks and a report out; interrupted, overridden, refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import CommandLine
+
+from scalor_ppl.results.mot import read_mot
+from scalor_ppl.results.video import write_mp4
+
+SMALL = (
+    "--set=model.capacity=4",
+    "--set=train.batch=1",
+    "--set=train.chunks=2",
+    "--set=train.frames=3",
+    "--set=guide.features=8",
+    "--set=guide.lstm=4",
+    "--set=guide.hidden=8",
+    "--set=model.hidden=8",
+)
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Two discs crossing a textured scene, 48 frames of 64 x 96."""
+    rng = np.random.default_rng(0)
+    scene = rng.integers(90, 140, (64, 96, 3))
+    y, x = np.mgrid[:64, :96]
+    frames = np.empty((48, 64, 96, 3), np.uint8)
+    for t in range(48):
+        frame = scene + rng.integers(-3, 4, scene.shape)
+        for left, top, colour in (
+            (6 + 1.7 * t, 20, (250, 30, 30)),
+            (88 - 1.6 * t, 44, (30, 30, 250)),
+        ):
+            frame[(x - left) ** 2 + (y - top) ** 2 < 36] = colour
+        frames[t] = frame.clip(0, 255)
+    path = tmp_path / "discs.mp4"
+    write_mp4(path, frames)
+    return path
+
+
+def test_a_video_in_tracks_and_a_report_out(cli: CommandLine, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    said = cli("fit", str(video), "--out", str(out), "--minutes", "0.05", *SMALL)
+    assert said.code == 0, said.err
+    for name in ("tracks.txt", "overlay.mp4", "report.html", "config.toml"):
+        assert (out / name).is_file(), name
+        assert name == "config.toml" or name in said.out
+    config = tomllib.loads((out / "config.toml").read_text())
+    assert config["model"]["background"] == "template"
+    assert config["model"]["capacity"] == 4
+    assert config["train"]["steps"] >= 1
+    # What was chosen, why, and what was not chosen but given.
+    assert "model.grid" in said.err
+    assert "given by you" in said.err
+    assert "train.steps" in said.err
+    read_mot(out / "tracks.txt", frames=48)
+    # A finished fit says so at once when it is asked to go on, and keeps its files.
+    before = (out / "tracks.txt").stat().st_mtime_ns
+    said = cli("fit", str(video), "--out", str(out), "--resume")
+    assert said.code == 0, said.err
+    assert (out / "tracks.txt").stat().st_mtime_ns == before
+
+
+def test_what_cannot_be_fitted(cli: CommandLine, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    still = tmp_path / "still.mp4"
+    write_mp4(still, np.full((30, 48, 64, 3), 120, np.uint8))
+    said = cli("fit", str(still), "--out", str(out))
+    assert said.code == 2
+    assert "nothing that moves" in said.err
+    assert not out.exists()
+    said = cli("fit", str(tmp_path / "none.mp4"), "--out", str(out))
+    assert said.code == 2
+    assert "does not exist" in said.err
+    said = cli("fit", str(video), "--out", str(out), "--set", "model.capasity=3")
+    assert said.code == 2
+    assert "did you mean capacity" in said.err
+    assert not out.exists()
+    said = cli("fit", str(video), "--out", str(out), "--resume")
+    assert said.code == 2
+    assert "--resume goes on" in said.err
+    said = cli("fit", str(video), "--out", str(tmp_path))
+    assert said.code == 2
+    assert "choose another --out" in said.err
