@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -59,6 +60,9 @@ def test_a_video_in_tracks_and_a_report_out(cli: CommandLine, video: Path, tmp_p
     assert "model.grid" in said.err
     assert "given by you" in said.err
     assert "train.steps" in said.err
+    # The scene was there from the first step: a grey one would cost thousands of nats.
+    first = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
+    assert first["log_likelihood"] > 64 * 96
     read_mot(out / "tracks.txt", frames=48)
     # A finished fit says so at once when it is asked to go on, and keeps its files.
     before = (out / "tracks.txt").stat().st_mtime_ns

@@ -182,10 +182,10 @@ class _Training:
             cut_metrics(self.run, self.progress.step)
             if self.program.config != run_config(self.run):  # another number of steps
                 write_config(self.run, self.program.config)
-        if self.progress.step < config.steps:
-            note_part(self.run, self.progress.step, self.program.device)
         elif self.program.config.model.background == "template":
             begin_template(self.program.model, self.source)
+        if self.progress.step < config.steps:
+            note_part(self.run, self.progress.step, self.program.device)
         self.watcher.began(self.progress.step)
         figures: dict[str, float] = {}
         checkpoint: Path | None = last_checkpoint(self.run) if resume else None
