@@ -11,13 +11,16 @@ from scalor_ppl.cli.options import DataFolder, Seed
 from scalor_ppl.data import TOY_SETS, SourceOptions, open_source
 from scalor_ppl.data.cutting import cut_recording
 from scalor_ppl.data.describe import describe as measure
+from scalor_ppl.data.lossless import SUFFIXES
 from scalor_ppl.data.netcdf import write_netcdf
 from scalor_ppl.data.region import Region
+from scalor_ppl.errors import UserError
 
 app = typer.Typer(help="Registered sets and other sources of clips.", no_args_is_help=True)
 
 Source = Annotated[str, typer.Argument(help="Registered set, or a path.", show_default=False)]
 Split = Annotated[Literal["train", "test"], typer.Option(help="Which clips.")]
+_VIDEO = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 
 
 @app.command("list")
@@ -53,18 +56,37 @@ def describe_source(
 @app.command("make")
 def make(
     source: Source,
-    out: Annotated[Path, typer.Option(help="NetCDF file to write.")],
-    clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
+    out: Annotated[
+        Path, typer.Option(help=f"File to write: a video if it ends in {_VIDEO}, else NetCDF.")
+    ],
+    clips: Annotated[
+        int | None, typer.Option(min=1, help="How many: 100 by default, 1 of a video.")
+    ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Length of each.")] = 10,
+    first: Annotated[int, typer.Option("--clip", min=0, help="The first one, from 0.")] = 0,
     split: Split = "test",
     seed: Seed = 0,
     folder: DataFolder = None,
 ) -> None:
-    """Write clips with their ground truth as NetCDF (xarray, named dims)."""
+    """Write clips of a source with their ground truth.
+
+    NetCDF (xarray, named dims), or one clip of any length of a registered set as lossless video.
+
+    Beside a video: MOTChallenge rows (.txt) of each object where 8 % of it or more are in view.
+    """
     options = SourceOptions(data_dir=folder)
     opened = open_source(source, split=split, seed=seed, options=options)
-    write_netcdf(opened, out, clips, frames)
-    Console().print(str(out), highlight=False, soft_wrap=True)
+    said = str(out)
+    if out.suffix.lower() in SUFFIXES:
+        if clips not in (None, 1):
+            raise UserError(f"--clips {clips}: a video is one clip; name a .nc file for more")
+        from scalor_ppl.data.toy_video import LEAST_VISIBLE, write_toy_video  # costs the compiler
+
+        rows = write_toy_video(opened, out, frames, index=first)
+        said = f"{out}, {rows} (objects at least {LEAST_VISIBLE:.0%} in view)"
+    else:
+        write_netcdf(opened, out, clips or 100, frames, first=first)
+    Console().print(said, highlight=False, soft_wrap=True)
 
 
 @app.command("cut")

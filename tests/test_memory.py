@@ -34,7 +34,7 @@ def in_chunks(pair: Pair, video: Tensor, lengths: list[int], store: bool = False
     memory: Memory | None = None
     scenes = []
     for chunk in video.split(lengths, 1):
-        scene, memory = follow(pair.model, pair.guide, chunk, memory)
+        scene, memory, _ = follow(pair.model, pair.guide, chunk, memory)
         if store:
             memory = Memory.from_tensors(memory.to_tensors())
         scenes.append(scene)
@@ -67,13 +67,30 @@ def test_chunks_give_what_the_whole_video_gives(
 def test_a_checkpoint_holds_the_memory_exactly(build: Build, tmp_path: Path) -> None:
     pair = build(background="vae")
     for frames in (1, 2):  # no tracker state yet after one frame
-        _, memory = follow(pair.model, pair.guide, pair.video(2, frames), None)
+        memory = follow(pair.model, pair.guide, pair.video(2, frames), None).memory
         torch.save(memory.to_tensors(), tmp_path / "memory.pt")
         stored = torch.load(tmp_path / "memory.pt", weights_only=True)
         again = Memory.from_tensors(stored).to_tensors()
         assert memory.to_tensors().keys() == again.keys()
         for name, value in memory.to_tensors().items():
             assert name == "frame" or torch.equal(value, again[name]), name
+
+
+@pytest.mark.parametrize("presence", ["relaxed", "hard"])
+@pytest.mark.parametrize("proposals", [None, 3])
+def test_confidence_is_the_probability_of_what_is_in_the_slot(
+    build: Build, presence: str, proposals: int | None
+) -> None:
+    pair = build(presence=presence, proposals=proposals, rules=False)
+    found = follow(pair.model, pair.guide, pair.video(2, 4), None)
+    presences = torch.stack([each.objects.presence for each in found.scene.trackers], 1)
+    assert found.confidence.shape == presences.shape
+    assert ((found.confidence > 0.5) == (presences > 0.5)).all()
+    if presence == "relaxed":
+        # The most likely logit is that of the probability, divided by the temperature.
+        odds = torch.logit(found.confidence) / pair.model.presence.temperature
+        filled = presences > 0
+        assert torch.allclose(torch.sigmoid(odds)[filled], presences[filled], atol=1e-4)
 
 
 def test_detached_memory_has_no_graph(build: Build) -> None:

@@ -1,11 +1,12 @@
 """Toy sets made on the fly: moving sprites and moving digits (paper, section 5.1, appendix C)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from scalor_ppl.data import shapes
-from scalor_ppl.data.backgrounds import moving_texture
+from scalor_ppl.data.backgrounds import Texture
 from scalor_ppl.data.collisions import bounce, closest
 from scalor_ppl.data.mnist import Digits, load_digits
 from scalor_ppl.data.motion import move, place
@@ -19,7 +20,7 @@ from scalor_ppl.data.records import (
     check_split,
     generator,
 )
-from scalor_ppl.data.specs import VIEW, ToySpec
+from scalor_ppl.data.specs import ToySpec
 from scalor_ppl.errors import UserError
 
 LENGTH = 2**31
@@ -43,6 +44,25 @@ class _Looks:
     colours: np.ndarray
     boxes: np.ndarray
     threshold: float
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """All that there is to see in a clip of T frames, before it is painted.
+
+    Attributes:
+        name: the clip's.
+        centres: [T, N, 2] in pixels of the view; NaN before birth.
+        births: [N] the frame in which each object first exists.
+        looks: of the objects.
+        texture: the background; None for black.
+    """
+
+    name: str
+    centres: np.ndarray
+    births: np.ndarray
+    looks: _Looks
+    texture: Texture | None
 
 
 class ToySource:
@@ -81,7 +101,7 @@ class ToySource:
         self.split: Split = split
         self.seed = seed
         self.name = spec.name
-        self.height = self.width = VIEW
+        self.height = self.width = spec.view
         self.channels: int = options.channels or spec.channels
         self._digits: Digits | None = None
         self._chosen = np.zeros(0, dtype=np.int64)
@@ -109,8 +129,34 @@ class ToySource:
             frames: T, at least 1.
 
         Returns:
-            Video [T, 64, 64, C] with its truth; ids are 0 to N - 1, later ones in front.
+            Video [T, H, W, C] with its truth; ids are 0 to N - 1, later ones in front.
+
+        Raises:
+            UserError: no such index, or no frames.
         """
+        return self._render(self._scene(index, frames), range(frames))
+
+    def parts(self, index: int, frames: int, length: int) -> Iterator[Clip]:
+        """The clip of an index in parts, which are painted one by one as they are taken.
+
+        For clips too long for the memory: only the motion is worked out for all frames at once.
+
+        Args:
+            index: 0 to 2**31 - 1.
+            frames: T, of all parts together, at least 1.
+            length: frames of a part, at least 1; the last part may be shorter.
+
+        Returns:
+            Clips that, one after another, are `clip(index, frames)`; all have the same N objects.
+
+        Raises:
+            UserError: no such index, or no frames.
+        """
+        scene = self._scene(index, frames)
+        starts = range(0, frames, length)
+        return (self._render(scene, range(frames)[t : t + length]) for t in starts)
+
+    def _scene(self, index: int, frames: int) -> _Scene:
         check_clip(self.name, index, frames, self.starts)
         rng = generator(self.name, self.split, self.seed, index)
         scene, texture = rng.spawn(2)
@@ -120,12 +166,13 @@ class ToySource:
             1 - self.spec.spread, 1 + self.spec.spread, len(births)
         )
         looks = self._sprites(scene, sizes) if self._digits is None else self._glyphs(scene, sizes)
-        centres = self._trajectories(scene, sizes, cohorts, frames)
-        if self.spec.background:
-            canvas = moving_texture(texture, frames, VIEW, VIEW, self.spec.channels)
-        else:
-            canvas = np.zeros((frames, VIEW, VIEW, self.spec.channels), dtype=np.float32)
-        return self._render(canvas, centres, births, looks, f"{self.name}/{self.split}/{index}")
+        return _Scene(
+            name=f"{self.name}/{self.split}/{index}",
+            centres=self._trajectories(scene, sizes, cohorts, frames),
+            births=births,
+            looks=looks,
+            texture=Texture.draw(texture, self.spec.channels) if self.spec.background else None,
+        )
 
     def _sprites(self, rng: np.random.Generator, sizes: np.ndarray) -> _Looks:
         """Squares, ellipses and hearts at any angle, in saturated colours."""
@@ -175,7 +222,7 @@ class ToySource:
         done = 0
         for birth, count, own in zip(spec.births, cohorts, rng.spawn(len(cohorts)), strict=True):
             reach = own.uniform(*spec.reach, (count, 2, 2))
-            low, high = -reach[..., 0], VIEW + reach[..., 1]
+            low, high = -reach[..., 0], spec.view + reach[..., 1]
             candidates = _scattered(own, low, high)
             heading = own.uniform(0, 2 * np.pi, count)
             speed = own.uniform(*spec.speed, count)
@@ -197,19 +244,23 @@ class ToySource:
             done += count
         return centres
 
-    def _render(
-        self, canvas: np.ndarray, centres: np.ndarray, births: np.ndarray, looks: _Looks, name: str
-    ) -> Clip:
-        """Paint the objects over the canvas [T, H, W, C] and tell what was painted."""
-        frames, count = centres.shape[:2]
+    def _render(self, scene: _Scene, frames: range) -> Clip:
+        """Paint some frames of a scene, in a row, and tell what was painted."""
+        looks, centres = scene.looks, scene.centres[frames.start : frames.stop]
+        count = len(scene.births)
+        if scene.texture is None:
+            shape = (len(frames), self.height, self.width, self.spec.channels)
+            canvas = np.zeros(shape, dtype=np.float32)
+        else:
+            canvas = scene.texture.paint(frames, self.height, self.width)
         masks = np.full(canvas.shape[:3], -1, dtype=np.int32)
-        visible = np.zeros((frames, count), dtype=np.float32)
+        visible = np.zeros((len(frames), count), dtype=np.float32)
         shapes.paint(
             canvas,
             masks,
             visible,
             centres,
-            births,
+            scene.births - frames.start,
             looks.kinds,
             looks.glyphs,
             looks.angles,
@@ -227,7 +278,7 @@ class ToySource:
             masks=masks,
             object_size=self.spec.size,
         )
-        return Clip(_with_channels(canvas, self.channels), truth, name)
+        return Clip(_with_channels(canvas, self.channels), truth, scene.name)
 
 
 def _scattered(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> np.ndarray:

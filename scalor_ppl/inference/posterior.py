@@ -1,18 +1,19 @@
 """What a trained pair of model and guide makes of a video."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from pyro import poutine
+from pyro.poutine import Trace
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from scalor_ppl.distributions import LogitRelaxedBernoulli
 from scalor_ppl.geometry import boxes_from_where
 from scalor_ppl.memory import Memory
-from scalor_ppl.objects import Trackers, tight_where
+from scalor_ppl.objects import Trackers, strongest, take, tight_where
 from scalor_ppl.results.tracks import Tracks
 
 
@@ -63,7 +64,21 @@ def infer(model: Any, guide: Any, video: Tensor, *, sample: bool = False, **opti
     Returns:
         What the model returns: the scene.
     """
-    return _inferred(model, guide, video, sample=sample, **options)[0]
+    return _inferred(model, guide, video, sample=sample, **options)[1]
+
+
+class Followed(NamedTuple):
+    """What is known of some frames of a video.
+
+    Attributes:
+        scene: what the model returned.
+        memory: to go on with.
+        confidence: q(z_pres = 1) of the trackers ``[B, T, K]``.
+    """
+
+    scene: Any
+    memory: Memory
+    confidence: Tensor
 
 
 @torch.no_grad()
@@ -75,7 +90,7 @@ def follow(
     *,
     sample: bool = False,
     **options: Any,
-) -> tuple[Any, Memory]:
+) -> Followed:
     """Go on with a video where the memory of the frames before left off.
 
     Chunk by chunk this gives, most likely values taken, what :func:`infer` gives for the whole
@@ -89,23 +104,41 @@ def follow(
         sample: draw from the posterior; by default every latent takes its mode.
         options: for the model.
 
-    Returns:
-        The scene of these frames, and the memory after them.
     """
-    scene, seen = _inferred(model, guide, video, sample=sample, memory=memory, **options)
+    trace, scene = _inferred(model, guide, video, sample=sample, memory=memory, **options)
     frames = video.shape[1] + (0 if memory is None else memory.frame)
-    return scene, Memory(frames, scene.memory, seen)
+    seen = trace.nodes["_RETURN"]["value"].memory
+    return Followed(scene, Memory(frames, scene.memory, seen), confidence(model, trace, scene))
 
 
 def _inferred(
     model: Any, guide: Any, video: Tensor, *, sample: bool, **options: Any
-) -> tuple[Any, Any]:
-    """What the model returns, and the guide's memory."""
+) -> tuple[Trace, Any]:
+    """The guide's trace, and what the model returns."""
     run = guide if sample else MostLikely()(guide)
     trace = poutine.trace(run).get_trace(video, **options)
-    seen = getattr(trace.nodes["_RETURN"]["value"], "memory", None)
     # The observed frames are not needed for their density, only for their number.
-    return poutine.replay(model, trace=trace)(video, **options), seen
+    return trace, poutine.replay(model, trace=trace)(video, **options)
+
+
+def confidence(model: Any, trace: Trace, scene: Any) -> Tensor:
+    """q(z_pres = 1) of the trackers, in the slots after each frame, ``[B, T, K]`` in 0..1.
+
+    The most likely presence tells whether an object is there; this tells how sure that is. With
+    relaxed presence it is the probability that z_pres is above one half.
+    """
+    found = []
+    for t, trackers in enumerate(scene.trackers):
+        site = trace.nodes[f"z_pres_disc_{t}"]
+        odds = site["fn"].logits
+        if model.proposals < model.cells:
+            # The proposals that were kept: those of the largest z_pres.
+            rows = strongest(model.presence.weight(site["value"]), model.proposals)
+            odds = take(odds, rows, model.proposals)
+        if f"z_pres_prop_{t}" in trace.nodes:
+            odds = torch.cat((trace.nodes[f"z_pres_prop_{t}"]["fn"].logits, odds), 1)
+        found.append(torch.sigmoid(take(odds, trackers.origin, trackers.ids.shape[1])))
+    return torch.stack(found, 1)
 
 
 def tracks_of(

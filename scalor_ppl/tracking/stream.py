@@ -13,12 +13,11 @@ from scalor_ppl.config import ModelConfig
 from scalor_ppl.data.prefetch import ahead
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.posterior import follow, to_video, tracks_of
+from scalor_ppl.inference.posterior import Followed, follow, to_video, tracks_of
 from scalor_ppl.inference.runs import Program
 from scalor_ppl.inference.sizes import program_for
 from scalor_ppl.inference.training import fast_pyro
 from scalor_ppl.memory import Memory
-from scalor_ppl.objects import Trackers
 from scalor_ppl.results.tracks import Tracks
 from scalor_ppl.tracking.recording import Frame, Recording, open_recording
 
@@ -108,9 +107,9 @@ def follow_recording(
         for taken in _chunks(frames, chunk):
             video = to_video(np.stack([frame.seen for frame in taken])[None], program.device)
             with fast_pyro():
-                scene, memory = follow(program.model, program.guide, video, memory)
-            memory = memory.detached()
-            yield _tracked(taken, scene.trackers, memory, program.config.model, scale)
+                found = follow(program.model, program.guide, video, memory)
+            memory = found.memory.detached()
+            yield _tracked(taken, found, memory, program.config.model, scale)
 
 
 def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
@@ -132,7 +131,7 @@ def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
 
 def _tracked(
     taken: list[Frame],
-    trackers: tuple[Trackers, ...],
+    found: Followed,
     memory: Memory,
     config: ModelConfig,
     scale: np.ndarray,
@@ -142,6 +141,7 @@ def _tracked(
     def over_time(tensors: list[Tensor]) -> np.ndarray:
         return torch.stack([each[0] for each in tensors]).cpu().numpy()
 
+    trackers = found.scene.trackers
     objects = [each.objects for each in trackers]
     assert config.height is not None
     assert config.width is not None
@@ -150,7 +150,8 @@ def _tracked(
     boxes = (tracks.boxes * np.tile(scale, 2)).astype(np.float32)
     return Tracked(
         np.array([frame.number for frame in taken]),
-        Tracks(tracks.ids, boxes, tracks.presence, tracks.discovered),
+        # The mode of z_pres is nearly always 0 or 1; how sure it is, is worth more.
+        Tracks(tracks.ids, boxes, found.confidence[0].cpu().numpy(), tracks.discovered),
         over_time([each.depth for each in objects]),
         over_time([each.where for each in objects]),
         over_time([each.mask[:, :, 0] for each in objects]),

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from scalor_ppl.config import DataConfig
-from scalor_ppl.inference.posterior import infer, to_video, tracks_of
+from scalor_ppl.inference.posterior import follow, infer, to_video, tracks_of
 from scalor_ppl.inference.runs import Program
 from scalor_ppl.results.tracks import Tracks
 
@@ -49,8 +49,11 @@ def with_data(program: Program, **data: object) -> Program:
 
 def tracks_at_once(program: Program, clip: np.ndarray) -> Tracks:
     """The tracks of a clip that is worked on as a whole."""
-    scene = infer(program.model, program.guide, to_video(clip[None], program.device))
-    return tracks_of(scene.trackers, program.model.size)[0]
+    video = to_video(clip[None], program.device)
+    scene = infer(program.model, program.guide, video)
+    tracks = tracks_of(scene.trackers, program.model.size)[0]
+    sure = follow(program.model, program.guide, video, None).confidence[0].numpy()
+    return replace(tracks, presence=sure)
 
 
 def assert_same(first: Tracks, second: Tracks) -> None:

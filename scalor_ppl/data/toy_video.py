@@ -1,0 +1,65 @@
+"""A clip of a toy set as a video file of any length, with its ground truth beside it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from scalor_ppl.data.lossless import encode
+from scalor_ppl.data.records import Clip, ClipSource
+from scalor_ppl.data.toys import ToySource
+from scalor_ppl.data.truth_rows import truth_row
+from scalor_ppl.errors import UserError
+from scalor_ppl.results.files import written_whole
+
+LEAST_VISIBLE = 0.08
+"""Least visible share of an object that has a row: what the *plain* scores ask for."""
+
+_PART = 32  # frames painted at a time: 60 MB of 256 x 256 pixels
+
+
+def write_toy_video(source: ClipSource, path: str | Path, frames: int, *, index: int = 0) -> Path:
+    """Write a clip as a lossless video (FFV1, 10 frames a second), and its truth as MOTChallenge rows.
+
+    The pixels are those of ``source.clip(index, frames)``, but only a few frames are in memory at
+    a time. An object has a row in the frames where at least 8 % of its area lie in the view; its
+    id in the file is that of the clip plus 1. Each file appears whole or not at all.
+
+    Args:
+        source: a toy set.
+        path: the video; its suffix, one of `lossless.SUFFIXES`, tells the container.
+        frames: how many, at least 1.
+        index: of the clip.
+
+    Returns:
+        The path of the rows: the video's, with the suffix ``.txt``.
+
+    Raises:
+        UserError: the source is a recording, has no such clip, or the files cannot be written.
+    """
+    if not isinstance(source, ToySource):
+        raise UserError(
+            f"{source.name} is no registered set: `data cut` makes a video of a part of a recording"
+        )
+    parts = source.parts(index, frames, _PART)
+    rows = Path(path).with_suffix(".txt")
+    with (
+        written_whole(rows) as lent_rows,
+        written_whole(path) as lent,
+        lent_rows.open("w", encoding="ascii", newline="\n") as file,
+    ):
+        encode(lent, _told(parts, file))
+    return rows
+
+
+def _told(parts: Iterator[Clip], file: TextIO) -> Iterator[np.ndarray]:
+    """The frames [H, W, C] of parts, whose rows go to a file."""
+    done = 0
+    for part in parts:
+        truth = part.truth
+        assert truth is not None
+        for t, n in np.argwhere(truth.visible >= LEAST_VISIBLE):
+            file.write(truth_row(done + t, truth.ids[n] + 1, truth.boxes[t, n]))
+        yield from part.video
+        done += len(part.video)
