@@ -10,6 +10,7 @@ import tomli_w
 from tiny import config_of
 
 from scalor_ppl.config import Config
+from scalor_ppl.data import TOY_SETS
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.runs import CONFIG, create_run
 from scalor_ppl.schedules import Schedule
@@ -31,8 +32,11 @@ from scalor_ppl.settings import (
 def test_every_preset_is_a_configuration(name: str) -> None:
     config = resolve(name, [], {})
     assert config != Config()
-    if name != NATURAL_PRESET:
+    if name in TOY_SETS:
         assert config.data.source == name
+    elif name != NATURAL_PRESET:  # another way to train on a set, after which it is named
+        assert config.data.source in TOY_SETS
+        assert name.startswith(f"{config.data.source}-")
 
 
 def test_defaults_are_a_configuration() -> None:

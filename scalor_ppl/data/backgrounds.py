@@ -63,10 +63,8 @@ class Texture:
         x = (np.arange(width) + 0.5) / width
         y = (np.arange(height) + 0.5) / height
         colour = self.base + self.swing * np.sin(np.multiply.outer(time, self.swing_rate))
-        video = np.broadcast_to(
-            colour[:, None, None, :].astype(np.float32),
-            (len(frames), height, width, len(self.base)),
-        ).copy()
+        video = np.empty((len(frames), height, width, len(self.base)), dtype=np.float32)
+        video[:] = colour[:, None, None, :]
         for k in range(_WAVES):
             # cos(a + b) from the parts of a (time and row) and b (column): no cosine per pixel.
             a = self.phase[k] + self.rate[k] * time[:, None] + 2 * np.pi * self.cycles[k, 1] * y

@@ -16,15 +16,16 @@ from scalor_ppl.results.files import written_whole
 LEAST_VISIBLE = 0.08
 """Least visible share of an object that has a row: what the *plain* scores ask for."""
 
-_PART = 32  # frames painted at a time: 60 MB of 256 x 256 pixels
+_PART = 32  # frames painted at a time: 100 MB in all of 256 x 256 pixels
 
 
 def write_toy_video(source: ClipSource, path: str | Path, frames: int, *, index: int = 0) -> Path:
-    """Write a clip as a lossless video (FFV1, 10 frames a second), and its truth as MOTChallenge rows.
+    """Write a clip as a lossless video, and its ground truth as MOTChallenge rows beside it.
 
-    The pixels are those of ``source.clip(index, frames)``, but only a few frames are in memory at
-    a time. An object has a row in the frames where at least 8 % of its area lie in the view; its
-    id in the file is that of the clip plus 1. Each file appears whole or not at all.
+    FFV1, 10 frames a second. The pixels are those of ``source.clip(index, frames)``, but only a
+    few frames are in memory at a time. An object has a row in the frames where at least 8 % of its
+    area lie in the view; its id in the file is that of the clip plus 1. Each file appears whole or
+    not at all.
 
     Args:
         source: a toy set.
