@@ -14,6 +14,8 @@ from scalor_ppl.fitting.view import View, choose_view
 
 _SIGMA = (0.05, 0.15)  # bounds of the pixels' standard deviation
 _FEWEST_SLOTS = 8
+_LARGEST = 1.2  # median objects, the side of the largest box
+_NEAR = 0.4  # boxes, within which a proposal is no object of its own
 _LEAST_SIDE = 3.0  # pixels of a box
 _GLIMPSE = (8, 24)  # pixels
 _LARGE_TRAINING = 20_000  # pixels of a frame from which the batch is small
@@ -89,8 +91,8 @@ def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) 
     draft.choose("model.decoder", "fc", "glimpses are small")
     draft.choose("guide.encoder", "fc", "glimpses are small")
     near = "limbs and rims of one object must not become objects"
-    draft.choose("model.rules.duplicate_radius", 0.5, near)
-    draft.choose("model.rules.near_tracked", 0.5, near)
+    draft.choose("model.rules.duplicate_radius", _NEAR, near)
+    draft.choose("model.rules.near_tracked", _NEAR, near)
     draft.choose("model.rules.doubled", True, "two trackers must not stay on one object")
     pace = choose_pace(survey, objects, view)
     draft.choose("data.stride", pace.stride, pace.stride_why)
@@ -100,13 +102,14 @@ def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) 
 def _bounds(sides: Percentiles, scale: float, guess: str) -> tuple[list[float], str]:
     """Range of a side of the box in resized pixels, and why."""
     low, middle, high = (scale * side for side in sides)
-    # The upper percentile can hold merged objects, which a wider range would accept as one.
-    upper = min(1.3 * high, 1.5 * middle)
+    # The upper percentile can hold merged objects, and a box that is wide enough for two side by
+    # side finds one where there are two.
+    upper = min(1.3 * high, _LARGEST * middle)
     lower = max(_LEAST_SIDE, 0.7 * low)
     bounds = [round(lower, 1), round(max(upper, 1.5 * lower), 1)]
     return bounds, (
-        f"{guess}9 of 10 objects have {low:.3g} to {high:.3g} pixels; narrow bounds keep "
-        "neighbours apart"
+        f"{guess}9 of 10 patches have {low:.3g} to {high:.3g} pixels, half of them up to "
+        f"{middle:.3g}; a box that holds two finds one"
     )
 
 

@@ -99,7 +99,7 @@ def test_settings_for_colloids(particles: Survey) -> None:
     assert 20 <= settings["model"]["capacity"] <= 48
     low, high = settings["model"]["object_width"]
     assert low <= 8
-    assert 11 <= high <= 16
+    assert 10 <= high <= 16
     assert settings["model"]["anywhere"] is True
 
 
