@@ -192,8 +192,8 @@ class PriorConfig(Section):
 
     Attributes:
         discovery: of the cells' proposals: ``constant`` (the paper's) or ``learned``.
-        propagation: of the tracked objects: ``recurrent`` (the paper's), ``velocity`` or
-            ``interaction``.
+        propagation: of the tracked objects: ``recurrent`` (the paper's), ``momentum``,
+            ``velocity`` or ``interaction``.
         background: of z_bg, where ``model.background`` says that there is one: ``recurrent`` (the
             paper's) or ``independent``.
     """

@@ -16,6 +16,7 @@ from scalor_ppl.priors import (
     IndependentBackground,
     InteractionPropagation,
     LearnedDiscovery,
+    MomentumPropagation,
     ObjectDistributions,
     RecurrentPropagation,
     VelocityPropagation,
@@ -102,6 +103,35 @@ def test_velocity_is_scaled_by_what_is_learned() -> None:
 def test_gradients_reach_velocity() -> None:
     prior = VelocityPropagation(TINY)
     every_parameter_learns(prior, prior(Presence(), prior.initial((2, 5)), moving()))
+
+
+# ---------------------------------------------------------------------- momentum
+
+
+def test_momentum_expects_the_last_movement_to_go_on() -> None:
+    prior = MomentumPropagation(TINY)
+    with torch.no_grad():
+        prior.head[-1].weight.zero_()  # type: ignore[union-attr]
+    trackers = moving()
+    found = prior(Presence(), prior.initial((2, 5)), trackers)
+    torch.testing.assert_close(found.where.mean, trackers.objects.raw)
+    torch.testing.assert_close(found.what.mean, trackers.objects.what)
+
+
+def test_momentum_remembers_movements() -> None:
+    prior = MomentumPropagation(TINY)
+    trackers = moving()
+    raw = trackers.objects.raw.clone()
+    raw[:, 0, 0] += 1
+    other = trackers._replace(objects=trackers.objects._replace(raw=raw))
+    before = prior.initial((2, 5))
+    one, two = prior.update(before, trackers), prior.update(before, other)
+    assert (one[:, 0] != two[:, 0]).any()
+    assert torch.equal(one[:, 1:], two[:, 1:])
+    # The paper's prior does not see them.
+    paper = RecurrentPropagation(TINY)
+    before = paper.initial((2, 5))
+    assert torch.equal(paper.update(before, trackers), paper.update(before, other))
 
 
 # ---------------------------------------------------------------------- interaction

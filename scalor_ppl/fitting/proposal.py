@@ -15,7 +15,8 @@ from scalor_ppl.fitting.view import View, choose_view
 _SIGMA = (0.05, 0.15)  # bounds of the pixels' standard deviation
 _FEWEST_SLOTS = 8
 _LARGEST = 1.2  # median objects, the side of the largest box
-_NEAR = 0.4  # boxes, within which a proposal is no object of its own
+_SMALLEST = 0.85  # small objects (the lower percentile), the side of the smallest box
+_NEAR = 0.5  # boxes, within which a proposal is no object of its own
 _LEAST_SIDE = 3.0  # pixels of a box
 _GLIMPSE = (8, 24)  # pixels
 _LARGE_TRAINING = 20_000  # pixels of a frame from which the batch is small
@@ -105,11 +106,12 @@ def _bounds(sides: Percentiles, scale: float, guess: str) -> tuple[list[float], 
     # The upper percentile can hold merged objects, and a box that is wide enough for two side by
     # side finds one where there are two.
     upper = min(1.3 * high, _LARGEST * middle)
-    lower = max(_LEAST_SIDE, 0.7 * low)
+    # And one that is low enough for half of an object finds two where there is one.
+    lower = max(_LEAST_SIDE, _SMALLEST * low)
     bounds = [round(lower, 1), round(max(upper, 1.5 * lower), 1)]
     return bounds, (
         f"{guess}9 of 10 patches have {low:.3g} to {high:.3g} pixels, half of them up to "
-        f"{middle:.3g}; a box that holds two finds one"
+        f"{middle:.3g}; a box for two finds one, a box for half of one finds two"
     )
 
 

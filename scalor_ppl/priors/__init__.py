@@ -18,7 +18,11 @@ from scalor_ppl.priors.base import (
 )
 from scalor_ppl.priors.discovery import ConstantDiscovery, LearnedDiscovery
 from scalor_ppl.priors.interaction import InteractionPropagation
-from scalor_ppl.priors.propagation import RecurrentPropagation, VelocityPropagation
+from scalor_ppl.priors.propagation import (
+    MomentumPropagation,
+    RecurrentPropagation,
+    VelocityPropagation,
+)
 from scalor_ppl.priors.tables import Table
 
 __all__ = [
@@ -28,6 +32,7 @@ __all__ = [
     "IndependentBackground",
     "InteractionPropagation",
     "LearnedDiscovery",
+    "MomentumPropagation",
     "ObjectDistributions",
     "Prior",
     "PropagationPrior",

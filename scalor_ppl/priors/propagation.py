@@ -68,6 +68,42 @@ class RecurrentPropagation(PropagationPrior):
         )
 
 
+class MomentumPropagation(RecurrentPropagation):
+    """The paper's GRU, which also knows the last movement and expects it to go on.
+
+    The paper's prior sees places, has to remember the last one to know a velocity, and expects an
+    object to stand still until it has learned otherwise; in trainings of minutes it does not. Here
+    the state gets the movement as well, and the next one is foreseen as a change of the last.
+
+    Args:
+        config: of the model.
+        survival: log-odds of survival before training.
+    """
+
+    def __init__(self, config: ModelConfig, survival: float = SURVIVAL) -> None:
+        super().__init__(config, survival)
+        self.embed = mlp(6 + config.what + 2, self.hidden)
+
+    def update(self, state: Tensor, trackers: Trackers) -> Tensor:
+        """The state after the trackers' latents of this frame are known, ``[B, K, hidden]``."""
+        objects = trackers.objects
+        seen = torch.cat((objects.code(self.config.anywhere), objects.raw[..., :2]), -1)
+        code = torch.celu(self.embed(seen))
+        return self.cell(code.flatten(0, 1), state.flatten(0, 1)).unflatten(0, state.shape[:2])
+
+    def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
+        """Distributions of the trackers' next latents, batch shape ``[B, K]``."""
+        survive, loc, scale = self.head(state).split((1, 5 + self.what, 5 + self.what), -1)
+        last = trackers.objects
+        going_on = torch.cat((last.raw[..., :2], persistence(last)[..., 2:]), -1)
+        return object_distributions(
+            presence,
+            survive.squeeze(-1) + self.survival,
+            loc + going_on,
+            positive(scale, NARROW),
+        )
+
+
 class VelocityPropagation(PropagationPrior):
     """Constant velocity with noise: no network, and no memory beyond the last frame.
 

@@ -11,7 +11,11 @@ from scalor_ppl.priors.base import BackgroundPrior, DiscoveryPrior, Prior, Propa
 from scalor_ppl.priors.check import check_prior
 from scalor_ppl.priors.discovery import ConstantDiscovery, LearnedDiscovery
 from scalor_ppl.priors.interaction import InteractionPropagation
-from scalor_ppl.priors.propagation import RecurrentPropagation, VelocityPropagation
+from scalor_ppl.priors.propagation import (
+    MomentumPropagation,
+    RecurrentPropagation,
+    VelocityPropagation,
+)
 from scalor_ppl.settings import nearest
 
 Kind = TypeVar("Kind", bound=Prior)
@@ -22,6 +26,7 @@ DISCOVERY: dict[str, type[DiscoveryPrior]] = {
 }
 PROPAGATION: dict[str, type[PropagationPrior]] = {
     "recurrent": RecurrentPropagation,
+    "momentum": MomentumPropagation,
     "velocity": VelocityPropagation,
     "interaction": InteractionPropagation,
 }

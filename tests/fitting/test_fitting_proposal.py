@@ -97,8 +97,8 @@ def test_people() -> None:
         "train.chunks": 10,
     }
     assert {name: value(proposal, name) for name in expected} == expected
-    assert value(proposal, "model.object_width") == [4.2, 10.8]
-    assert value(proposal, "model.object_height") == [10.5, 24.6]
+    assert value(proposal, "model.object_width") == [5.1, 10.8]
+    assert value(proposal, "model.object_height") == [12.7, 24.6]
     assert 1.5 * 6 / 2 / 72 <= value(proposal, "model.max_step") <= 0.1
 
 
