@@ -98,7 +98,7 @@ def test_people() -> None:
     }
     assert {name: value(proposal, name) for name in expected} == expected
     assert value(proposal, "model.object_width") == [5.1, 10.8]
-    assert value(proposal, "model.object_height") == [12.7, 24.6]
+    assert value(proposal, "model.object_height") == [12.8, 24.6]
     assert 1.5 * 6 / 2 / 72 <= value(proposal, "model.max_step") <= 0.1
 
 
