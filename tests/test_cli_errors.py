@@ -117,7 +117,10 @@ def broken_netcdf(place: Path) -> None:
         (no_frames, "bad.mp4 is not a video: it has no video stream"),
         (cut_video, "bad.mp4 is not a video that can be decoded"),
         (empty_folder, "bad.mp4 holds no frames: expected images, one video file, "),
-        (changing_size, "bad.mp4 changes its frame size, from 16 x 16 pixels in 3 channels to 20 "),
+        (
+            changing_size,
+            "bad.mp4 changes its frame size at bad.mp4/3.png, from 16 x 16 pixels in 3 ",
+        ),
         (not_an_image, "bad.mp4/2.png is not a readable image"),
         (too_short, "bad.mp4 has 2 frames in a row, fewer than the 3 of a clip: ask for shorter"),
         (broken_netcdf, "bad.mp4 is not a readable NetCDF file"),

@@ -310,7 +310,7 @@ def test_a_real_video_takes_the_preset_for_natural_video(
     cli("train", "--data", "video.mp4")
     cli("train")
     cli("train", "--data", "moving-dsprites-vld")
-    assert [config.model.background for config in seen] == ["vae", "none", "none"]
+    assert [config.model.background for config in seen] == ["template", "none", "none"]
     assert seen[1] == seen[2]
 
 

@@ -60,10 +60,10 @@ def test_settings_for_pedestrians(people: Survey) -> None:
     assert "crop" not in settings["data"]
     assert 10 <= settings["model"]["capacity"] <= 24
     low, high = settings["model"]["object_width"]
-    assert low <= 5
+    assert low <= 6
     assert 9 <= high <= 16
     low, high = settings["model"]["object_height"]
-    assert low <= 14
+    assert low <= 15
     assert 25 <= high <= 34
     assert settings["model"]["background"] == "template"
     assert 0.03 < settings["model"]["max_step"] < 0.12
