@@ -272,11 +272,12 @@ class Template(nn.Module):
         """The part of the image that crops ``size`` show, ``[B, C, h, w]``; B is 1 for the whole.
 
         Args:
-            corner: top and left pixel of each crop ``[B, 2]``; none for whole frames.
+            corner: top and left pixel of each crop ``[B, 2]``; none for whole frames, or for the
+                upper left part of them where crops are made up that lie nowhere.
             size: height and width of the crops.
         """
         if corner is None:
-            return self.image[None]
+            return self.image[None, :, : size[0], : size[1]]
         places = [(slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corner.tolist()]
         return torch.stack([self.image[:, rows, columns] for rows, columns in places])
 

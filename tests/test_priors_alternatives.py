@@ -111,7 +111,7 @@ def test_gradients_reach_velocity() -> None:
 def test_momentum_expects_the_last_movement_to_go_on() -> None:
     prior = MomentumPropagation(TINY)
     with torch.no_grad():
-        prior.head[-1].weight.zero_()  # type: ignore[union-attr]
+        prior.head[-1].weight.zero_()  # type: ignore[union-attr,operator]
     trackers = moving()
     found = prior(Presence(), prior.initial((2, 5)), trackers)
     torch.testing.assert_close(found.where.mean, trackers.objects.raw)

@@ -10,9 +10,15 @@ import torch
 from conftest import Build
 from PIL import Image
 
+from scalor_ppl.cli.train import start_training
 from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
+from scalor_ppl.inference.generation import imagine
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.inference.runs import load_run, run_config
+from scalor_ppl.inference.sizes import program_for
 from scalor_ppl.inference.templates import begin_template
+from scalor_ppl.settings import checked, merged, read_preset
 
 
 def write_frames(folder: Path, frames: np.ndarray) -> Path:
@@ -46,3 +52,29 @@ def test_a_template_is_of_one_scene(build: Build, tmp_path: Path) -> None:
         write_frames(tmp_path / name, np.zeros((3, 16, 16, 3), np.uint8))
     with pytest.raises(UserError, match="2 sequences of different scenes"):
         begin_template(model, open_source(tmp_path))
+
+
+def test_a_template_is_trained_on_crops_with_pictures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(100, 140, (12, 40, 48, 1)).astype(np.uint8)
+    for t in range(12):
+        frames[t, 10:16, 3 * t : 3 * t + 6] = 250
+    recording = write_frames(tmp_path / "video", frames[..., 0])
+    settings = {
+        "data": {"source": str(recording), "crop": [16, 16], "channels": 1},
+        "model": {"grid": [2, 2], "capacity": 3, "proposals": 4, "anywhere": True},
+        "guide": {"window": [2, 2], "features": 8, "lstm": 4, "hidden": 8},
+        "train": {"steps": 2, "batch": 2, "frames": 2, "chunks": 1, "image_every": 1},
+    }
+    preset = read_preset("natural")
+    del preset["data"]["resize"]
+    config = checked(merged(preset, settings))
+    run = tmp_path / "run"
+    start_training(config, run, device="cpu")
+    assert run_config(run).model.frame == (40, 48)
+    assert len(list((run / "images").iterdir())) == 2
+    program = load_run(run, torch.device("cpu"))
+    scene = imagine(program, videos=2, frames=2, seed=0)
+    assert scene.background.shape[-2:] == (16, 16)
+    whole = program_for(program, (40, 48))
+    assert infer(whole.model, whole.guide, torch.rand(1, 2, 1, 40, 48)).image.shape[-1] == 48

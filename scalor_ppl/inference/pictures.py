@@ -102,9 +102,12 @@ def _gallery(scene: Any, number: int, tracks: Tracks) -> np.ndarray:
 
 def snapshot(program: Program, source: ClipSource, frames: int, path: Path) -> ScenePictures:
     """Track the first clip of a source and write its contact sheet."""
-    clip = source.clip(0, frames).video
-    scene = infer(program.model, program.guide, to_video(clip[None], program.device))
-    pictures = picture(scene, 0, clip)
+    clip = source.clip(0, frames)
+    # Where a crop lies matters to a template alone.
+    corner = None if clip.corner is None else torch.tensor([clip.corner], device=program.device)
+    video = to_video(clip.video[None], program.device)
+    scene = infer(program.model, program.guide, video, corner=corner)
+    pictures = picture(scene, 0, clip.video)
     write_sheet(pictures, path)
     return pictures
 
