@@ -103,10 +103,12 @@ def _gallery(scene: Any, number: int, tracks: Tracks) -> np.ndarray:
 def snapshot(program: Program, source: ClipSource, frames: int, path: Path) -> ScenePictures:
     """Track the first clip of a source and write its contact sheet."""
     clip = source.clip(0, frames)
-    # Where a crop lies matters to a template alone.
-    corner = None if clip.corner is None else torch.tensor([clip.corner], device=program.device)
+    # Where a crop lies matters to a template alone; models of somebody's own need not know of it.
+    place: dict[str, Any] = {}
+    if clip.corner is not None:
+        place["corner"] = torch.tensor([clip.corner], device=program.device)
     video = to_video(clip.video[None], program.device)
-    scene = infer(program.model, program.guide, video, corner=corner)
+    scene = infer(program.model, program.guide, video, **place)
     pictures = picture(scene, 0, clip.video)
     write_sheet(pictures, path)
     return pictures
