@@ -5,14 +5,12 @@ run restores the optimizer and the random state, so that on a CPU it goes on bit
 """
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 import numpy as np
@@ -42,6 +40,7 @@ from scalor_ppl.inference.runs import (
     run_config,
     write_config,
 )
+from scalor_ppl.inference.signals import stop_signals
 from scalor_ppl.inference.templates import begin_template
 from scalor_ppl.memory import Memory
 from scalor_ppl.schedules import value_at
@@ -171,7 +170,6 @@ class _Training:
         self.optimizer = OPTIMIZERS[self.config.optimizer](self.parameters, lr=0.0)
         # After the clips of the step before, where they are to go on (``train.chunks``).
         self.memory: Memory | None = None
-        self.stop = False
 
     def run_all(self, resume: bool) -> Outcome:
         """Train to the end, or until a signal comes."""
@@ -198,20 +196,21 @@ class _Training:
             augment=self.program.config.data.augment,
             chunks=config.chunks,
         )
-        with fast_pyro(), _signals(self):
+        with fast_pyro(), stop_signals() as stopped:
             self.progress.since = time.perf_counter()
             try:
-                while self.progress.step < config.steps and not self.stop:
+                while self.progress.step < config.steps and not stopped():
                     figures = self._step(next(stream)) or figures
                     checkpoint = self._afterwards(figures) or checkpoint
             finally:
                 stream.close()
             if checkpoint != checkpoint_folder(self.run, self.progress.step):
                 checkpoint = self._save()
+            interrupted = stopped()
         return Outcome(
             self.progress.step,
             self.progress.skipped,
-            self.stop,
+            interrupted,
             checkpoint,
             self.progress.seconds / 60,
             figures,
@@ -409,38 +408,15 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-@contextmanager
-def _signals(training: _Training) -> Iterator[None]:
-    """SIGINT and SIGTERM end training after the step at hand; a second one ends it at once."""
-
-    def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        if training.stop:
-            raise KeyboardInterrupt
-        training.stop = True
-
-    try:
-        before = {
-            number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-    except ValueError:  # not in the main thread: signals are somebody else's
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def frames_needed(config: TrainConfig) -> int:
-    """The longest clip that training will ask for, all its chunks together."""
+    """The longest clip of a training step."""
     if isinstance(config.frames, int):
-        return config.chunks * config.frames
-    return config.chunks * math.ceil(max(config.frames.start, config.frames.end))
+        return config.frames
+    return math.ceil(max(config.frames.start, config.frames.end))
 
 
 def check_length(source: ClipSource, config: TrainConfig) -> None:
-    """Complain now about a source that is too short for the longest clip of the training."""
-    frames = frames_needed(config)
+    """Complain now about a source that is too short for the longest clips of the training."""
+    frames = config.chunks * frames_needed(config)
     if source.starts(frames) < 1:
         source.clip(0, frames)  # says what is wrong

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.runs import Program
+from scalor_ppl.inference.signals import stop_signals
 from scalor_ppl.inference.sizes import program_for
 from scalor_ppl.tracking.masks import MaskOutput
 from scalor_ppl.tracking.output import About, Output, part_of
 from scalor_ppl.tracking.overlay import OverlayOutput
 from scalor_ppl.tracking.recording import Recording, open_recording
-from scalor_ppl.tracking.signals import stop_signals
 from scalor_ppl.tracking.state import (
     State,
     check_same,

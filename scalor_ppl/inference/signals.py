@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a question that is asked between two chunks."""
+"""SIGINT and SIGTERM as a question that is asked between two steps of long work."""
 
 import signal
 from collections.abc import Callable, Iterator
