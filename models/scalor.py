@@ -177,14 +177,20 @@ class Scalor(nn.Module):
         """Boxes of tracked objects: deviation from the last position, size of its own."""
         last = trackers.objects.where[..., :2]
         position = moved(last, raw[..., :2], self.step)
-        return torch.cat((position, bounded(raw[..., 2:], self.low, self.high)), -1)
+        return torch.cat((position, self.sizes(position, raw[..., 2:])), -1)
 
     def proposed_where(self, raw: Tensor) -> Tensor:
         """Boxes of proposals ``[..., N, 4]``: offset from the cell's centre, size."""
         grid = CellPositions(self.centres, self.cell, self.config.reach)
-        return torch.cat(
-            (grid.position(raw[..., :2]), bounded(raw[..., 2:], self.low, self.high)), -1
-        )
+        position = grid.position(raw[..., :2])
+        return torch.cat((position, self.sizes(position, raw[..., 2:])), -1)
+
+    def sizes(self, position: Tensor, raw: Tensor) -> Tensor:
+        """Widths and heights of boxes at positions, all ``[..., 2]``: what is lower is nearer."""
+        sizes = bounded(raw, self.low, self.high)
+        if not self.config.perspective:
+            return sizes
+        return sizes * (1 + self.config.perspective * position[..., 1:].clamp(-1, 1))
 
     def updated_trackers(
         self,

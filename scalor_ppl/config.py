@@ -98,7 +98,10 @@ class ModelConfig(Section):
         glimpse: height, width of a decoded object, in glimpse pixels.
         what: dimension of z_what.
         object_width, object_height: bounds of the box in pixels (paper: half to 1.5 times the
-            true size).
+            true size); with a perspective, of a box in the middle row of the frame.
+        perspective: how much larger boxes are at the lower edge than in the middle row, and smaller
+            at the upper edge, as a share: a camera that looks down on a plane. 0 sees it from
+            straight above.
         reach: how far a proposal may lie from its cell's centre, in cells.
         max_step: how far an object may move in a frame, in image half-widths; one number, or one
             for x and one for y.
@@ -131,6 +134,7 @@ class ModelConfig(Section):
     what: int = Field(16, ge=1)
     object_width: Range = (5.0, 18.0)
     object_height: Range = (5.0, 18.0)
+    perspective: float = Field(0.0, gt=-1, lt=1)
     reach: float = Field(1.0, gt=0)
     max_step: Positive | Steps = 0.2
     decoder: Literal["fc", "conv"] = "fc"
@@ -154,6 +158,8 @@ class ModelConfig(Section):
                 raise ValueError(f"{name} must be 0 < smallest < largest, not {low}, {high}")
         if min(self.grid) < 1 or min(self.glimpse) < 2:
             raise ValueError("grid must be at least 1 x 1 and glimpse at least 2 x 2")
+        if self.perspective and self.anywhere:
+            raise ValueError("perspective needs to know where objects are: not with anywhere")
         return self
 
 

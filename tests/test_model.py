@@ -130,6 +130,27 @@ def test_discovered_objects_lie_within_reach_of_their_cells(build: Build, reach:
         assert close_to_rate(int((sizes[..., axis] > 5.5).sum()), 8000, 0.5)
 
 
+def test_boxes_grow_with_nearness(build: Build) -> None:
+    flat = build(rules=False, capacity=4, grid=(4, 2)).model
+    steep = build(rules=False, capacity=4, grid=(4, 2), perspective=0.5).model
+    (_, one), (_, two) = (
+        trace_of(model, videos=200, frames=1, discovery=[0.5]) for model in (flat, steep)
+    )
+    for (trackers,) in (one.trackers, two.trackers):
+        assert trackers.alive.any()
+    place = two.trackers[0].objects.where[..., 1]
+    assert place.max() > 0.7
+    assert place.min() < -0.7
+    raw = two.trackers[0].objects.raw[..., 2:]
+    level = flat.low + (flat.high - flat.low) * torch.sigmoid(raw)
+    expected = level * (1 + 0.5 * place.clamp(-1, 1))[..., None]
+    torch.testing.assert_close(two.trackers[0].objects.where[..., 2:], expected)
+    # Beyond the edges objects neither grow on nor turn inside out.
+    far = steep.sizes(torch.tensor([[0.0, 3.0], [0.0, 1.0], [0.0, -3.0]]), torch.zeros(3, 2))
+    torch.testing.assert_close(far[0], far[1])
+    assert (far[2] > 0).all()
+
+
 def test_movement_is_bounded_and_sizes_persist(build: Build) -> None:
     model = build(rules=False, capacity=4, max_step=0.1).model
     nothing_learned(model, 0.999)

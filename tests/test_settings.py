@@ -143,6 +143,10 @@ def test_a_run_holds_its_resolved_configuration(tmp_path: Path, tables: dict[str
         ("train=5", "train = 5: it is a table of steps, batch, "),
         ("model.grid=[2]", "model.grid = [2]: value 2 is missing"),
         ("model.grid=[0, 2]", "model: grid must be at least 1 x 1"),
+        (
+            "model={perspective = 0.5, anywhere = true}",
+            "model: perspective needs to know where objects are: not with anywhere",
+        ),
         ("model.object_width=[9, 3]", "model: object_width must be 0 < smallest < largest"),
         ("train.precision=half", "train.precision = 'half': Input should be 'float32' or"),
         ("data.channels=2", "data.channels = 2: "),

@@ -1,6 +1,6 @@
 """Objects as connected patches in which a frame differs from the background."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -21,6 +21,7 @@ class Components:
         centres: [N, 2] row and column of each patch's centre.
         inside: [N] bool; the patch does not touch the edge of the frame.
         covered: share of the frame's pixels in all patches, 0..1.
+        height: of the frame, in pixels.
     """
 
     sizes: np.ndarray
@@ -28,6 +29,21 @@ class Components:
     centres: np.ndarray
     inside: np.ndarray
     covered: float
+    height: int
+
+    @property
+    def rows(self) -> np.ndarray:
+        """[N] rows of the centres: -1 at the upper, 1 at the lower edge of the frame."""
+        return 2 * (self.centres[:, 0] + 0.5) / self.height - 1
+
+    def nearness(self, perspective: float) -> np.ndarray:
+        """[N] sizes of objects there, the middle row's being 1."""
+        return 1 + perspective * self.rows
+
+    def levelled(self, perspective: float) -> "Components":
+        """Sizes and areas as they would be in the middle row."""
+        near = self.nearness(perspective)
+        return replace(self, sizes=self.sizes / near[:, None], areas=self.areas / near**2)
 
 
 def change(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -62,7 +78,7 @@ def find_components(difference: np.ndarray, threshold: float, reach: int) -> Com
     labels, found = ndimage.label(mask, _EIGHT)
     if found == 0:
         none = np.zeros((0, 2))
-        return Components(none, np.zeros(0), none, np.zeros(0, dtype=bool), 0.0)
+        return Components(none, np.zeros(0), none, np.zeros(0, dtype=bool), 0.0, len(mask))
     boxes = ndimage.find_objects(labels)
     corners = np.array([[(rows.start, rows.stop), (cols.start, cols.stop)] for rows, cols in boxes])
     centres = ndimage.center_of_mass(mask, labels, np.arange(1, found + 1))
@@ -72,6 +88,7 @@ def find_components(difference: np.ndarray, threshold: float, reach: int) -> Com
         centres=np.array(centres),
         inside=np.all((corners[:, :, 0] > 0) & (corners[:, :, 1] < mask.shape), axis=1),
         covered=float(mask.mean()),
+        height=len(mask),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import theilslopes
 
 from scalor_ppl.fitting.components import (
     Components,
@@ -17,9 +18,35 @@ from scalor_ppl.fitting.motion import Motion, Patches, measure_motion
 _LEAST_THRESHOLD = 3.0  # levels: below, flicker of the compression looks like objects
 _PLAUSIBLE = (0.4, 1.5)  # share of the typical area that a single object covers
 _FRAGMENT = 0.25  # of the typical area; smaller patches do not count
+_FEWEST_FOR_TREND = 50  # single objects
+_MOST_FOR_TREND = 1000  # likewise; more tell nothing new
+_LEAST_SPREAD = 0.3  # of rows, in half-heights of the frame
+_LEAST_TREND = 0.15  # a smaller perspective is within the range of sizes
+_STEEPEST = 0.8  # so that nothing shrinks to nothing at the other edge
 _FEWEST = 8  # single objects, in all frames looked at, that a statement takes
 
 Percentiles = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The plane that objects move on, as a camera sees it that looks down on it.
+
+    Attributes:
+        perspective: how much larger they are at the lower edge of the frame than in its middle row,
+            as a share.
+        widths, heights: percentiles as in `Objects`, of what they would be in the middle row.
+    """
+
+    perspective: float
+    widths: Percentiles
+    heights: Percentiles
+
+    def in_units(self, length: float) -> "Plane":
+        """The same with lengths `length` times as large."""
+        return replace(
+            self, widths=_times(self.widths, length), heights=_times(self.heights, length)
+        )
 
 
 @dataclass(frozen=True)
@@ -33,6 +60,8 @@ class Objects:
         covered: share of the pixels that they cover, 0..1.
         contrast: how far their pixels are from the background, in levels (in a `Survey` as a share
             of the range).
+        plane: how they shrink with the distance; none where their size does not depend on the
+            place.
     """
 
     widths: Percentiles
@@ -40,6 +69,7 @@ class Objects:
     count: tuple[float, float]
     covered: float
     contrast: float
+    plane: Plane | None = None
 
     @property
     def size(self) -> float:
@@ -53,6 +83,7 @@ class Objects:
             widths=_times(self.widths, length),
             heights=_times(self.heights, length),
             contrast=self.contrast / contrast,
+            plane=None if self.plane is None else self.plane.in_units(length),
         )
 
 
@@ -91,15 +122,22 @@ def find_moving(
         [find_components(residual(frame, background), threshold, reach) for frame in run]
         for run in runs
     ]
+    perspective = find_perspective([frame for run in found for frame in run])
+    if perspective:
+        found = [[frame.levelled(perspective) for frame in run] for run in found]
     frames = [frame for run in found for frame in run]
     areas = _areas(frames)
     if not len(areas):
         return None
     typical = typical_area(areas)
-    sizes = np.concatenate([frame.sizes[_single(frame, typical)] for frame in frames])
-    if len(sizes) < _FEWEST:
+    level = np.concatenate([frame.sizes[_single(frame, typical)] for frame in frames])
+    if len(level) < _FEWEST:
         return None
-    sizes += _softness(firsts, threshold, contrast, float(np.median(sizes.min(1))))
+    near = [frame.nearness(perspective)[_single(frame, typical)] for frame in frames]
+    sizes = level * np.concatenate(near)[:, None]
+    soft = _softness(firsts, threshold, contrast, float(np.median(sizes.min(1))))
+    sizes += soft
+    level += soft
     count, most = np.percentile([_count(frame, typical) for frame in frames], (50, 95)).tolist()
     objects = Objects(
         widths=_percentiles(sizes[:, 1]),
@@ -107,9 +145,44 @@ def find_moving(
         count=(count, most),
         covered=float(np.mean([frame.covered for frame in frames])),
         contrast=contrast,
+        plane=Plane(perspective, _percentiles(level[:, 1]), _percentiles(level[:, 0]))
+        if perspective
+        else None,
     )
     patches = [[_patches(frame, typical) for frame in run] for run in found]
     return objects, measure_motion(patches, objects.size)
+
+
+def find_perspective(frames: list[Components]) -> float:
+    """How the heights of single objects grow from the middle row to the lower edge, as a share.
+
+    A line through the heights over the rows of the centres (Theil and Sen: the median of slopes, so
+    that merged and cut objects do not bend it).
+
+    Returns:
+        0 where there are too few objects, they lie too much in a row, or the trend is too small to
+        be worth a setting or could be chance.
+    """
+    areas = _areas(frames)
+    if not len(areas):
+        return 0.0
+    typical = typical_area(areas)
+    single = [_single(frame, typical) for frame in frames]
+    sides = np.concatenate([f.sizes[s, 0] for f, s in zip(frames, single, strict=True)])
+    rows = np.concatenate([f.rows[s] for f, s in zip(frames, single, strict=True)])
+    if len(rows) < _FEWEST_FOR_TREND:
+        return 0.0
+    low, high = np.percentile(rows, (5, 95))
+    if high - low < _LEAST_SPREAD:
+        return 0.0
+    # Pairs of objects grow with the square of their number.
+    step = -(-len(rows) // _MOST_FOR_TREND)
+    with np.errstate(invalid="ignore"):  # with many ties there is no interval
+        slope, middle, least, most = theilslopes(sides[::step], rows[::step])
+    if not (middle > 0 and least * most > 0):
+        return 0.0
+    trend = float(np.clip(slope / middle, -_STEEPEST, _STEEPEST))
+    return trend if abs(trend) >= _LEAST_TREND else 0.0
 
 
 def _percentiles(sides: np.ndarray) -> Percentiles:

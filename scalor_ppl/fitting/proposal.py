@@ -16,6 +16,7 @@ _SIGMA = (0.05, 0.15)  # bounds of the pixels' standard deviation
 _FEWEST_SLOTS = 8
 _LARGEST = 1.2  # median objects, the side of the largest box
 _SMALLEST = 0.85  # small objects (the lower percentile), the side of the smallest box
+_SMALLEST_ON_PLANE = 0.75  # median objects, likewise, where their distance is known
 _NEAR = 0.5  # boxes, within which a proposal is no object of its own
 _LEAST_SIDE = 3.0  # pixels of a box
 _GLIMPSE = (8, 24)  # pixels
@@ -79,8 +80,17 @@ def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) 
     draft.choose("model.capacity", slots, f"{seen}; twice that, at least {_FEWEST_SLOTS}")
     cells = view.grid[0] * view.grid[1]
     draft.choose("model.proposals", min(2 * slots, cells), "twice the capacity, as far as cells go")
-    for name, sides in (("object_width", objects.widths), ("object_height", objects.heights)):
-        draft.choose(f"model.{name}", *_bounds(sides, view.scale, guess))
+    plane = objects.plane if view.crop is None else None  # crops do not know where they lie
+    placed = plane or objects
+    for name, sides in (("object_width", placed.widths), ("object_height", placed.heights)):
+        draft.choose(f"model.{name}", *_bounds(sides, view.scale, guess, plane is not None))
+    if plane is not None:
+        lower = "larger" if plane.perspective > 0 else "smaller"
+        draft.choose(
+            "model.perspective",
+            round(plane.perspective, 2),
+            f"objects are {lower} the lower they are; boxes' sizes are those in the middle row",
+        )
     glimpse = [_glimpse(sides[1] * view.scale) for sides in (objects.heights, objects.widths)]
     draft.choose(
         "model.glimpse", glimpse, f"{guess}height and width of the median object and a fifth more"
@@ -100,7 +110,9 @@ def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) 
     draft.choose("model.max_step", pace.max_step, pace.max_step_why)
 
 
-def _bounds(sides: Percentiles, scale: float, guess: str) -> tuple[list[float], str]:
+def _bounds(
+    sides: Percentiles, scale: float, guess: str, on_plane: bool
+) -> tuple[list[float], str]:
     """Range of a side of the box in resized pixels, and why."""
     low, middle, high = (scale * side for side in sides)
     # The upper percentile can hold merged objects, and a box that is wide enough for two side by
@@ -108,6 +120,8 @@ def _bounds(sides: Percentiles, scale: float, guess: str) -> tuple[list[float], 
     upper = min(1.3 * high, _LARGEST * middle)
     # And one that is low enough for half of an object finds two where there is one.
     lower = max(_LEAST_SIDE, _SMALLEST * low)
+    if on_plane:  # with the distance taken out, what is much smaller is a part
+        lower = max(lower, _SMALLEST_ON_PLANE * middle)
     bounds = [round(lower, 1), round(max(upper, 1.5 * lower), 1)]
     return bounds, (
         f"{guess}9 of 10 patches have {low:.3g} to {high:.3g} pixels, half of them up to "

@@ -26,6 +26,7 @@ class Scene:
         hole: diameter of a hole in each object that shows the background, as a share of its own.
         soft: objects are Gaussian blobs, of four standard deviations in a box.
         channels: 1 or 3.
+        perspective: how much larger objects are at the lower edge than in the middle, as a share.
         seed: of all.
     """
 
@@ -41,6 +42,7 @@ class Scene:
     hole: float = 0.0
     soft: bool = False
     channels: int = 1
+    perspective: float = 0.0
     seed: int = 0
 
     def background(self) -> np.ndarray:
@@ -73,8 +75,9 @@ class Scene:
     def _drawn(self, places: np.ndarray) -> np.ndarray:
         """[H, W] in 0..1: where the objects are."""
         covered = np.zeros(self.size)
-        width, height = self.box
         for row, column in places:
+            near = 1 + self.perspective * (2 * row / self.size[0] - 1)
+            width, height = (near * side for side in self.box)
             top, left = max(0, int(row - height)), max(0, int(column - width))
             part = covered[
                 top : max(0, int(row + height) + 2), left : max(0, int(column + width) + 2)

@@ -10,7 +10,7 @@ from scalor_ppl.config import Config
 from scalor_ppl.data import SourceOptions
 from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.motion import Motion
-from scalor_ppl.fitting.moving import Objects
+from scalor_ppl.fitting.moving import Objects, Plane
 from scalor_ppl.fitting.proposal import Proposal, propose
 from scalor_ppl.fitting.survey import Survey
 
@@ -100,6 +100,24 @@ def test_people() -> None:
     assert value(proposal, "model.object_width") == [5.1, 10.8]
     assert value(proposal, "model.object_height") == [12.8, 24.6]
     assert 1.5 * 6 / 2 / 72 <= value(proposal, "model.max_step") <= 0.1
+
+
+def test_people_on_a_plane() -> None:
+    plane = Plane(0.656, (14, 20, 30), (42, 48, 54))
+    proposal = propose(with_objects(PEOPLE, plane=plane))
+    assert value(proposal, "model.perspective") == 0.66
+    assert "larger the lower" in why(proposal, "model.perspective")
+    assert value(proposal, "model.object_width") == [7.5, 12.0]
+    assert value(proposal, "model.object_height") == [18.0, 28.8]
+    other = propose(with_objects(PEOPLE, plane=replace(plane, perspective=-0.3)))
+    assert "smaller the lower" in why(other, "model.perspective")
+
+
+def test_crops_know_of_no_plane() -> None:
+    plane = Plane(0.5, (8, 9, 11), (8, 9, 11))
+    proposal = propose(with_objects(PARTICLES, plane=plane))
+    assert value(proposal, "model.perspective") is None
+    assert value(proposal, "model.object_width") == value(propose(PARTICLES), "model.object_width")
 
 
 def test_particles() -> None:

@@ -59,12 +59,14 @@ def test_settings_for_pedestrians(people: Survey) -> None:
     assert settings["data"]["stride"] == 1
     assert "crop" not in settings["data"]
     assert 10 <= settings["model"]["capacity"] <= 24
+    # What the annotated boxes do: a line through their heights gives .73 and 45.8 pixels.
+    assert 0.5 < settings["model"]["perspective"] < 0.8
     low, high = settings["model"]["object_width"]
-    assert low <= 6
-    assert 9 <= high <= 16
+    assert low <= 8
+    assert 9 <= high <= 13
     low, high = settings["model"]["object_height"]
-    assert low <= 15
-    assert 25 <= high <= 34
+    assert low <= 19
+    assert 25 <= high <= 31
     assert settings["model"]["background"] == "template"
     assert 0.03 < settings["model"]["max_step"] < 0.12
 

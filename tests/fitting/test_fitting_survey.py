@@ -59,6 +59,29 @@ def test_sizes_numbers_and_ways(tmp_path: Path, scene: Scene) -> None:
     assert motion.straightness == pytest.approx(1, abs=0.1)
 
 
+def test_what_is_nearer_is_larger(tmp_path: Path) -> None:
+    scene = Scene(box=(14, 40), objects=5, size=(240, 320), speed=2, frames=120, perspective=0.5)
+    plane = seen(look(tmp_path, scene.video()))[0].plane
+    assert plane is not None
+    assert plane.perspective == pytest.approx(0.5, abs=0.08)
+    assert plane.widths[1] == pytest.approx(14, abs=2)
+    assert plane.heights[1] == pytest.approx(40, abs=3)
+    spread = plane.heights[2] - plane.heights[0]
+    objects = seen(survey(tmp_path / "video", DEFAULT))[0]
+    assert spread < 0.6 * (objects.heights[2] - objects.heights[0])
+    twice = objects.in_units(2.0, 1.0).plane
+    assert twice is not None
+    assert twice.heights[1] == pytest.approx(2 * plane.heights[1])
+    assert twice.perspective == plane.perspective
+
+
+@pytest.mark.parametrize("scene", [*SCENES[:3], SCENES[7]])
+def test_no_plane_is_made_up(tmp_path: Path, scene: Scene) -> None:
+    objects = look(tmp_path, scene.video()).objects
+    assert objects is not None
+    assert objects.plane is None
+
+
 def test_low_contrast_of_one_channel(tmp_path: Path) -> None:
     scene = Scene(
         size=(200, 256), objects=60, soft=True, contrast=-25, grain=4, diffuse=True, frames=100
