@@ -36,13 +36,26 @@ def score(
             help="Part of the frame that does not count, pixels.", metavar="LEFT,TOP,WIDTH,HEIGHT"
         ),
     ] = None,
+    count_ignored: Annotated[
+        bool,
+        typer.Option(
+            "--count-ignored", help="Rows of the truth with confidence 0 count like all others."
+        ),
+    ] = False,
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
     """Score a file of tracks: MOTA, IDF1, HOTA, switches, by centre distance and by box IoU."""
     if output is not None:
         check_writable(output)
     region = None if ignore is None else Region.parse("--ignore", ignore)
-    scores = score_files(tracks, truth, frames=_frames(frames), distance=distance, ignore=region)
+    scores = score_files(
+        tracks,
+        truth,
+        frames=_frames(frames),
+        distance=distance,
+        ignore=region,
+        count_ignored=count_ignored,
+    )
     Console().print(score_table(scores, f"{tracks.name} against {truth.name}"))
     if output is not None:
         figures = {rule: each.to_dict() for rule, each in scores.items()}

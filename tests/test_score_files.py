@@ -19,12 +19,14 @@ TRUTH = """1,1,10,10,10,20,1,-1,-1,-1
 3,2,52,50,10,20,1,-1,-1,-1
 3,3,80,80,10,10,0,-1,-1,-1
 """
-# Object 1 is found 3 pixels off and swaps its id; object 2 is missed once; one is wrong.
+# Object 1 is found 3 pixels off and swaps its id; object 2 is missed once; one is wrong, and one is
+# found that is to be ignored.
 FOUND = """1,7,13,10,10,20,0.9,-1,-1,-1
 2,7,15,10,10,20,0.9,-1,-1,-1
 2,8,50,50,10,20,0.9,-1,-1,-1
 3,9,17,10,10,20,0.9,-1,-1,-1
 3,5,80,80,10,10,0.4,-1,-1,-1
+3,6,20,90,10,10,0.4,-1,-1,-1
 """
 
 
@@ -52,12 +54,29 @@ def test_events_by_hand(files: tuple[Path, Path]) -> None:
     assert score_files(*files)["iou"].matches == 4
 
 
+def test_what_is_to_be_ignored_is_neither_hit_nor_miss(files: tuple[Path, Path]) -> None:
+    found, truth = files
+    aside = score_files(found, truth, distance=3.0)["centre"]
+    # The box at 80, 80 lies on what is ignored.
+    assert (aside.objects, aside.false_positives, aside.misses) == (5, 1, 1)
+    every = score_files(found, truth, distance=3.0, count_ignored=True)["centre"]
+    assert (every.objects, every.false_positives, every.misses) == (6, 1, 1)
+    # Not found, it is no miss.
+    found.write_text(FOUND.replace("3,5,80,80,10,10,0.4,-1,-1,-1\n", ""))
+    again = score_files(found, truth, distance=3.0)["centre"]
+    assert again.mota == pytest.approx(aside.mota)
+    assert score_files(found, truth, distance=3.0, count_ignored=True)["centre"].misses == 2
+    # An error beside it is an error.
+    found.write_text(FOUND.replace("80,80,10", "70,80,10"))
+    assert score_files(found, truth, distance=3.0)["centre"].false_positives == 2
+
+
 def test_frames_and_regions_are_cut_out(files: tuple[Path, Path]) -> None:
     scores = score_files(*files, distance=3.0, frames=range(1, 2))["centre"]
     assert (scores.frames, scores.objects, scores.matches) == (1, 2, 2)
     region = Region(40, 40, 60, 60)
     scores = score_files(*files, distance=3.0, ignore=region)["centre"]
-    assert (scores.objects, scores.matches, scores.false_positives) == (3, 3, 0)
+    assert (scores.objects, scores.matches, scores.false_positives) == (3, 3, 1)
     beyond = score_files(*files, frames=range(2, 6))["centre"]
     assert beyond.frames == 4
     with pytest.raises(UserError, match="no boxes in frames 7 to 9"):

@@ -71,4 +71,5 @@ def _rows(path: Path, region: Region, frames: range) -> Iterator[str]:
     """The boxes in the region, in its pixels and frames."""
     found = read_boxes(path, frames)
     for t, n in np.argwhere(region.holds(found.boxes)):
-        yield truth_row(t, found.ids[n], found.boxes[t, n] - [region.left, region.top, 0, 0])
+        box = found.boxes[t, n] - [region.left, region.top, 0, 0]
+        yield truth_row(t, found.ids[n], box, ignored=found.ignored[t, n])

@@ -7,6 +7,8 @@ import numpy as np
 
 from scalor_ppl.errors import UserError
 
+_IGNORED = 0.05  # share in view of what is ignored: less than any rule counts, more than nothing
+
 
 @dataclass(frozen=True)
 class Boxes:
@@ -15,20 +17,31 @@ class Boxes:
     Attributes:
         ids: [N] int64, as in the file, ascending.
         boxes: [T, N, 4] float64 left, top, width, height in pixels; NaN where there is none.
+        ignored: [T, N] bool; where the confidence is 0: there is an object, but one that is neither
+            to be found nor wrong to be found.
     """
 
     ids: np.ndarray
     boxes: np.ndarray
+    ignored: np.ndarray
 
     @property
     def object_size(self) -> float:
-        """Mean side of all boxes, in pixels; NaN where there are none."""
-        sides = self.boxes[..., 2:]
+        """Mean side of all boxes that are not ignored, in pixels; NaN where there are none."""
+        sides = self.boxes[~self.ignored][..., 2:]
         return float(np.nanmean(sides)) if np.isfinite(sides).any() else float("nan")
+
+    def visible(self, share: np.ndarray) -> np.ndarray:
+        """How far objects are in view, as a `Truth` says it, so that what is ignored is set aside.
+
+        Args:
+            share: [T, N] of each box's area in view, 0 where there is none.
+        """
+        return np.where(self.ignored, np.minimum(share, _IGNORED), share).astype(np.float32)
 
 
 def read_boxes(path: Path, frames: range) -> Boxes:
-    """Read the boxes of some frames; rows with confidence 0 are dropped, as the format wants.
+    """Read the boxes of some frames.
 
     Args:
         path: comma-separated rows; columns beyond the seventh do not matter.
@@ -53,17 +66,20 @@ def read_boxes(path: Path, frames: range) -> Boxes:
             raise UserError(
                 f"{path}, line {number} is not frame,id,left,top,width,height,conf: {line[:60]!r}"
             ) from error
-        wanted = frame - 1 in frames and (len(row) < 7 or row[6] != 0)
-        if wanted:
-            rows.append((number, frames.index(frame - 1), identity, left, top, width, height))
+        if frame - 1 in frames:
+            ignore = len(row) == 7 and row[6] == 0
+            box = (left, top, width, height)
+            rows.append((number, frames.index(frame - 1), identity, box, ignore))
     ids = np.array(sorted({row[2] for row in rows}), dtype=np.int64)
     column = {int(identity): n for n, identity in enumerate(ids)}
     boxes = np.full((len(frames), len(ids), 4), np.nan)
-    for number, t, identity, *box in rows:
+    ignored = np.zeros((len(frames), len(ids)), dtype=bool)
+    for number, t, identity, box, ignore in rows:
         if np.isfinite(boxes[t, column[identity], 0]):
             raise UserError(f"{path}, line {number}: a second box of id {identity} in one frame")
         boxes[t, column[identity]] = box
-    return Boxes(ids, boxes)
+        ignored[t, column[identity]] = ignore
+    return Boxes(ids, boxes, ignored)
 
 
 def share_in_view(boxes: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Whole recordings in memory, as long as they fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,4 +95,4 @@ def _placed(
     row, column = divmod(tile, tiles[1])
     moved = boxes.boxes - np.array([column * width, row * height, 0, 0])
     factor = np.array([size[1] / width, size[0] / height])
-    return Boxes(boxes.ids, moved * np.tile(factor, 2))
+    return replace(boxes, boxes=moved * np.tile(factor, 2))

@@ -1,10 +1,11 @@
 """Scores of a file of tracks against a file of ground truth, both MOTChallenge rows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.data.motchallenge import Boxes, read_boxes
+from scalor_ppl.data.motchallenge import read_boxes
 from scalor_ppl.data.records import Truth
 from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
@@ -20,6 +21,7 @@ def score_files(
     frames: range | None = None,
     distance: float | None = None,
     ignore: Region | None = None,
+    count_ignored: bool = False,
 ) -> dict[str, Scores]:
     """Score by centre distance and by box IoU of at least a half.
 
@@ -27,10 +29,12 @@ def score_files(
 
     Args:
         tracks: predictions.
-        truth: ground truth, whose rows with confidence 0 do not count.
+        truth: ground truth. Rows with confidence 0 are neither hits nor misses, and what finds them
+            is no error.
         frames: which frames, from 0; from the first to the last of either file by default.
         distance: gate of the centres, in pixels; twice the mean side of a true box by default.
         ignore: objects and predictions whose centre lies there are left out.
+        count_ignored: rows with confidence 0 count like all others.
 
     Returns:
         Scores of the rules ``centre`` and ``iou``.
@@ -48,11 +52,13 @@ def score_files(
     if ignore is not None:
         found = _without(found, ignore.holds(found.boxes))
         kept = np.where(ignore.holds(boxes.boxes)[..., None], np.nan, boxes.boxes)
-        boxes = Boxes(boxes.ids, kept)
+        boxes = replace(boxes, boxes=kept)
+    if count_ignored:
+        boxes = replace(boxes, ignored=np.zeros_like(boxes.ignored))
     known = Truth(
         ids=boxes.ids,
         boxes=boxes.boxes.astype(np.float32),
-        visible=np.isfinite(boxes.boxes[..., 0]).astype(np.float32),
+        visible=boxes.visible(np.isfinite(boxes.boxes[..., 0])),
         masks=None,
         object_size=boxes.object_size,
     )
