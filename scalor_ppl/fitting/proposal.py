@@ -16,7 +16,9 @@ _SIGMA = (0.05, 0.15)  # bounds of the pixels' standard deviation
 _FEWEST_SLOTS = 8
 _LARGEST = 1.2  # median objects, the side of the largest box
 _SMALLEST = 0.85  # small objects (the lower percentile), the side of the smallest box
-_SMALLEST_ON_PLANE = 0.75  # median objects, likewise, where their distance is known
+# With the distance taken out, single objects hardly differ, and a patch is larger than its object.
+_LARGEST_ON_PLANE = 1.05
+_SMALLEST_ON_PLANE = 0.75
 _NEAR = 0.5  # boxes, within which a proposal is no object of its own
 _LEAST_SIDE = 3.0  # pixels of a box
 _GLIMPSE = (8, 24)  # pixels
@@ -117,12 +119,12 @@ def _bounds(
     low, middle, high = (scale * side for side in sides)
     # The upper percentile can hold merged objects, and a box that is wide enough for two side by
     # side finds one where there are two.
-    upper = min(1.3 * high, _LARGEST * middle)
+    upper = min(1.3 * high, (_LARGEST_ON_PLANE if on_plane else _LARGEST) * middle)
     # And one that is low enough for half of an object finds two where there is one.
     lower = max(_LEAST_SIDE, _SMALLEST * low)
-    if on_plane:  # with the distance taken out, what is much smaller is a part
+    if on_plane:
         lower = max(lower, _SMALLEST_ON_PLANE * middle)
-    bounds = [round(lower, 1), round(max(upper, 1.5 * lower), 1)]
+    bounds = [round(lower, 1), round(max(upper, (1.2 if on_plane else 1.5) * lower), 1)]
     return bounds, (
         f"{guess}9 of 10 patches have {low:.3g} to {high:.3g} pixels, half of them up to "
         f"{middle:.3g}; a box for two finds one, a box for half of one finds two"

@@ -107,8 +107,8 @@ def test_people_on_a_plane() -> None:
     proposal = propose(with_objects(PEOPLE, plane=plane))
     assert value(proposal, "model.perspective") == 0.66
     assert "larger the lower" in why(proposal, "model.perspective")
-    assert value(proposal, "model.object_width") == [7.5, 12.0]
-    assert value(proposal, "model.object_height") == [18.0, 28.8]
+    assert value(proposal, "model.object_width") == [7.5, 10.5]
+    assert value(proposal, "model.object_height") == [18.0, 25.2]
     other = propose(with_objects(PEOPLE, plane=replace(plane, perspective=-0.3)))
     assert "smaller the lower" in why(other, "model.perspective")
 

@@ -63,10 +63,10 @@ def test_settings_for_pedestrians(people: Survey) -> None:
     assert 0.5 < settings["model"]["perspective"] < 0.8
     low, high = settings["model"]["object_width"]
     assert low <= 8
-    assert 9 <= high <= 13
+    assert 9 <= high <= 11.5
     low, high = settings["model"]["object_height"]
     assert low <= 19
-    assert 25 <= high <= 31
+    assert 24 <= high <= 28
     assert settings["model"]["background"] == "template"
     assert 0.03 < settings["model"]["max_step"] < 0.12
 
