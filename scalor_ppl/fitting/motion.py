@@ -9,6 +9,7 @@ from scipy.spatial import KDTree
 
 _LARGEST_GATE = 4.0  # object sizes; a longer way in one frame is not told from another object
 _SIMILAR = 1.8  # ratio of areas up to which two patches can be the same object
+_DIRECTED = 0.8  # straightness
 _FEWEST = 5  # links that a statement about motion takes
 
 
@@ -37,6 +38,11 @@ class Motion:
         if min(self.drift, self.median) <= 0:
             return 0.0
         return float(np.log(self.drift / self.median) / np.log(self.lag))
+
+    @property
+    def directed(self) -> bool:
+        """Objects go somewhere: where they went tells where they will go."""
+        return self.straightness >= _DIRECTED
 
     def in_units(self, length: float) -> "Motion":
         """The same with lengths `length` times as large."""

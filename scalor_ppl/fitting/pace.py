@@ -6,7 +6,6 @@ from scalor_ppl.fitting.moving import Objects
 from scalor_ppl.fitting.survey import Survey
 from scalor_ppl.fitting.view import View
 
-_DIRECTED = 0.8  # straightness from which objects go somewhere, and larger strides help
 _SLOW = 0.05  # object sizes a frame, below which frames are left out
 _AIM = 0.1  # object sizes a taken frame
 _LARGEST_STRIDE = 8
@@ -57,7 +56,7 @@ def _stride(survey: Survey, objects: Objects) -> tuple[int, str]:
         return given, "as asked for"
     if motion is None:
         return 1, "objects could not be followed, so no frame is left out"
-    if motion.straightness < _DIRECTED:
+    if not motion.directed:
         return 1, "objects diffuse or tremble: leaving frames out would only make steps larger"
     speed = motion.drift / motion.lag / size
     if speed >= _SLOW:

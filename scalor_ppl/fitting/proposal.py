@@ -30,7 +30,7 @@ class Proposal:
     """Settings of a training.
 
     Attributes:
-        settings: tables of settings, as read from TOML: data, model, guide, train.
+        settings: tables of settings, as read from TOML: data, model, guide, prior, train.
         reasons: one for each setting that follows from the video.
     """
 
@@ -110,6 +110,10 @@ def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) 
     pace = choose_pace(survey, objects, view)
     draft.choose("data.stride", pace.stride, pace.stride_why)
     draft.choose("model.max_step", pace.max_step, pace.max_step_why)
+    if survey.motion is not None and survey.motion.directed:
+        draft.choose("prior.propagation", "momentum", "objects go on as they went")
+    else:
+        draft.choose("prior.propagation", "recurrent", "where objects went does not tell more")
 
 
 def _bounds(

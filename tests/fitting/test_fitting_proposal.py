@@ -90,6 +90,7 @@ def test_people() -> None:
         "model.background": "template",
         "model.anywhere": None,
         "model.sigma": 0.1,
+        "prior.propagation": "momentum",
         "guide.difference": True,
         "guide.window": None,
         "train.batch": 2,
@@ -135,6 +136,7 @@ def test_particles() -> None:
         "model.background": "template",
         "guide.window": [8, 8],
         "guide.difference": True,
+        "prior.propagation": "recurrent",
         "train.chunks": 1,
     }
     assert {name: value(proposal, name) for name in expected} == expected
