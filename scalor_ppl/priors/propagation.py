@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from scalor_ppl.config import ModelConfig
 from scalor_ppl.distributions import Presence
 from scalor_ppl.networks import mlp, positive
-from scalor_ppl.objects import Trackers
+from scalor_ppl.objects import Objects, Trackers
 from scalor_ppl.priors.base import (
     ObjectDistributions,
     PropagationPrior,
@@ -54,7 +54,7 @@ class RecurrentPropagation(PropagationPrior):
 
     def update(self, state: Tensor, trackers: Trackers) -> Tensor:
         """The state after the trackers' latents of this frame are known, ``[B, K, hidden]``."""
-        code = torch.celu(self.embed(trackers.objects.code(self.config.anywhere)))
+        code = torch.celu(self.embed(self.seen(trackers.objects)))
         return self.cell(code.flatten(0, 1), state.flatten(0, 1)).unflatten(0, state.shape[:2])
 
     def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
@@ -63,9 +63,17 @@ class RecurrentPropagation(PropagationPrior):
         return object_distributions(
             presence,
             survive.squeeze(-1) + self.survival,
-            loc + persistence(trackers.objects),
+            loc + self.expected(trackers.objects),
             positive(scale, NARROW),
         )
+
+    def seen(self, objects: Objects) -> Tensor:
+        """What the state is told of the objects of a frame, ``[B, K, n]``; n as `embed` takes."""
+        return objects.code(self.config.anywhere)
+
+    def expected(self, last: Objects) -> Tensor:
+        """Raw where, depth and what that the head's changes are added to, ``[B, K, 5 + D]``."""
+        return persistence(last)
 
 
 class MomentumPropagation(RecurrentPropagation):
@@ -84,24 +92,13 @@ class MomentumPropagation(RecurrentPropagation):
         super().__init__(config, survival)
         self.embed = mlp(6 + config.what + 2, self.hidden)
 
-    def update(self, state: Tensor, trackers: Trackers) -> Tensor:
-        """The state after the trackers' latents of this frame are known, ``[B, K, hidden]``."""
-        objects = trackers.objects
-        seen = torch.cat((objects.code(self.config.anywhere), objects.raw[..., :2]), -1)
-        code = torch.celu(self.embed(seen))
-        return self.cell(code.flatten(0, 1), state.flatten(0, 1)).unflatten(0, state.shape[:2])
+    def seen(self, objects: Objects) -> Tensor:
+        """As the paper's, and the last movement: ``[B, K, 6 + D + 2]``."""
+        return torch.cat((super().seen(objects), objects.raw[..., :2]), -1)
 
-    def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
-        """Distributions of the trackers' next latents, batch shape ``[B, K]``."""
-        survive, loc, scale = self.head(state).split((1, 5 + self.what, 5 + self.what), -1)
-        last = trackers.objects
-        going_on = torch.cat((last.raw[..., :2], persistence(last)[..., 2:]), -1)
-        return object_distributions(
-            presence,
-            survive.squeeze(-1) + self.survival,
-            loc + going_on,
-            positive(scale, NARROW),
-        )
+    def expected(self, last: Objects) -> Tensor:
+        """The same movement again, all else as it is: ``[B, K, 5 + D]``."""
+        return torch.cat((last.raw[..., :2], super().expected(last)[..., 2:]), -1)
 
 
 class VelocityPropagation(PropagationPrior):
