@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.data.frames import find_sequences, look_at, read_frames
+from scalor_ppl.data.frames import find_sequence, look_at, read_frames
 from scalor_ppl.data.lossless import RATE, encode
 from scalor_ppl.data.motchallenge import read_boxes
 from scalor_ppl.data.records import SourceOptions
@@ -43,10 +43,7 @@ def cut_recording(
     Raises:
         UserError: it cannot be read, has no such region, or the folder cannot be written.
     """
-    sequences = find_sequences(path)
-    if len(sequences) > 1:
-        raise UserError(f"{path} holds {len(sequences)} sequences: give the path of one")
-    sequence = sequences[0]
+    sequence = find_sequence(path)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already: choose another --out")
     rate = look_at(sequence).fps or RATE

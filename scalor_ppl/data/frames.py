@@ -55,6 +55,21 @@ def find_sequences(path: Path) -> list[Sequence]:
         raise UserError(f"{place} may not be read: change its permissions") from error
 
 
+def find_sequence(path: Path) -> Sequence:
+    """The one recording at a path.
+
+    Args:
+        path: as in `find_sequences`, but without the folder of subfolders.
+
+    Raises:
+        UserError: as `find_sequences`, or there are several.
+    """
+    sequences = find_sequences(path)
+    if len(sequences) > 1:
+        raise UserError(f"{path} holds {len(sequences)} sequences: give the path of one")
+    return sequences[0]
+
+
 def _sequences(path: Path) -> list[Sequence]:
     if path.is_file():
         with path.open("rb"):  # whether it may be read

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from scalor_ppl.errors import UserError
-
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -50,9 +48,6 @@ def probe(path: str | Path) -> VideoInfo:
         UserError: it cannot be read, or is several sequences.
     """
     # Imported when needed: the decoders take long to load.
-    from scalor_ppl.data.frames import find_sequences, look_at
+    from scalor_ppl.data.frames import find_sequence, look_at
 
-    sequences = find_sequences(Path(path))
-    if len(sequences) > 1:
-        raise UserError(f"{path} holds {len(sequences)} sequences: give the path of one")
-    return look_at(sequences[0])
+    return look_at(find_sequence(Path(path)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.data.frames import find_sequences, read_frames, resized
+from scalor_ppl.data.frames import find_sequence, read_frames, resized
 from scalor_ppl.data.motchallenge import Boxes, share_in_view
 from scalor_ppl.data.records import (
     DEFAULT_OPTIONS,
@@ -181,10 +181,7 @@ def iterate_frames(
     Raises:
         UserError: as `load_video`, when the frame in question is reached.
     """
-    sequences = find_sequences(Path(path))
-    if len(sequences) > 1:
-        raise UserError(f"{path} holds {len(sequences)} sequences: give the path of one")
-    for frame in read_frames(sequences[0], options):
+    for frame in read_frames(find_sequence(Path(path)), options):
         yield frame if options.resize is None else resized(frame, options.resize)
 
 

@@ -6,8 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from scalor_ppl.data import SourceOptions
-from scalor_ppl.data.frames import find_sequences, look_at
+from scalor_ppl.data import SourceOptions, probe
 from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.background import mode_image
 from scalor_ppl.fitting.camera import is_static
@@ -95,7 +94,7 @@ def survey(path: str | Path, options: SourceOptions, samples: int = 200) -> Surv
         size=seen.size,
         channels=3 if background.shape[-1] == 3 else 1,
         frames=seen.frames,
-        rate=look_at(find_sequences(path)[0]).fps,
+        rate=probe(path).fps,
         levels=levels,
         noise=noise / scale,
         static=static,
