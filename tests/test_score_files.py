@@ -83,6 +83,26 @@ def test_frames_and_regions_are_cut_out(files: tuple[Path, Path]) -> None:
         score_files(*files, frames=range(6, 9))
 
 
+@pytest.mark.parametrize("line", ["one,1,2,2,3,3,1", "4", "inf,1,2,2,3,3,1", "4,1,2,2"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_malformed_line_is_named(
+    cli: CommandLine, files: tuple[Path, Path], which: int, line: str
+) -> None:
+    wrong = files[which]
+    wrong.write_text(f"1,1,10,10,10,20,1\n\n{line}\n2,1,10,10,10,20,1\n")
+    said = cli("score", *map(str, files))
+    assert said.code == 2
+    assert f"{wrong.name}, line 3 is not" in said.err
+    assert repr(line) in said.err
+
+
+def test_truth_that_is_not_there_is_named(files: tuple[Path, Path]) -> None:
+    found, truth = files
+    truth.unlink()
+    with pytest.raises(UserError, match=r"truth\.txt cannot be read"):
+        score_files(found, truth)
+
+
 def test_the_command(cli: CommandLine, files: tuple[Path, Path], tmp_path: Path) -> None:
     found, truth = map(str, files)
     out = tmp_path / "scores.json"

@@ -10,9 +10,9 @@ from scalor_ppl.data.lossless import RATE, encode
 from scalor_ppl.data.motchallenge import read_boxes
 from scalor_ppl.data.records import SourceOptions
 from scalor_ppl.data.region import Region
-from scalor_ppl.data.truth_rows import truth_row
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.mot_rows import truth_row
 
 VIDEO = "video.mkv"
 

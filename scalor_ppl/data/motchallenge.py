@@ -1,7 +1,9 @@
 """Ground truth in the MOTChallenge format: `frame,id,left,top,width,height,conf,...`, from 1."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,7 +52,46 @@ def read_boxes(path: Path, frames: range) -> Boxes:
     Raises:
         UserError: a row is not in the format, or two boxes have one frame and id.
     """
-    rows = []
+    rows = [row for row in _rows(path) if row.frame - 1 in frames]
+    ids = np.array(sorted({row.identity for row in rows}), dtype=np.int64)
+    column = {int(identity): n for n, identity in enumerate(ids)}
+    boxes = np.full((len(frames), len(ids), 4), np.nan)
+    ignored = np.zeros((len(frames), len(ids)), dtype=bool)
+    for row in rows:
+        place = frames.index(row.frame - 1), column[row.identity]
+        if np.isfinite(boxes[place][0]):
+            raise UserError(
+                f"{path}, line {row.line}: a second box of id {row.identity} in one frame"
+            )
+        boxes[place] = row.box
+        ignored[place] = row.ignored
+    return Boxes(ids, boxes, ignored)
+
+
+def last_frame(path: Path) -> int:
+    """The number of the last frame that has a row, as the file counts, from 1; 0 without rows.
+
+    Args:
+        path: as for `read_boxes`.
+
+    Raises:
+        UserError: a row is not in the format.
+    """
+    return max((row.frame for row in _rows(path)), default=0)
+
+
+class _Row(NamedTuple):
+    """A box: in which line it stands, frame and id as they stand there, and what `Boxes` has."""
+
+    line: int
+    frame: int
+    identity: int
+    box: tuple[float, float, float, float]
+    ignored: bool
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    """The rows in the order of the file, without blank lines."""
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -62,24 +103,12 @@ def read_boxes(path: Path, frames: range) -> Boxes:
             row = [float(value) for value in line.split(",")[:7]]
             frame, identity = int(row[0]), int(row[1])
             left, top, width, height = row[2:6]
-        except ValueError as error:
+        except (ValueError, IndexError, OverflowError) as error:  # a word; one column; infinity
             raise UserError(
                 f"{path}, line {number} is not frame,id,left,top,width,height,conf: {line[:60]!r}"
             ) from error
-        if frame - 1 in frames:
-            ignore = len(row) == 7 and row[6] == 0
-            box = (left, top, width, height)
-            rows.append((number, frames.index(frame - 1), identity, box, ignore))
-    ids = np.array(sorted({row[2] for row in rows}), dtype=np.int64)
-    column = {int(identity): n for n, identity in enumerate(ids)}
-    boxes = np.full((len(frames), len(ids), 4), np.nan)
-    ignored = np.zeros((len(frames), len(ids)), dtype=bool)
-    for number, t, identity, box, ignore in rows:
-        if np.isfinite(boxes[t, column[identity], 0]):
-            raise UserError(f"{path}, line {number}: a second box of id {identity} in one frame")
-        boxes[t, column[identity]] = box
-        ignored[t, column[identity]] = ignore
-    return Boxes(ids, boxes, ignored)
+        ignored = len(row) == 7 and row[6] == 0
+        yield _Row(number, frame, identity, (left, top, width, height), ignored)
 
 
 def share_in_view(boxes: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.data.motchallenge import read_boxes
+from scalor_ppl.data.motchallenge import last_frame, read_boxes
 from scalor_ppl.data.records import Truth
 from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
@@ -44,7 +44,7 @@ def score_files(
     """
     found = read_mot(tracks)
     if frames is None:
-        frames = range(max(found.frames, _last(truth)))
+        frames = range(max(found.frames, last_frame(truth)))
     boxes = read_boxes(truth, frames)
     if not np.isfinite(boxes.boxes).any():
         raise UserError(f"{truth} has no boxes in frames {frames.start + 1} to {frames.stop}")
@@ -66,13 +66,6 @@ def score_files(
         "centre": evaluate_tracks([found], [known], distance=distance, presence_threshold=0.0),
         "iou": evaluate_tracks([found], [known], match="iou", presence_threshold=0.0),
     }
-
-
-def _last(truth: Path) -> int:
-    """The number of the last frame that has a row."""
-    if not truth.is_file():
-        return 0
-    return int(np.loadtxt(truth, delimiter=",", usecols=0, ndmin=1).max(initial=0))
 
 
 def _cut(tracks: Tracks, frames: range) -> Tracks:

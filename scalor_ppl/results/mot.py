@@ -12,6 +12,7 @@ import numpy as np
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.mot_rows import track_row
 from scalor_ppl.results.tracks import EMPTY, Tracks
 
 
@@ -31,12 +32,8 @@ def write_mot(path: str | Path, tracks: Tracks, *, presence_threshold: float = 0
     frames, slots = np.nonzero(tracks.present(presence_threshold))
     with written_whole(path) as lent, lent.open("w", encoding="ascii", newline="\n") as file:
         for frame, slot in zip(frames.tolist(), slots.tolist(), strict=True):
-            left, top, width, height = tracks.boxes[frame, slot].tolist()
-            file.write(
-                f"{frame + 1},{int(tracks.ids[frame, slot]) + 1},"
-                f"{left:.3f},{top:.3f},{width:.3f},{height:.3f},"
-                f"{float(tracks.presence[frame, slot]):.4f},-1,-1,-1\n"
-            )
+            identity, presence = tracks.ids[frame, slot], tracks.presence[frame, slot]
+            file.write(track_row(frame, identity, tracks.boxes[frame, slot], presence))
 
 
 def read_mot(path: str | Path, *, frames: int | None = None) -> Tracks:
@@ -76,7 +73,7 @@ def read_mot(path: str | Path, *, frames: int | None = None) -> Tracks:
     first: dict[int, tuple[int, int]] = {}
     for line, frame, identity, box, confidence in rows:
         if (frame, identity) in seen:
-            raise UserError(f"{path} line {line}: id {identity} is twice in frame {frame}")
+            raise UserError(f"{path}, line {line}: id {identity} is twice in frame {frame}")
         seen.add((frame, identity))
         t, k = frame - 1, int(filled[frame - 1])
         filled[t] += 1
@@ -111,12 +108,12 @@ def _rows(path: Path) -> list[_Row]:
             values = []
         if len(values) < 6 or not np.isfinite(values).all():
             raise UserError(
-                f"{path} line {number} is not a MOTChallenge row "
+                f"{path}, line {number} is not a MOTChallenge row "
                 f"(frame,id,left,top,width,height,conf,-1,-1,-1): {line[:60]!r}"
             )
         frame, identity = int(values[0]), int(values[1])
         if frame < 1 or identity < 1:
-            raise UserError(f"{path} line {number}: frames and ids count from 1")
+            raise UserError(f"{path}, line {number}: frames and ids count from 1")
         confidence = values[6] if len(values) > 6 and values[6] >= 0 else 1.0
         rows.append((number, frame, identity, values[2:6], confidence))
     return rows

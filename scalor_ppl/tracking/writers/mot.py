@@ -5,6 +5,7 @@ Frames and ids count from 1 there: a row's are those of the other formats plus 1
 
 import numpy as np
 
+from scalor_ppl.results.mot_rows import track_row
 from scalor_ppl.tracking.writers.form import Format, renamed
 
 
@@ -13,9 +14,8 @@ def encode(rows: np.ndarray) -> bytes:
     names = ("frame", "id", "left", "top", "width", "height", "presence")
     columns = (rows[name].tolist() for name in names)
     return "".join(
-        f"{frame + 1},{identity + 1},{left:.3f},{top:.3f},{width:.3f},{height:.3f},"
-        f"{presence:.4f},-1,-1,-1\n"
-        for frame, identity, left, top, width, height, presence in zip(*columns, strict=True)
+        track_row(frame, identity, box, presence)
+        for frame, identity, *box, presence in zip(*columns, strict=True)
     ).encode("ascii")
 
 
