@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +21,7 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.reproduce import check_same
+from scalor_ppl.cli.tables import ruled_table, wide_console
 from scalor_ppl.cli.train import start_training
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
@@ -54,7 +54,6 @@ from scalor_ppl.inference.training_comparison import to_document as to_training_
 from scalor_ppl.results.files import check_writable, written_whole
 from scalor_ppl.settings import resolve
 
-WIDTH = 100  # of the tables, also where the output is no terminal
 TWO_MODELS = (
     "Relaxed and hard presence are two models: values of one do not compare with values of the "
     "other."
@@ -186,7 +185,7 @@ def compare_runs(
     source = open_data(chosen, "test")
     for program in programs.values():
         program.check_fits(source.name, source.height, source.width, source.channels)
-    console = _console()
+    console = wide_console()
     rows: list[Row] = []
     tails: list[Tail] = []
     with Console(stderr=True).status("measuring") as status:
@@ -212,7 +211,7 @@ def compare_runs(
 
 def comparison_table(title: str, rows: Sequence[Row]) -> Table:
     """A row for each estimator, presence and K of one run."""
-    table = _table(title, "estimator", "presence")
+    table = ruled_table(title, "estimator", "presence")
     heads = ("K", "bound [nats]", "ESS", "guide SNR", "guide var")
     for head in (*heads, "model SNR", "model var", "ms"):
         table.add_column(head, justify="right")
@@ -259,7 +258,7 @@ def compare_trainings(
     _check_out(out)
     where = pick_device(device)
     check_data(next(iter(entrants.values())), frames)
-    console = _console()
+    console = wide_console()
     with Console(stderr=True).status("timing steps"):
         plans = planned(entrants, minutes, out, where)
     for name, plan in plans.items():
@@ -295,7 +294,7 @@ def plan_line(name: str, plan: Plan) -> str:
 
 def result_table(results: Sequence[Result]) -> Table:
     """A row for each training, by estimator, and the mean where there are several."""
-    table = _table("the same time for each", "estimator", "presence")
+    table = ruled_table("the same time for each", "estimator", "presence")
     heads = ("K", "seed", "MOTA", "plain", "count", "MSE", "bound, hard", "steps", "min")
     for head in heads:
         table.add_column(head, justify="right")
@@ -322,17 +321,6 @@ def _cells(figures: Mapping[str, float | None], bound: str) -> tuple[str, ...]:
 def _check_out(out: Path) -> None:
     for name in ("compare.json", "compare.png"):
         check_writable(out / name)
-
-
-def _console() -> Console:
-    console = Console(highlight=False, markup=False)
-    console.width = max(console.width, WIDTH)
-    return console
-
-
-def _table(title: str, *names: str) -> Table:
-    style: Any = {"box": box.SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}
-    return Table(*names, title=title, title_justify="left", **style)
 
 
 def with_error(value: float | None, error: float | None) -> str:

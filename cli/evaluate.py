@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.cli.options import DataFolder, Device, Run, Threads, use_threads
+from scalor_ppl.cli.tables import ruled_table
 from scalor_ppl.data import ClipSource
 from scalor_ppl.evaluation import Scores
 from scalor_ppl.inference.bounds import Bound, bound_of
@@ -102,8 +102,7 @@ def bound_line(bound: Bound) -> str:
 def score_table(scores: Mapping[str, Scores], title: str) -> Table:
     """The figures by scoring rule."""
     headings = (heading for _, heading, _ in COLUMNS)
-    style: Any = {"box": box.SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}
-    table = Table("rule", *headings, title=title, **style)
+    table = ruled_table(title, "rule", *headings, title_justify="center")
     for rule, figures in scores.items():
         table.add_row(rule, *(f"{getattr(figures, name):{form}}" for name, _, form in COLUMNS))
     return table

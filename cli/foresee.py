@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.cli.curves import FORMATS
 from scalor_ppl.cli.options import DataFolder, Device, Seed, Threads, use_threads
+from scalor_ppl.cli.tables import ruled_table, wide_console
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.foresight import GROUPS, Figures, Foresight
 from scalor_ppl.experiment import TEST_SEED
@@ -25,7 +25,6 @@ from scalor_ppl.inference.sources import open_data, reading
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import check_writable, written_whole
 
-WIDTH = 100  # of the tables, also where the output is no terminal
 ROWS = {
     "point": "mean of draws",
     "draw": "one draw",
@@ -88,8 +87,7 @@ def foresee(
 
         for label, program in programs.items():
             found[label] = foresee_clips(program, source, question, partial(tell, label))
-    console = Console(highlight=False, markup=False)
-    console.width = max(console.width, WIDTH)
+    console = wide_console()
     for label, foresight in found.items():
         console.print(matched_line(label, foresight), soft_wrap=True)
     for group in GROUPS:
@@ -134,9 +132,8 @@ def foresight_table(found: Mapping[str, Foresight], group: str) -> Table:
     """The figures of a group of objects: a few rows a run, a column for each of three frames."""
     first = next(iter(found.values())).figures[group]["point"]
     frames = milestones(len(first.mean))
-    style: Any = {"box": box.SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}
     title = f"{PANELS[group]}: distance in pixels, mean +- error (median)"
-    table = Table("run", title=title, title_justify="left", **style)
+    table = ruled_table(title, "run")
     table.add_column("frames ahead", no_wrap=True)
     for frame in frames:
         table.add_column(str(frame), justify="right", no_wrap=True)
