@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from scalor_ppl.cli.options import LabelledRuns, labelled
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.curves import draw_curves, read_curve
 from scalor_ppl.inference.runs import located, run_config
@@ -21,18 +22,14 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 def curves(
-    runs: Annotated[
-        list[str], typer.Argument(help="Runs, each as LABEL=FOLDER or FOLDER.", show_default=False)
-    ],
+    runs: LabelledRuns,
     out: Annotated[Path, typer.Option(help="Picture to write: png, svg or pdf.")],
 ) -> None:
     """Draw MOTA, propagation rate and discoveries over the steps of trainings."""
     if out.suffix not in FORMATS:
         raise UserError(f"--out {out}: end it in {', '.join(FORMATS)}")
     lines = {}
-    for text in runs:
-        label, equals, folder = text.partition("=")
-        run = Path(folder if equals else text)
+    for label, run in labelled(runs).items():
         run_config(run)
         lines[label] = read_curve(located(run))
     draw_curves(lines, PANELS, out)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.cli.curves import FORMATS
-from scalor_ppl.cli.options import DataFolder, Device, Seed, Threads, use_threads
+from scalor_ppl.cli.options import (
+    DataFolder,
+    Device,
+    LabelledRuns,
+    Seed,
+    Threads,
+    labelled,
+    use_threads,
+)
 from scalor_ppl.cli.tables import ruled_table, wide_console
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.foresight import GROUPS, Figures, Foresight
@@ -35,9 +43,7 @@ ROWS = {
 
 
 def foresee(
-    runs: Annotated[
-        list[str], typer.Argument(help="Runs, each as LABEL=FOLDER or FOLDER.", show_default=False)
-    ],
+    runs: LabelledRuns,
     data: Annotated[
         str | None,
         typer.Option(help="Set or path; that of the first run by default.", metavar="NAME|PATH"),
@@ -107,17 +113,6 @@ def foresee(
     if figure is not None:
         draw_foresight(found, figure)
         console.print(str(figure), soft_wrap=True)
-
-
-def labelled(runs: Sequence[str]) -> dict[str, Path]:
-    """Folders of ``LABEL=FOLDER`` or ``FOLDER`` by label."""
-    folders: dict[str, Path] = {}
-    for text in runs:
-        label, equals, folder = text.partition("=")
-        if label in folders:
-            raise UserError(f"two runs are called {label}: name them, each as LABEL=FOLDER")
-        folders[label] = Path(folder if equals else text)
-    return folders
 
 
 def matched_line(label: str, foresight: Foresight) -> str:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,9 @@ import typer
 from scalor_ppl.errors import UserError
 
 Run = Annotated[Path, typer.Argument(help="Folder of a trained run.", show_default=False)]
+LabelledRuns = Annotated[
+    list[str], typer.Argument(help="Runs, each as LABEL=FOLDER or FOLDER.", show_default=False)
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="a.b=VALUE", help="Override one setting; may be repeated."),
@@ -39,6 +43,21 @@ def parse_seeds(text: str) -> list[int]:
     if not all(part.isdecimal() for part in parts):
         raise UserError(f"--seeds {text}: give numbers separated by commas, e.g. 0,1,2")
     return [int(part) for part in parts]
+
+
+def labelled(runs: Sequence[str]) -> dict[str, Path]:
+    """Folders of ``LABEL=FOLDER`` or ``FOLDER`` by label.
+
+    Raises:
+        UserError: two have one label.
+    """
+    folders: dict[str, Path] = {}
+    for text in runs:
+        label, equals, folder = text.partition("=")
+        if label in folders:
+            raise UserError(f"two runs are called {label}: name them, each as LABEL=FOLDER")
+        folders[label] = Path(folder if equals else text)
+    return folders
 
 
 def nested(**settings: Any) -> dict[str, Any]:

@@ -306,3 +306,7 @@ def test_a_run_without_a_curve(cli: CommandLine, tmp_path: Path) -> None:
     trained(tmp_path / "run")
     assert "has no curve.jsonl" in cli.refused("curves", tmp_path / "run", "--out", "a.png")
     assert "no such run" in cli.refused("curves", tmp_path / "none", "--out", "a.png")
+
+
+def test_two_curves_of_one_label_are_refused(cli: CommandLine) -> None:
+    assert "two runs are called a" in cli.refused("curves", "a=x", "a=y", "--out", "a.png")
