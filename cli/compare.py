@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.cli.options import (
+    INTERRUPTED,
     ConfigName,
     DataFolder,
     Device,
@@ -273,7 +274,7 @@ def compare_trainings(
             outcome = start_training(config, run, device=device, resume=resume)
             if outcome.interrupted:
                 console.print(f"stopped after step {outcome.step}; the same command goes on")
-                raise typer.Exit(130)
+                raise typer.Exit(INTERRUPTED)
             results.append(judged(load_run(run, where), outcome, clips=clips, frames=frames))
     console.print(result_table(results))
     document = to_training_document(plans, results, device=where, clips=clips, frames=frames)

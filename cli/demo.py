@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.evaluate import score_table
-from scalor_ppl.cli.options import Device, Seeds, nested, parse_seeds, use_threads
+from scalor_ppl.cli.options import INTERRUPTED, Device, Seeds, nested, parse_seeds, use_threads
 from scalor_ppl.cli.train import start_training
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.pictures import write_generated, write_tracked
@@ -44,7 +44,7 @@ def demo(
         outcome = start_training(config, run, device=device)
         minutes = (time.perf_counter() - begin) / 60
         if outcome.interrupted:
-            raise typer.Exit(130)
+            raise typer.Exit(INTERRUPTED)
         program = load_run(run, pick_device(device))
         unseen = open_data(config.data, "test")
         scores = score(program, unseen, clips=clips, frames=10)

@@ -1,5 +1,6 @@
 """``scalor-ppl fit``: a video in, tracks and a report out."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.options import Device, Settings, Threads, nested, use_threads
-from scalor_ppl.cli.track import INTERRUPTED, Reporter
+from scalor_ppl.cli.options import INTERRUPTED, Device, Settings, Threads, nested, use_threads
+from scalor_ppl.cli.track import Reporter
 from scalor_ppl.cli.train import PLAIN, start_training
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
@@ -145,6 +146,5 @@ def _timed(plan: FitPlan, minutes: float, device: torch.device, console: Console
 
 
 def _say_resume(video: Path, out: Path) -> None:
-    Console(stderr=True).print(
-        f"interrupted; go on with: scalor-ppl fit --resume --out '{out}' '{video}'", **PLAIN
-    )
+    command = shlex.join(["scalor-ppl", "fit", "--resume", "--out", str(out), str(video)])
+    Console(stderr=True).print(f"interrupted; go on with: {command}", **PLAIN)

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options and exit codes that several commands share."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from scalor_ppl.errors import UserError
+
+INTERRUPTED = 130
+"""Exit code after an interruption: what shells give for a program that Ctrl-C ended."""
 
 Run = Annotated[Path, typer.Argument(help="Folder of a trained run.", show_default=False)]
 LabelledRuns = Annotated[

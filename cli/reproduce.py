@@ -8,7 +8,14 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.evaluate import score_table
-from scalor_ppl.cli.options import DataFolder, Device, Seeds, parse_seeds, use_threads
+from scalor_ppl.cli.options import (
+    INTERRUPTED,
+    DataFolder,
+    Device,
+    Seeds,
+    parse_seeds,
+    use_threads,
+)
 from scalor_ppl.cli.train import start_training
 from scalor_ppl.config import Config
 from scalor_ppl.environment import commit
@@ -87,7 +94,7 @@ def reproduce(
         outcome = start_training(config, run, device=device, resume=resume, also=also)
         if outcome.interrupted:
             console.print(f"stopped after step {outcome.step}; the same command goes on")
-            raise typer.Exit(130)
+            raise typer.Exit(INTERRUPTED)
         program = load_run(run, pick_device(device))
         figures: dict[str, Any] = {"minutes": outcome.minutes, "trials": {}}
         for trial in experiment.trials:

@@ -15,13 +15,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from scalor_ppl.cli.options import Device, Run, Threads, use_threads
+from scalor_ppl.cli.options import INTERRUPTED, Device, Run, Threads, use_threads
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.tracking import FORMATS, track_to_files
 from scalor_ppl.tracking.stream import CHUNK
-
-INTERRUPTED = 130  # what shells give for a program that Ctrl-C ended
 
 
 def track(

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.options import (
+    INTERRUPTED,
     ConfigName,
     DataFolder,
     Device,
@@ -81,7 +82,7 @@ def train(
             f"go on with: scalor-ppl train --resume --out {shlex.quote(str(out))}",
             **PLAIN,
         )
-        raise typer.Exit(130)
+        raise typer.Exit(INTERRUPTED)
 
 
 def resolve_steps(config: Config, steps: int) -> Config:

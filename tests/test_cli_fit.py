@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import CommandLine
+from tiny import CommandLine, config_of
 
+from scalor_ppl.inference.runs import create_run
+from scalor_ppl.inference.training import Outcome
 from scalor_ppl.results.mot import read_mot
 from scalor_ppl.results.video import write_mp4
 
@@ -69,6 +72,20 @@ def test_a_video_in_tracks_and_a_report_out(cli: CommandLine, video: Path, tmp_p
     said = cli("fit", str(video), "--out", str(out), "--resume")
     assert said.code == 0, said.err
     assert (out / "tracks.txt").stat().st_mtime_ns == before
+
+
+def test_an_interrupted_fit_says_how_to_go_on(
+    cli: CommandLine, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = Outcome(1, 0, True, Path("none"), 0.1, {})
+    monkeypatch.setattr("scalor_ppl.cli.fit.start_training", lambda *_, **__: stopped)
+    out, video = "my runs/a", "it's.mp4"
+    create_run(place / out, config_of())
+    said = cli("fit", video, "--out", out, "--resume")
+    assert said.code == 130
+    told, _, command = said.err.strip().partition("; go on with: ")
+    assert told == "interrupted"
+    assert shlex.split(command) == ["scalor-ppl", "fit", "--resume", "--out", out, video]
 
 
 def test_what_cannot_be_fitted(cli: CommandLine, video: Path, tmp_path: Path) -> None:
