@@ -2,20 +2,13 @@
 
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from scalor_ppl.cli.options import INTERRUPTED, Device, Run, Threads, use_threads
+from scalor_ppl.cli.progress import Bar
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.tracking import FORMATS, track_to_files
@@ -95,49 +88,26 @@ def _say(message: str) -> None:
     Console(stderr=True).print(message, highlight=False, soft_wrap=True, markup=False)
 
 
-class Reporter:
+class Reporter(Bar):
     """Shows a bar with the frames that are done, their rate, and the objects in view."""
 
     def __init__(self, console: Console) -> None:
+        # The line of figures at the end says it all; in a log, it alone.
+        super().__init__(console, figures="frames", transient=True, disable=not console.is_terminal)
         self.console = console
-        self.progress = Progress(
-            BarColumn(bar_width=12),
-            MofNCompleteColumn(),
-            TextColumn("frames {task.fields[figures]}"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=console,
-            # The line of figures at the end says it all; in a log, it alone.
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self.task = self.progress.add_task("tracking", total=None, figures="")
         self.before = 0
         self.since = 0.0
-
-    def __enter__(self) -> "Reporter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.progress.stop()
 
     def warned(self, message: str) -> None:
         """Say it on a line of its own."""
         self.console.print("note:", message, highlight=False, soft_wrap=True, markup=False)
 
     def began(self, done: int, total: int | None) -> None:
-        """Show the bar; until now something may be wrong, and an error is a line of its own."""
+        """Show the bar."""
         self.before, self.since = done, time.perf_counter()
-        self.progress.update(self.task, completed=done, total=total)
-        self.progress.start()
+        self.show(done, total)
 
     def stepped(self, done: int, objects: int) -> None:
         """Move the bar."""
         rate = (done - self.before) / (time.perf_counter() - self.since)
-        figures = f"{rate:.1f}/s, {objects} object{'' if objects == 1 else 's'},"
-        self.progress.update(self.task, completed=done, figures=figures)
+        self.move(done, f"frames {rate:.1f}/s, {objects} object{'' if objects == 1 else 's'},")
