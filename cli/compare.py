@@ -40,7 +40,7 @@ from scalor_ppl.inference.estimators import ESTIMATORS
 from scalor_ppl.inference.gradients import Noise
 from scalor_ppl.inference.pareto import LIMIT
 from scalor_ppl.inference.runs import CONFIG, load_run
-from scalor_ppl.inference.sources import open_data, reading
+from scalor_ppl.inference.sources import chosen, open_data
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.inference.training_comparison import (
     Plan,
@@ -178,12 +178,9 @@ def compare_runs(
     where = pick_device(device)
     programs = {str(run): load_run(run, where) for run in runs}
     # The same clips for all: those of the first run, where nothing else is said.
-    chosen = next(iter(programs.values())).config.data
-    if data is not None:
-        chosen = reading(chosen, data)
-    if data_dir is not None:
-        chosen = chosen.model_copy(update={"folder": str(data_dir)})
-    source = open_data(chosen, "test")
+    first = next(iter(programs.values()))
+    settings = chosen(first.config.data, data, folder=data_dir)
+    source = open_data(settings, "test")
     for program in programs.values():
         program.check_fits(source.name, source.height, source.width, source.channels)
     console = wide_console()
@@ -203,7 +200,7 @@ def compare_runs(
                 console.print(tail_line(tail))
         console.print()
     console.print(TWO_MODELS)
-    document = to_document(question, programs, chosen.model_dump(mode="json"), rows, tails)
+    document = to_document(question, programs, settings.model_dump(mode="json"), rows, tails)
     with written_whole(out / "compare.json") as path:
         path.write_text(json.dumps(document, indent=2, allow_nan=False))
     draw_comparison(rows, out / "compare.png")

@@ -16,7 +16,7 @@ from scalor_ppl.evaluation import Scores
 from scalor_ppl.inference.bounds import Bound, bound_of
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.inference.sources import open_data, reading
+from scalor_ppl.inference.sources import chosen, open_data
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import check_writable, written_whole
 
@@ -61,11 +61,7 @@ def evaluate(
     if out is not None:
         check_writable(out)
     program = load_run(run, pick_device(device))
-    settings = program.config.data
-    if data is not None:
-        settings = reading(settings, data)
-    asked = {"folder": None if data_dir is None else str(data_dir), "seed": data_seed}
-    settings = settings.model_copy(update={k: v for k, v in asked.items() if v is not None})
+    settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
     source = open_data(settings, "test")
     figures: dict[str, Any] = {}
     if bound is not None:

@@ -29,7 +29,7 @@ from scalor_ppl.experiment import TEST_SEED
 from scalor_ppl.inference.foreseeing import Question, foresee_clips
 from scalor_ppl.inference.foreseeing_figures import PANELS, draw_foresight
 from scalor_ppl.inference.runs import load_run
-from scalor_ppl.inference.sources import open_data, reading
+from scalor_ppl.inference.sources import chosen, open_data
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import check_writable, written_whole
 
@@ -76,11 +76,8 @@ def foresee(
     where = pick_device(device)
     programs = {label: load_run(folder, where) for label, folder in folders.items()}
     # The same clips for all: of the first run's data, where nothing else is said.
-    settings = next(iter(programs.values())).config.data
-    if data is not None:
-        settings = reading(settings, data)
-    asked = {"seed": data_seed} | ({} if data_dir is None else {"folder": str(data_dir)})
-    settings = settings.model_copy(update=asked)
+    first = next(iter(programs.values()))
+    settings = chosen(first.config.data, data, folder=data_dir, seed=data_seed)
     source = open_data(settings, "test")
     for program in programs.values():
         program.check_fits(source.name, source.height, source.width, source.channels)

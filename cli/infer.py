@@ -9,7 +9,7 @@ from rich.console import Console
 from scalor_ppl.cli.options import DataFolder, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.runs import load_run
-from scalor_ppl.inference.sources import open_clip
+from scalor_ppl.inference.sources import chosen, open_clip
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.inference.trees import posterior_tree
 from scalor_ppl.results.datatree import SUFFIX, write_tree
@@ -51,10 +51,7 @@ def infer(
     for path in paths:
         check_writable(path)
     program = load_run(run, pick_device(device))
-    data = program.config.data
-    if data_dir is not None:
-        data = data.model_copy(update={"folder": str(data_dir)})
-    seen = open_clip(data, video, clip, frames)
+    seen = open_clip(chosen(program.config.data, folder=data_dir), video, clip, frames)
     tree = posterior_tree(program, seen, draws=draws, seed=seed, images=images)
     write_tree(tree, out)
     if plot is not None:

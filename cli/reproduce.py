@@ -40,7 +40,7 @@ from scalor_ppl.inference.runs import (
     run_config,
 )
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.inference.sources import anchored, fitted, open_data, reading, with_seed
+from scalor_ppl.inference.sources import anchored, chosen, fitted, open_data, with_seed
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import check_writable, written_whole
 from scalor_ppl.results.ledger import Entry, append_entry
@@ -121,8 +121,7 @@ def reproduce(
 
 def score_trial(program: Program, trial: Trial) -> Any:
     """Scores on a trial's clips, which are never those of the training or of ``evaluate``."""
-    own = program.config.data
-    settings = with_seed(reading(own, trial.data or own.source), TEST_SEED)
+    settings = chosen(program.config.data, trial.data, seed=TEST_SEED)
     return score(program, open_data(settings, "test"), clips=trial.clips, frames=trial.frames)
 
 

@@ -21,7 +21,7 @@ from scalor_ppl.evaluation import RULES
 from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
 from scalor_ppl.inference.runs import Program, load_run
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.inference.sources import reading
+from scalor_ppl.inference.sources import chosen, reading
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +154,12 @@ def test_a_range_of_frames_holds_for_the_recording_of_the_run_alone(
     other = reading(data, "moving-dsprites-ld")
     assert (other.source, other.start, other.stop) == ("moving-dsprites-ld", 0, None)
     assert other.stride == 2
+
+
+def test_what_is_not_asked_for_stays_as_the_run_has_it() -> None:
+    data = DataConfig(source="moving-mnist-ld", start=5, seed=3, folder="digits")
+    assert chosen(data) == data
+    assert chosen(data, seed=0) == data.model_copy(update={"seed": 0})
+    other = chosen(data, "moving-dsprites-ld", folder=Path("elsewhere"))
+    assert (other.source, other.start) == ("moving-dsprites-ld", 0)
+    assert (other.folder, other.seed) == ("elsewhere", 3)

@@ -75,6 +75,28 @@ def with_seed(data: DataConfig, seed: int) -> DataConfig:
     return data.model_copy(update={"seed": seed})
 
 
+def chosen(
+    data: DataConfig,
+    source: str | None = None,
+    *,
+    folder: Path | None = None,
+    seed: int | None = None,
+) -> DataConfig:
+    """The data of a run, or what is asked for in its place; what is not given stays.
+
+    Args:
+        data: the run's own.
+        source: registered set or path, read as :func:`reading` says.
+        folder: of the MNIST files, for digits.
+        seed: of generated clips.
+    """
+    if source is not None:
+        data = reading(data, source)
+    if folder is not None:
+        data = data.model_copy(update={"folder": str(folder)})
+    return data if seed is None else with_seed(data, seed)
+
+
 def fitted(config: Config, source: ClipSource) -> Config:
     """The configuration with the model's height, width and channels taken from the data.
 

@@ -12,7 +12,7 @@ from scalor_ppl.data import Truth
 from scalor_ppl.inference.posterior import infer, to_video, tracks_of
 from scalor_ppl.inference.runs import SHIPPED, Program, load_run, located
 from scalor_ppl.inference.sizes import program_for
-from scalor_ppl.inference.sources import reading
+from scalor_ppl.inference.sources import chosen
 from scalor_ppl.inference.training import fast_pyro
 from scalor_ppl.report.footage import read_footage
 from scalor_ppl.report.lives import Life, lives_of
@@ -113,11 +113,7 @@ def gather(
         UserError: no such run or video, or they or the tracks do not fit each other.
     """
     program = load_run(run, device)
-    data = program.config.data
-    if video is not None:
-        data = reading(data, video)
-    if data_dir is not None:
-        data = data.model_copy(update={"folder": str(data_dir)})
+    data = chosen(program.config.data, video, folder=data_dir)
     footage = read_footage(data, frames=frames, ahead=OBSERVED + IMAGINED, tracks=tracks)
     clip = footage.shown.video
     config = program.config
