@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalor_ppl.config import ModelConfig
 from scalor_ppl.data.prefetch import ahead
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
@@ -101,7 +100,6 @@ def follow_recording(
     if chunk < 1:
         raise UserError(f"chunk={chunk}: give at least 1 frame")
     done = 0 if memory is None else memory.frame
-    scale = np.array(recording.source[::-1]) / recording.size[::-1]
     # Frames are decoded in a thread of their own while the chunk before is tracked.
     with closing(ahead(recording.frames(done, shown=shown), chunk)) as frames:
         for taken in _chunks(frames, chunk):
@@ -109,7 +107,8 @@ def follow_recording(
             with fast_pyro():
                 found = follow(program.model, program.guide, video, memory)
             memory = found.memory.detached()
-            yield _tracked(taken, found, memory, program.config.model, scale)
+            tight = program.config.model.tight_boxes
+            yield _tracked(taken, found, memory, recording, tight=tight)
 
 
 def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
@@ -133,20 +132,19 @@ def _tracked(
     taken: list[Frame],
     found: Followed,
     memory: Memory,
-    config: ModelConfig,
-    scale: np.ndarray,
+    recording: Recording,
+    *,
+    tight: bool,
 ) -> Tracked:
-    """The results of a chunk as arrays, boxes in the recording's own pixels (x, y ``scale``)."""
+    """The results of a chunk as arrays, boxes in the recording's own pixels."""
 
     def over_time(tensors: list[Tensor]) -> np.ndarray:
         return torch.stack([each[0] for each in tensors]).cpu().numpy()
 
     trackers = found.scene.trackers
     objects = [each.objects for each in trackers]
-    assert config.height is not None
-    assert config.width is not None
-    size = (config.height, config.width)
-    (tracks,) = tracks_of(trackers, size, tight=config.tight_boxes)
+    (tracks,) = tracks_of(trackers, recording.size, tight=tight)
+    scale = np.array(recording.source[::-1]) / recording.size[::-1]  # x, y
     boxes = (tracks.boxes * np.tile(scale, 2)).astype(np.float32)
     return Tracked(
         np.array([frame.number for frame in taken]),
@@ -155,7 +153,7 @@ def _tracked(
         over_time([each.depth for each in objects]),
         over_time([each.where for each in objects]),
         over_time([each.mask[:, :, 0] for each in objects]),
-        size,
+        recording.size,
         tuple(frame.shown for frame in taken if frame.shown is not None),
         memory,
     )
