@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.benchmark import Report, Spread, run_benchmark
-from scalor_ppl.cli.options import ConfigName, Device, Settings, Threads
+from scalor_ppl.cli.options import PLAIN, ConfigName, Device, Settings, Threads
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.settings import resolve
 
@@ -51,7 +51,7 @@ def bench(
     show(report, console)
     if json_file is not None:
         report.write(json_file)
-        console.print(f"all figures are in {json_file}")
+        console.print(f"all figures are in {json_file}", **PLAIN)
 
 
 def show(report: Report, console: Console) -> None:

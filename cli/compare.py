@@ -12,6 +12,7 @@ from rich.table import Table
 
 from scalor_ppl.cli.options import (
     INTERRUPTED,
+    PLAIN,
     ConfigName,
     DataFolder,
     Device,
@@ -204,7 +205,7 @@ def compare_runs(
     with written_whole(out / "compare.json") as path:
         path.write_text(json.dumps(document, indent=2, allow_nan=False))
     draw_comparison(rows, out / "compare.png")
-    console.print(str(out), soft_wrap=True)
+    console.print(str(out), **PLAIN)
 
 
 def comparison_table(title: str, rows: Sequence[Row]) -> Table:
@@ -278,7 +279,7 @@ def compare_trainings(
     with written_whole(out / "compare.json") as path:
         path.write_text(json.dumps(document, indent=2, allow_nan=False))
     draw_results(results, out / "compare.png")
-    console.print(str(out), soft_wrap=True)
+    console.print(str(out), **PLAIN)
 
 
 def plan_line(name: str, plan: Plan) -> str:

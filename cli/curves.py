@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import LabelledRuns, labelled
+from scalor_ppl.cli.options import PLAIN, LabelledRuns, labelled
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.curves import draw_curves, read_curve
 from scalor_ppl.inference.runs import located, run_config
@@ -33,4 +33,4 @@ def curves(
         run_config(run)
         lines[label] = read_curve(located(run))
     draw_curves(lines, PANELS, out)
-    Console().print(str(out), highlight=False, soft_wrap=True)
+    Console().print(str(out), **PLAIN)

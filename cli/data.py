@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.options import DataFolder, Seed
+from scalor_ppl.cli.options import PLAIN, DataFolder, Seed
 from scalor_ppl.data import TOY_SETS, SourceOptions, open_source
 from scalor_ppl.data.cutting import cut_recording
 from scalor_ppl.data.describe import describe as measure
@@ -86,7 +86,7 @@ def make(
         said = f"{out}, {rows} (objects at least {LEAST_VISIBLE:.0%} in view)"
     else:
         write_netcdf(opened, out, clips or 100, frames, first=first)
-    Console().print(said, highlight=False, soft_wrap=True)
+    Console().print(said, **PLAIN)
 
 
 @app.command("cut")
@@ -108,4 +108,4 @@ def cut(
     """Cut a region and range out of a recording, without loss, and its ground truth with it."""
     part = Region.parse("--region", region)
     count = cut_recording(recording, out, part, boxes=boxes, start=start, stop=stop)
-    Console().print(f"{out}: {count} frames", highlight=False, soft_wrap=True)
+    Console().print(f"{out}: {count} frames", **PLAIN)

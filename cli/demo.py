@@ -10,7 +10,15 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.evaluate import score_table
-from scalor_ppl.cli.options import INTERRUPTED, Device, Seeds, nested, parse_seeds, use_threads
+from scalor_ppl.cli.options import (
+    INTERRUPTED,
+    PLAIN,
+    Device,
+    Seeds,
+    nested,
+    parse_seeds,
+    use_threads,
+)
 from scalor_ppl.cli.train import start_training
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.pictures import write_generated, write_tracked
@@ -53,7 +61,7 @@ def demo(
         paths += write_generated(scene, run / "generated", boxes=True)
         console.print(score_table(scores, f"seed {seed}: {clips} unseen clips, {minutes:.1f} min"))
         for path in paths:
-            console.print(str(path), highlight=False, soft_wrap=True)
+            console.print(str(path), **PLAIN)
         figures.append(
             {
                 "seed": seed,

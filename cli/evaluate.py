@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.options import DataFolder, Device, Run, Threads, use_threads
+from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Threads, use_threads
 from scalor_ppl.cli.tables import ruled_table
 from scalor_ppl.data import ClipSource
 from scalor_ppl.evaluation import Scores
@@ -68,7 +68,7 @@ def evaluate(
         bounded = bound_of(
             program, source, estimator=bound, particles=particles, clips=clips, frames=frames
         )
-        Console().print(bound_line(bounded), highlight=False, soft_wrap=True)
+        Console().print(bound_line(bounded), **PLAIN)
         figures["bound"] = bounded.to_dict()
     if bound is None or has_truth(source, frames):
         scores = score(program, source, clips=clips, frames=frames)

@@ -8,11 +8,20 @@ from typing import Annotated
 import torch
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from scalor_ppl.cli.options import INTERRUPTED, Device, Settings, Threads, nested, use_threads
+from scalor_ppl.cli.options import (
+    INTERRUPTED,
+    PLAIN,
+    Device,
+    Settings,
+    Threads,
+    nested,
+    use_threads,
+)
 from scalor_ppl.cli.track import Reporter
-from scalor_ppl.cli.train import PLAIN, start_training
+from scalor_ppl.cli.train import start_training
 from scalor_ppl.config import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.draft import Reason
@@ -74,7 +83,7 @@ def fit(
         begun = resume and _trained(out) > 0
         outcome = start_training(config, out, device=device, resume=begun)
         if outcome.interrupted:
-            _say_resume(video, out)
+            _say_resume(video, out, overlay=overlay)
             raise typer.Exit(INTERRUPTED)
     _track(video, out, where, overlay=overlay)
 
@@ -97,7 +106,7 @@ def _track(video: Path, out: Path, device: torch.device, *, overlay: bool) -> No
                 watcher=reporter,
             )
         if outcome.interrupted:
-            _say_resume(video, out)
+            _say_resume(video, out, overlay=overlay)
             raise typer.Exit(INTERRUPTED)
     write_report(gather(out, device, tracks=tracks), out / REPORT)
     console = Console()
@@ -127,7 +136,7 @@ def _table(reasons: Sequence[Reason]) -> Table:
     for name in ("setting", "value", "because"):
         table.add_column(name, overflow="fold")
     for reason in reasons:
-        table.add_row(reason.name, str(reason.value), reason.why)
+        table.add_row(reason.name, escape(str(reason.value)), reason.why)
     return table
 
 
@@ -145,6 +154,7 @@ def _timed(plan: FitPlan, minutes: float, device: torch.device, console: Console
     return plan.config.model_copy(update={"train": train})
 
 
-def _say_resume(video: Path, out: Path) -> None:
-    command = shlex.join(["scalor-ppl", "fit", "--resume", "--out", str(out), str(video)])
+def _say_resume(video: Path, out: Path, *, overlay: bool) -> None:
+    flags = ["--resume", "--out", str(out), *([] if overlay else ["--no-overlay"])]
+    command = shlex.join(["scalor-ppl", "fit", *flags, str(video)])
     Console(stderr=True).print(f"interrupted; go on with: {command}", **PLAIN)

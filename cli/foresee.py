@@ -14,6 +14,7 @@ from rich.table import Table
 
 from scalor_ppl.cli.curves import FORMATS
 from scalor_ppl.cli.options import (
+    PLAIN,
     DataFolder,
     Device,
     LabelledRuns,
@@ -92,7 +93,7 @@ def foresee(
             found[label] = foresee_clips(program, source, question, partial(tell, label))
     console = wide_console()
     for label, foresight in found.items():
-        console.print(matched_line(label, foresight), soft_wrap=True)
+        console.print(matched_line(label, foresight), **PLAIN)
     for group in GROUPS:
         console.print()
         console.print(foresight_table(found, group))
@@ -109,7 +110,7 @@ def foresee(
             path.write_text(json.dumps(document, indent=2, allow_nan=False))
     if figure is not None:
         draw_foresight(found, figure)
-        console.print(str(figure), soft_wrap=True)
+        console.print(str(figure), **PLAIN)
 
 
 def matched_line(label: str, foresight: Foresight) -> str:

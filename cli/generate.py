@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import Device, Run, Seed, Threads, use_threads
+from scalor_ppl.cli.options import PLAIN, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import write_compared, write_generated
@@ -81,7 +81,7 @@ def generate(
             program, videos=videos, frames=frames, seed=seed, first_rate=first_rate, rate=wanted
         )
         write_tree(tree, table)
-        Console().print(str(table), highlight=False, soft_wrap=True)
+        Console().print(str(table), **PLAIN)
         return
     seen = None
     without = None
@@ -104,8 +104,8 @@ def generate(
         scene = continued(interventions=interventions)
         without = continued() if interventions else None
     for path in write_generated(scene, folder, observed=seen, boxes=boxes, fps=fps):
-        Console().print(str(path), highlight=False, soft_wrap=True)
+        Console().print(str(path), **PLAIN)
     if without is not None and seen is not None:
         label = "\n".join(map(str, interventions))
         for path in write_compared(without, scene, label, seen, folder, fps):
-            Console().print(str(path), highlight=False, soft_wrap=True)
+            Console().print(str(path), **PLAIN)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import DataFolder, Device, Run, Seed, Threads, use_threads
+from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.sources import chosen, open_clip
@@ -57,4 +57,4 @@ def infer(
     if plot is not None:
         draw_uncertainty(tree, plot)
     for path in paths:
-        Console().print(str(path), highlight=False, soft_wrap=True)
+        Console().print(str(path), **PLAIN)

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from scalor_ppl.cli.options import PLAIN
 from scalor_ppl.evaluation.diffusion import Displacement, displacement
 from scalor_ppl.results.files import check_writable, written_whole
 from scalor_ppl.results.mot import read_mot
@@ -42,7 +43,7 @@ def msd(
         from scalor_ppl.evaluation.diffusion_figure import draw_displacement
 
         draw_displacement(found, figure)
-        Console().print(str(figure), highlight=False, soft_wrap=True)
+        Console().print(str(figure), **PLAIN)
 
 
 def _table(found: dict[str, Displacement]) -> Table:

@@ -10,6 +10,8 @@ from scalor_ppl.errors import UserError
 
 INTERRUPTED = 130
 """Exit code after an interruption: what shells give for a program that Ctrl-C ended."""
+PLAIN: Any = {"highlight": False, "markup": False, "soft_wrap": True}
+"""How to print what has paths in it: as they are, brackets too, on one line."""
 
 Run = Annotated[Path, typer.Argument(help="Folder of a trained run.", show_default=False)]
 LabelledRuns = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import DataFolder, Device, Run, Seed, Threads, use_threads
+from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.runs import own_folder
 from scalor_ppl.inference.training import pick_device
@@ -67,4 +67,4 @@ def report(
     if rerun is not None:
         write_rerun(rerun, material.video, material.tracks)
     for path in paths:
-        Console().print(str(path), highlight=False, soft_wrap=True)
+        Console().print(str(path), **PLAIN)

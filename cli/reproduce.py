@@ -10,6 +10,7 @@ from rich.console import Console
 from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.cli.options import (
     INTERRUPTED,
+    PLAIN,
     DataFolder,
     Device,
     Seeds,
@@ -110,7 +111,7 @@ def reproduce(
             )
             append_entry(results, entry)
             console.print(score_table(entry.scores, f"{experiment.title}, {trial.title}"))
-            console.print(verdict(experiment, trial, entry), highlight=False, soft_wrap=True)
+            console.print(verdict(experiment, trial, entry), **PLAIN)
             figures["trials"][trial.title] = {k: v.to_dict() for k, v in entry.scores.items()}
         with written_whole(run / SCORES) as path:
             path.write_text(json.dumps(figures, indent=2))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import INTERRUPTED, Device, Run, Threads, use_threads
+from scalor_ppl.cli.options import INTERRUPTED, PLAIN, Device, Run, Threads, use_threads
 from scalor_ppl.cli.progress import Bar
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.training import pick_device
@@ -81,11 +81,11 @@ def track(
     if outcome.interrupted:
         _say(f"interrupted after {done}; go on with the same command and --resume")
         raise typer.Exit(INTERRUPTED)
-    Console().print(f"{out}: {done}", highlight=False, soft_wrap=True, markup=False)
+    Console().print(f"{out}: {done}", **PLAIN)
 
 
 def _say(message: str) -> None:
-    Console(stderr=True).print(message, highlight=False, soft_wrap=True, markup=False)
+    Console(stderr=True).print(message, **PLAIN)
 
 
 class Reporter(Bar):
@@ -100,7 +100,7 @@ class Reporter(Bar):
 
     def warned(self, message: str) -> None:
         """Say it on a line of its own."""
-        self.console.print("note:", message, highlight=False, soft_wrap=True, markup=False)
+        self.console.print("note:", message, **PLAIN)
 
     def began(self, done: int, total: int | None) -> None:
         """Show the bar."""

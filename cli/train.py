@@ -3,13 +3,14 @@
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from scalor_ppl.cli.options import (
     INTERRUPTED,
+    PLAIN,
     ConfigName,
     DataFolder,
     Device,
@@ -27,9 +28,6 @@ from scalor_ppl.inference.sources import anchored, fitted, open_data
 from scalor_ppl.inference.training import Outcome, check_length, pick_device
 from scalor_ppl.inference.training import train as train_program
 from scalor_ppl.settings import preset_for, resolve
-
-# Messages with paths in them: as they are, on one line.
-PLAIN: Any = {"highlight": False, "markup": False, "soft_wrap": True}
 
 
 def train(

@@ -420,3 +420,10 @@ def test_evaluate_what_cannot_be(
     write_images(run.parent / "frames")
     told = cli.refused("evaluate", "run", *ALONE, "--clips", 2, "--frames", 2, *arguments)
     assert said in told
+
+
+def test_brackets_in_paths_are_no_markup(cli: CommandLine, place: Path) -> None:
+    (place / "[old]").mkdir()
+    said = cli("data", "make", "moving-dsprites-vld", "--clips", "1", "--out", "[old]/x.nc")
+    assert said.code == 0, said.err
+    assert "[old]/x.nc" in said.out

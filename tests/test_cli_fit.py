@@ -81,11 +81,20 @@ def test_an_interrupted_fit_says_how_to_go_on(
     monkeypatch.setattr("scalor_ppl.cli.fit.start_training", lambda *_, **__: stopped)
     out, video = "my runs/a", "it's.mp4"
     create_run(place / out, config_of())
-    said = cli("fit", video, "--out", out, "--resume")
-    assert said.code == 130
-    told, _, command = said.err.strip().partition("; go on with: ")
-    assert told == "interrupted"
-    assert shlex.split(command) == ["scalor-ppl", "fit", "--resume", "--out", out, video]
+    for flags in ([], ["--no-overlay"]):
+        said = cli("fit", video, "--out", out, "--resume", *flags)
+        assert said.code == 130
+        told, _, command = said.err.strip().partition("; go on with: ")
+        assert told == "interrupted"
+        assert shlex.split(command) == [
+            "scalor-ppl",
+            "fit",
+            "--resume",
+            "--out",
+            out,
+            *flags,
+            video,
+        ]
 
 
 def test_what_cannot_be_fitted(cli: CommandLine, video: Path, tmp_path: Path) -> None:
