@@ -44,7 +44,7 @@ def reference_tracks(program: Program, clip: np.ndarray) -> Tracks:
     """The tracks of the most likely account of a clip ``[T, H, W, C]`` uint8."""
     with fast_pyro():
         scene = infer(program.model, program.guide, to_video(clip[None], program.device))
-    return tracks_of(scene.trackers, program.model.size)[0]
+    return tracks_of(scene.trackers, program.model.size, tight=program.config.model.tight_boxes)[0]
 
 
 def draw_posterior(
@@ -79,20 +79,18 @@ def draw_posterior(
             densities.append(_densities(guide, model, number))
         scene = model.nodes["_RETURN"]["value"]
         kept = min(max(0, wanted - begin), number)
-        samples.append(to_samples(scene, model, program.model.size, images=kept))
+        samples.append(to_samples(scene, model, program, images=kept))
     likelihood, prior, guided = zip(*densities, strict=True)
     return joined(samples), Densities(*map(np.concatenate, (likelihood, prior, guided)))
 
 
-def to_samples(
-    scene: Any, trace: Trace, size: tuple[int, int], *, images: int | None = None
-) -> Samples:
+def to_samples(scene: Any, trace: Trace, program: Program, *, images: int | None = None) -> Samples:
     """The videos of a scene as samples.
 
     Args:
         scene: what the program returned.
         trace: of the same run, for what the scene does not hold (z_bg).
-        size: height and width of the view.
+        program: that made it.
         images: how many videos keep their pixels; all by default.
     """
 
@@ -102,7 +100,7 @@ def to_samples(
     sites = [trace.nodes.get(f"z_bg_{t}") for t in range(len(scene.trackers))]
     codes = [site["value"].squeeze(1) for site in sites if site is not None]
     return Samples(
-        tracks_of(scene.trackers, size),
+        tracks_of(scene.trackers, program.model.size, tight=program.config.model.tight_boxes),
         over_time("depth"),
         over_time("what"),
         _numpy(torch.stack(codes, 1)) if len(codes) == len(sites) else None,

@@ -88,4 +88,4 @@ def _imagined(program: Program, clips: list[Clip], question: Question) -> list[T
     rates = [*[None] * question.observe, *[0.0] * question.ahead]
     with fast_pyro():
         scene = infer(program.model, program.guide, video, frames=question.frames, discovery=rates)
-    return tracks_of(scene.trackers, program.model.size)
+    return tracks_of(scene.trackers, program.model.size, tight=program.config.model.tight_boxes)

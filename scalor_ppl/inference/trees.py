@@ -124,7 +124,7 @@ def prior_tree(
         scene = imagine(
             program, videos=videos, frames=frames, seed=seed, first_rate=first_rate, rate=rate
         )
-    samples = to_samples(scene, run.trace, program.model.size)
+    samples = to_samples(scene, run.trace, program)
     most = 1 + max(int(tracks.ids.max(initial=EMPTY)) for tracks in samples.tracks)
     names = np.arange(most)
     objects = by_object(samples, np.tile(names, (len(samples), 1)))
