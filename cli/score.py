@@ -8,9 +8,10 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.evaluate import score_table
+from scalor_ppl.cli.options import PLAIN
 from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation.files import score_files
+from scalor_ppl.evaluation.files import paired, score_pair
 from scalor_ppl.results.files import check_writable, written_whole
 
 
@@ -42,25 +43,29 @@ def score(
             "--count-ignored", help="Rows of the truth with confidence 0 count like all others."
         ),
     ] = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw ways, and which track follows which object, NAME.png.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
     """Score a file of tracks: MOTA, IDF1, HOTA, switches, by centre distance and by box IoU."""
-    if output is not None:
-        check_writable(output)
+    for path in (figure, output):
+        if path is not None:
+            check_writable(path)
     region = None if ignore is None else Region.parse("--ignore", ignore)
-    scores = score_files(
-        tracks,
-        truth,
-        frames=_frames(frames),
-        distance=distance,
-        ignore=region,
-        count_ignored=count_ignored,
-    )
+    pair = paired(tracks, truth, frames=_frames(frames), ignore=region, count_ignored=count_ignored)
+    scores = score_pair(*pair, distance)
     Console().print(score_table(scores, f"{tracks.name} against {truth.name}"))
     if output is not None:
         figures = {rule: each.to_dict() for rule, each in scores.items()}
         with written_whole(output) as path:
             path.write_text(json.dumps(figures, indent=2))
+
+    if figure is not None:
+        from scalor_ppl.evaluation.identity_figure import draw_identities
+
+        draw_identities(*pair, figure, distance)
+        Console().print(str(figure), **PLAIN)
 
 
 def _frames(text: str | None) -> range | None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from tiny import CommandLine
 
 from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation.files import score_files
+from scalor_ppl.evaluation.clear import MISSED, NOT_THERE, followers
+from scalor_ppl.evaluation.files import paired, score_pair
+from scalor_ppl.evaluation.frames import scored_clip
+from scalor_ppl.evaluation.scores import Scores
 
 TRUTH = """1,1,10,10,10,20,1,-1,-1,-1
 2,1,12,10,10,20,1,-1,-1,-1
@@ -36,6 +42,12 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     found.write_text(FOUND)
     truth.write_text(TRUTH)
     return found, truth
+
+
+def score_files(
+    found: Path, truth: Path, distance: float | None = None, **options: Any
+) -> dict[str, Scores]:
+    return score_pair(*paired(found, truth, **options), distance)
 
 
 def test_events_by_hand(files: tuple[Path, Path]) -> None:
@@ -103,12 +115,30 @@ def test_truth_that_is_not_there_is_named(files: tuple[Path, Path]) -> None:
         score_files(found, truth)
 
 
+def test_who_is_followed_by_whom(files: tuple[Path, Path]) -> None:
+    found, truth = paired(*files)
+    clip = scored_clip(found, truth, limit=3.0, presence_threshold=0.0)
+    assert truth.ids.tolist() == [1, 2, 3]
+    numbers = np.array([5, 6, 7, 8, 9])  # of the file; followers counts them from 0
+    seven, eight, nine = (int(np.searchsorted(numbers, n)) for n in (7, 8, 9))
+    assert followers(clip).tolist() == [
+        [seven, NOT_THERE, NOT_THERE],
+        [seven, eight, NOT_THERE],
+        [nine, MISSED, NOT_THERE],
+    ]
+
+
 def test_the_command(cli: CommandLine, files: tuple[Path, Path], tmp_path: Path) -> None:
     found, truth = map(str, files)
     out = tmp_path / "scores.json"
     said = cli("score", found, truth, "--distance", "3", "--frames", "1-3", "--json", str(out))
     assert said.code == 0, said.err
     assert "0.400" in said.out
+    picture = tmp_path / "identities.png"
+    said = cli("score", found, truth, "--distance", "3", "--figure", str(picture))
+    assert said.code == 0, said.err
+    with Image.open(picture) as image:
+        assert min(image.size) > 500
     assert json.loads(out.read_text())["centre"]["id_switches"] == 1
     for wrong in (("--frames", "0-3"), ("--frames", "x"), ("--ignore", "1,2,3")):
         said = cli("score", found, truth, *wrong)

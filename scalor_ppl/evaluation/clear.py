@@ -20,6 +20,8 @@ import numpy as np
 from scalor_ppl.evaluation.assignment import match_within
 from scalor_ppl.evaluation.frames import ScoredClip, ScoredFrame
 
+MISSED, NOT_THERE = -1, -2
+
 
 @dataclass(frozen=True)
 class ClearCounts:
@@ -89,6 +91,22 @@ def clear_mot(clip: ScoredClip) -> tuple[ClearCounts, ScoredClip]:
         lost[missed] = last[missed] >= 0
         left.append(frame.without(dropped))
     return total, ScoredClip(tuple(left), clip.limit, clip.objects, clip.identities)
+
+
+def followers(clip: ScoredClip) -> np.ndarray:
+    """Which prediction each object is matched with, by the same rule.
+
+    Returns:
+        Int [T, objects]: the prediction, `MISSED`, or `NOT_THERE` where the object does not count.
+    """
+    followed = np.full((len(clip.frames), clip.objects), NOT_THERE)
+    last = np.full(clip.objects, -1)
+    for t, frame in enumerate(clip.frames):
+        rows, columns = _correspondences(frame, last, clip.limit, clip.identities)
+        followed[t, frame.objects] = MISSED
+        last[frame.objects[rows]] = frame.predictions[columns]
+        followed[t, frame.objects[rows]] = frame.predictions[columns]
+    return followed
 
 
 def _correspondences(

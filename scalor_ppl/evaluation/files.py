@@ -14,16 +14,15 @@ from scalor_ppl.results.mot import read_mot
 from scalor_ppl.results.tracks import EMPTY, Tracks
 
 
-def score_files(
+def paired(
     tracks: Path,
     truth: Path,
     *,
     frames: range | None = None,
-    distance: float | None = None,
     ignore: Region | None = None,
     count_ignored: bool = False,
-) -> dict[str, Scores]:
-    """Score by centre distance and by box IoU of at least a half.
+) -> tuple[Tracks, Truth]:
+    """Read tracks and ground truth of the same frames.
 
     Every box counts: the format does not say how much of an object is in view.
 
@@ -32,15 +31,11 @@ def score_files(
         truth: ground truth. Rows with confidence 0 are neither hits nor misses, and what finds them
             is no error.
         frames: which frames, from 0; from the first to the last of either file by default.
-        distance: gate of the centres, in pixels; twice the mean side of a true box by default.
         ignore: objects and predictions whose centre lies there are left out.
         count_ignored: rows with confidence 0 count like all others.
 
-    Returns:
-        Scores of the rules ``centre`` and ``iou``.
-
     Raises:
-        UserError: a file cannot be read, or holds nothing in these frames.
+        UserError: a file cannot be read, or the truth holds nothing in these frames.
     """
     found = read_mot(tracks)
     if frames is None:
@@ -55,13 +50,26 @@ def score_files(
         boxes = replace(boxes, boxes=kept)
     if count_ignored:
         boxes = replace(boxes, ignored=np.zeros_like(boxes.ignored))
-    known = Truth(
+    return found, Truth(
         ids=boxes.ids,
         boxes=boxes.boxes.astype(np.float32),
         visible=boxes.visible(np.isfinite(boxes.boxes[..., 0])),
         masks=None,
         object_size=boxes.object_size,
     )
+
+
+def score_pair(found: Tracks, known: Truth, distance: float | None = None) -> dict[str, Scores]:
+    """Score by centre distance and by box IoU of at least a half.
+
+    Args:
+        found: predictions.
+        known: ground truth of the same frames.
+        distance: gate of the centres, in pixels; twice the mean side of a true box by default.
+
+    Returns:
+        Scores of the rules ``centre`` and ``iou``.
+    """
     return {
         "centre": evaluate_tracks([found], [known], distance=distance, presence_threshold=0.0),
         "iou": evaluate_tracks([found], [known], match="iou", presence_threshold=0.0),
