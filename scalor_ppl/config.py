@@ -282,4 +282,11 @@ class Config(Section):
             raise ValueError('guide.difference wants model.background = "template"')
         if self.model.background == "template" and self.data.augment:
             raise ValueError('model.background = "template" wants data.augment = false')
+        if self.model.perspective:
+            if self.data.augment:
+                raise ValueError("model.perspective wants data.augment = false: flips turn it over")
+            if self.data.crop is not None or self.data.tiles is not None:
+                raise ValueError(
+                    "model.perspective wants whole frames: no data.crop, no data.tiles"
+                )
         return self

@@ -22,7 +22,8 @@ _FEWEST_FOR_TREND = 50  # single objects
 _MOST_FOR_TREND = 1000  # likewise; more tell nothing new
 _LEAST_SPREAD = 0.3  # of rows, in half-heights of the frame
 _LEAST_TREND = 0.15  # a smaller perspective is within the range of sizes
-_STEEPEST = 0.8  # so that nothing shrinks to nothing at the other edge
+_ROUNDS = 8  # of finding the trend and what is single
+_STEEPEST = 0.9  # so that nothing shrinks to nothing at the other edge
 _FEWEST = 8  # single objects, in all frames looked at, that a statement takes
 
 Percentiles = tuple[float, float, float]
@@ -157,32 +158,53 @@ def find_perspective(frames: list[Components]) -> float:
     """How the heights of single objects grow from the middle row to the lower edge, as a share.
 
     A line through the heights over the rows of the centres (Theil and Sen: the median of slopes, so
-    that merged and cut objects do not bend it).
+    that merged and cut objects do not bend it). Which patches are single objects depends on where
+    they are, so both are found in turns.
 
     Returns:
         0 where there are too few objects, they lie too much in a row, or the trend is too small to
-        be worth a setting or could be chance.
+        be worth a setting, could be chance, or is not there in the upper and the lower half alike
+        (as with two objects of their own size that keep to their own rows).
     """
+    found = 0.0
+    for _ in range(_ROUNDS):
+        rows, sides = _heights([frame.levelled(found) for frame in frames])
+        if len(rows) < _FEWEST_FOR_TREND or np.ptp(np.percentile(rows, (5, 95))) < _LEAST_SPREAD:
+            return 0.0
+        sides = sides * (1 + found * rows)  # as they are seen
+        slope, middle, _, _ = _line(rows, sides)
+        if not middle > 0:
+            return 0.0
+        found = float(np.clip(slope / middle, -_STEEPEST, _STEEPEST))
+    upper = rows < np.median(rows)
+    for half in (upper, ~upper):
+        _, _, least, most = _line(rows[half], sides[half])
+        if not (least * most > 0 and least * found > 0):
+            return 0.0
+    return found if abs(found) >= _LEAST_TREND else 0.0
+
+
+def _heights(frames: list[Components]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and heights of single objects, at most about a thousand of them."""
     areas = _areas(frames)
     if not len(areas):
-        return 0.0
+        return areas, areas
     typical = typical_area(areas)
     single = [_single(frame, typical) for frame in frames]
     sides = np.concatenate([f.sizes[s, 0] for f, s in zip(frames, single, strict=True)])
     rows = np.concatenate([f.rows[s] for f, s in zip(frames, single, strict=True)])
-    if len(rows) < _FEWEST_FOR_TREND:
-        return 0.0
-    low, high = np.percentile(rows, (5, 95))
-    if high - low < _LEAST_SPREAD:
-        return 0.0
     # Pairs of objects grow with the square of their number.
-    step = -(-len(rows) // _MOST_FOR_TREND)
+    step = max(1, -(-len(rows) // _MOST_FOR_TREND))
+    return rows[::step], sides[::step]
+
+
+def _line(rows: np.ndarray, sides: np.ndarray) -> tuple[float, float, float, float]:
+    """Slope, height in the middle row, and the 95 % interval of the slope."""
+    if len(rows) < 2 or np.ptp(rows) == 0:
+        return 0.0, float("nan"), 0.0, 0.0
     with np.errstate(invalid="ignore"):  # with many ties there is no interval
-        slope, middle, least, most = theilslopes(sides[::step], rows[::step])
-    if not (middle > 0 and least * most > 0):
-        return 0.0
-    trend = float(np.clip(slope / middle, -_STEEPEST, _STEEPEST))
-    return trend if abs(trend) >= _LEAST_TREND else 0.0
+        slope, middle, least, most = theilslopes(sides, rows)
+    return float(slope), float(middle), float(least), float(most)
 
 
 def _percentiles(sides: np.ndarray) -> Percentiles:

@@ -59,8 +59,9 @@ def test_settings_for_pedestrians(people: Survey) -> None:
     assert settings["data"]["stride"] == 1
     assert "crop" not in settings["data"]
     assert 10 <= settings["model"]["capacity"] <= 24
-    # What the annotated boxes do: a line through their heights gives .73 and 45.8 pixels.
-    assert 0.5 < settings["model"]["perspective"] < 0.8
+    # A line through the heights of the annotated boxes gives .73; a man far off, who is not
+    # annotated, makes it steeper.
+    assert 0.65 < settings["model"]["perspective"] < 0.9
     low, high = settings["model"]["object_width"]
     assert low <= 8
     assert 9 <= high <= 11.5

@@ -82,6 +82,18 @@ def test_no_plane_is_made_up(tmp_path: Path, scene: Scene) -> None:
     assert objects.plane is None
 
 
+def test_objects_that_keep_their_rows_make_no_plane(tmp_path: Path) -> None:
+    frames = np.full((120, 120, 160, 1), 100, np.uint8)
+    frames += np.random.default_rng(0).integers(0, 4, frames.shape, dtype=np.uint8)
+    for t in range(len(frames)):  # a small one above, a large one below
+        left = 5 + t
+        frames[t, 20:40, left : left + 12] = 200
+        frames[t, 75:105, 150 - left : 162 - left] = 200
+    objects = look(tmp_path, frames).objects
+    assert objects is not None
+    assert objects.plane is None
+
+
 def test_low_contrast_of_one_channel(tmp_path: Path) -> None:
     scene = Scene(
         size=(200, 256), objects=60, soft=True, contrast=-25, grain=4, diffuse=True, frames=100
