@@ -47,7 +47,9 @@ def fit(
         Path | None,
         typer.Option(help="Folder of the run.", show_default="runs/ and the video's name"),
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.01, help="Of training.")] = 30.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Of training, unless train.steps is set.")
+    ] = 30.0,
     settings: Settings = None,
     seed: Annotated[int, typer.Option(min=0, help="Of parameters, noise, data.")] = 0,
     overlay: Annotated[
@@ -78,7 +80,7 @@ def fit(
         console.print(f"looking at {video}", **PLAIN)
         plan = plan_fit(video, settings or [], nested(train__seed=seed))
         console.print(_table(plan.reasons))
-        config = _timed(plan, minutes, where, console)
+        config = plan.config if plan.steps_given else _timed(plan, minutes, where, console)
     if _trained(out) < config.train.steps:
         begun = resume and _trained(out) > 0
         outcome = start_training(config, out, device=device, resume=begun)

@@ -43,7 +43,11 @@ def track(
     ] = 0.5,
     start: Annotated[
         int | None,
-        typer.Option(min=0, help="First frame, from 0; all of the video by default."),
+        typer.Option(
+            min=0,
+            help="First frame, from 0.",
+            show_default="all of the video; of the run's own, what it was trained on",
+        ),
     ] = None,
     stop: Annotated[int | None, typer.Option(min=1, help="The frame after the last one.")] = None,
     resume: Annotated[

@@ -74,6 +74,16 @@ def test_a_video_in_tracks_and_a_report_out(cli: CommandLine, video: Path, tmp_p
     assert (out / "tracks.txt").stat().st_mtime_ns == before
 
 
+def test_a_given_number_of_steps_is_kept(cli: CommandLine, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    said = cli("fit", str(video), "--out", str(out), "--set=train.steps=5", "--no-overlay", *SMALL)
+    assert said.code == 0, said.err
+    assert "a step takes" not in said.err
+    train = tomllib.loads((out / "config.toml").read_text())["train"]
+    assert train["steps"] == 5
+    assert train["temperature"]["steps"] == 2  # 400 of the preset's 1000
+
+
 def test_an_interrupted_fit_says_how_to_go_on(
     cli: CommandLine, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from scalor_ppl.config import Config
 from scalor_ppl.fitting.draft import Reason
 from scalor_ppl.fitting.proposal import propose
 from scalor_ppl.fitting.survey import Survey, survey
+from scalor_ppl.inference.budget import scaled
 from scalor_ppl.inference.sources import options_of
 from scalor_ppl.settings import checked, merged, parse_setting, read_preset
 
@@ -23,11 +24,13 @@ class FitPlan:
         config: of the training, its number of steps not chosen yet.
         survey: of the video.
         reasons: of every setting that follows from the video or was given.
+        steps_given: the user has chosen how long to train, in steps.
     """
 
     config: Config
     survey: Survey
     reasons: list[Reason]
+    steps_given: bool
 
 
 def plan_fit(video: Path, given: Sequence[str], overrides: Mapping[str, Any]) -> FitPlan:
@@ -49,6 +52,10 @@ def plan_fit(video: Path, given: Sequence[str], overrides: Mapping[str, Any]) ->
     looked = survey(video, options_of(checked(merged(base, own)).data))
     proposal = propose(looked)
     config = checked(merged(base, proposal.settings, own))
+    steps_given = _at(own, "train.steps") is not None
+    if steps_given:  # schedules keep their shapes, as they do for a given time
+        train = config.train.model_copy(update={"steps": base["train"]["steps"]})
+        config = config.model_copy(update={"train": scaled(train, config.train.steps)})
     document = config.model_dump()
     reasons = [
         reason
@@ -56,7 +63,7 @@ def plan_fit(video: Path, given: Sequence[str], overrides: Mapping[str, Any]) ->
         else replace(reason, value=_at(document, reason.name), why="given by you")
         for reason in proposal.reasons
     ]
-    return FitPlan(config, looked, reasons)
+    return FitPlan(config, looked, reasons, steps_given)
 
 
 def _at(settings: Mapping[str, Any], name: str) -> Any:

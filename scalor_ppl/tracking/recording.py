@@ -83,8 +83,8 @@ def open_recording(
     """Look at a recording, and decide how it is read.
 
     As the run reads its own data (size, channels, stride, levels), but whole: not in tiles or
-    crops. Where ``start`` and ``stop`` are not given, a run's own recording is read over the range
-    that the run names, another from beginning to end.
+    crops. Where neither ``start`` nor ``stop`` is given, a run's own recording is read over the
+    range that the run names, another from beginning to end.
 
     Args:
         config: of the run.
@@ -102,12 +102,13 @@ def open_recording(
         raise UserError(f"{path} holds clips: give a video file or a folder of images")
     about = probe(path)
     data = reading(config.data, str(path))
+    trained = start is None and stop is None  # the range that was trained on, if any
     options = SourceOptions(
         channels=config.model.channels,
         levels=data.levels,
         stride=data.stride,
-        start=data.start if start is None else start,
-        stop=data.stop if stop is None else stop,
+        start=data.start if trained else start or 0,
+        stop=data.stop if trained else stop,
     )
     total = about.expected_frames
     if total is not None:

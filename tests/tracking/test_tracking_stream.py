@@ -88,6 +88,10 @@ def test_range_and_stride(program: Program, clip: np.ndarray, video: Path) -> No
     for reader, expected in ((every_third, range(0, 50, 3)), (own, range(10, 20))):
         numbers = [part.numbers for part in track_video(reader, video)]
         assert np.concatenate(numbers).tolist() == list(expected)
+    # With one end given, the run's own range says nothing of the other.
+    for start, stop, expected in ((30, None, range(30, 50)), (None, 5, range(5))):
+        numbers = [part.numbers for part in track_video(own, video, start=start, stop=stop)]
+        assert np.concatenate(numbers).tolist() == list(expected)
     assert open_recording(every_third.config, video).total == len(range(0, 50, 3))
     assert open_recording(own.config, video).total == 10
 
