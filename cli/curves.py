@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import PLAIN, LabelledRuns, labelled
-from scalor_ppl.errors import UserError
+from scalor_ppl.cli.options import PLAIN, LabelledRuns, check_figure, labelled
 from scalor_ppl.inference.curves import draw_curves, read_curve
 from scalor_ppl.inference.runs import located, run_config
 
@@ -18,7 +17,6 @@ PANELS = {
     "propagation_rate": "propagation rate",
     "discoveries_per_video": "discoveries a clip",
 }
-FORMATS = (".png", ".svg", ".pdf")
 
 
 def curves(
@@ -26,8 +24,7 @@ def curves(
     out: Annotated[Path, typer.Option(help="Picture to write: png, svg or pdf.")],
 ) -> None:
     """Draw MOTA, propagation rate and discoveries over the steps of trainings."""
-    if out.suffix not in FORMATS:
-        raise UserError(f"--out {out}: end it in {', '.join(FORMATS)}")
+    check_figure("--out", out)
     lines = {}
     for label, run in labelled(runs).items():
         run_config(run)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Seed
@@ -47,7 +48,7 @@ def describe_source(
     """Measure a source: counts, sizes, speeds, and the paper's figures beside them."""
     options = SourceOptions(data_dir=folder)
     opened = open_source(source, split=split, seed=seed, options=options)
-    table = Table("what", "measured", title=source)
+    table = Table("what", "measured", title=escape(source))
     for row in measure(opened, clips, frames).rows():
         table.add_row(*map(str, row))
     Console().print(table)

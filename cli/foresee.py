@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.curves import FORMATS
 from scalor_ppl.cli.options import (
     PLAIN,
     DataFolder,
@@ -20,11 +19,11 @@ from scalor_ppl.cli.options import (
     LabelledRuns,
     Seed,
     Threads,
+    check_figure,
     labelled,
     use_threads,
 )
 from scalor_ppl.cli.tables import ruled_table, wide_console
-from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.foresight import GROUPS, Figures, Foresight
 from scalor_ppl.experiment import TEST_SEED
 from scalor_ppl.inference.foreseeing import Question, foresee_clips
@@ -68,8 +67,7 @@ def foresee(
     Clips of registered sets are fresh ones. No objects are discovered after the observed frames.
     """
     use_threads(threads)
-    if figure is not None and figure.suffix not in FORMATS:
-        raise UserError(f"--figure {figure}: end it in {', '.join(FORMATS)}")
+    check_figure("--figure", figure)
     for path in (out, figure):
         if path is not None:
             check_writable(path)

@@ -10,6 +10,8 @@ from scalor_ppl.errors import UserError
 
 INTERRUPTED = 130
 """Exit code after an interruption: what shells give for a program that Ctrl-C ended."""
+FIGURES = (".png", ".svg", ".pdf")
+"""Endings of pictures that are drawn."""
 PLAIN: Any = {"highlight": False, "markup": False, "soft_wrap": True}
 """How to print what has paths in it: as they are, brackets too, on one line."""
 
@@ -32,6 +34,16 @@ DataFolder = Annotated[
     typer.Option("--data-dir", help="Folder of the MNIST IDX files, for sets of digits."),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice by default.")]
+
+
+def check_figure(option: str, path: Path | None) -> None:
+    """Refuse names of pictures that are in no known format.
+
+    Raises:
+        UserError: with the endings that are.
+    """
+    if path is not None and path.suffix not in FIGURES:
+        raise UserError(f"{option} {path}: end it in {', '.join(FIGURES)}")
 
 
 def use_threads(threads: int | None) -> None:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.evaluate import score_table
-from scalor_ppl.cli.options import PLAIN
+from scalor_ppl.cli.options import PLAIN, check_figure
 from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.files import paired, score_pair
@@ -44,7 +44,7 @@ def score(
         ),
     ] = False,
     figure: Annotated[
-        Path | None, typer.Option(help="Draw ways, and which track follows which object, NAME.png.")
+        Path | None, typer.Option(help="Draw ways, and which track follows which object.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
@@ -52,19 +52,20 @@ def score(
     for path in (figure, output):
         if path is not None:
             check_writable(path)
+    check_figure("--figure", figure)
     region = None if ignore is None else Region.parse("--ignore", ignore)
-    pair = paired(tracks, truth, frames=_frames(frames), ignore=region, count_ignored=count_ignored)
+    chosen = _frames(frames)
+    pair = paired(tracks, truth, frames=chosen, ignore=region, count_ignored=count_ignored)
     scores = score_pair(*pair, distance)
     Console().print(score_table(scores, f"{tracks.name} against {truth.name}"))
     if output is not None:
         figures = {rule: each.to_dict() for rule, each in scores.items()}
         with written_whole(output) as path:
             path.write_text(json.dumps(figures, indent=2))
-
     if figure is not None:
         from scalor_ppl.evaluation.identity_figure import draw_identities
 
-        draw_identities(*pair, figure, distance)
+        draw_identities(*pair, figure, distance, 0 if chosen is None else chosen.start)
         Console().print(str(figure), **PLAIN)
 
 

@@ -3,6 +3,7 @@
 from rich import box
 from rich.console import Console, JustifyMethod
 from rich.table import Table
+from rich.text import Text
 
 WIDTH = 100  # of wide tables, also where the output is no terminal
 
@@ -11,7 +12,7 @@ def ruled_table(title: str, *columns: str, title_justify: JustifyMethod = "left"
     """An empty table with a line under its head, and nothing around it."""
     return Table(
         *columns,
-        title=title,
+        title=Text(title),
         title_justify=title_justify,
         box=box.SIMPLE_HEAD,
         show_edge=False,

@@ -146,7 +146,10 @@ def test_motchallenge_folder_scales_boxes_with_frames(sequence: Path) -> None:
     truth = load_video(sequence).truth
     assert truth is not None
     assert truth.ids.tolist() == [3, 7, 9]
-    assert truth.visible[:3, 2].tolist() == [0, pytest.approx(0.05), 0]  # set aside in scores
+    assert truth.ignored is not None
+    assert np.argwhere(truth.ignored).tolist() == [[1, 2]]
+    assert truth.counted(0.25)[:3, 2].tolist() == [False, False, False]
+    assert truth.without_ignored().ids.tolist() == [3, 7]
     assert truth.masks is None
     assert truth.boxes[3, 1].tolist() == [4, 4, 6, 8]
     assert np.isnan(truth.boxes[5:, 0]).all()
@@ -179,7 +182,7 @@ def test_motchallenge_folder_may_hold_a_video(sequence: Path) -> None:
     write_video(sequence / "a.mkv", moving(12))
     measured = describe(open_source(sequence), clips=50, frames=6)
     assert measured.clips == 7
-    assert measured.objects == (1, 2, 3)  # the ignored one is there
+    assert measured.objects == (1, pytest.approx(12 / 7), 2)  # the ignored one is left out
     assert measured.speed == pytest.approx(1)
 
 

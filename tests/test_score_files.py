@@ -83,6 +83,16 @@ def test_what_is_to_be_ignored_is_neither_hit_nor_miss(files: tuple[Path, Path])
     assert score_files(found, truth, distance=3.0)["centre"].false_positives == 2
 
 
+def test_a_truth_in_which_nothing_counts(cli: CommandLine, files: tuple[Path, Path]) -> None:
+    found, truth = map(str, files)
+    files[1].write_text("1,1,10,10,10,20,0\n2,-1,10,10,10,20,0\n")
+    said = cli("score", found, truth)
+    assert said.code == 2
+    assert "no boxes that count" in said.err
+    said = cli("score", found, truth, "--count-ignored")
+    assert said.code == 0, said.err
+
+
 def test_frames_and_regions_are_cut_out(files: tuple[Path, Path]) -> None:
     scores = score_files(*files, distance=3.0, frames=range(1, 2))["centre"]
     assert (scores.frames, scores.objects, scores.matches) == (1, 2, 2)
@@ -91,11 +101,14 @@ def test_frames_and_regions_are_cut_out(files: tuple[Path, Path]) -> None:
     assert (scores.objects, scores.matches, scores.false_positives) == (3, 3, 1)
     beyond = score_files(*files, frames=range(2, 6))["centre"]
     assert beyond.frames == 4
-    with pytest.raises(UserError, match="no boxes in frames 7 to 9"):
+    with pytest.raises(UserError, match="no boxes that count in frames 7 to 9"):
         score_files(*files, frames=range(6, 9))
 
 
-@pytest.mark.parametrize("line", ["one,1,2,2,3,3,1", "4", "inf,1,2,2,3,3,1", "4,1,2,2"])
+@pytest.mark.parametrize(
+    "line",
+    ["one,1,2,2,3,3,1", "4", "inf,1,2,2,3,3,1", "4,1,2,2", "4,1,nan,2,3,3,1"],
+)
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_malformed_line_is_named(
     cli: CommandLine, files: tuple[Path, Path], which: int, line: str
@@ -135,8 +148,11 @@ def test_the_command(cli: CommandLine, files: tuple[Path, Path], tmp_path: Path)
     assert said.code == 0, said.err
     assert "0.400" in said.out
     picture = tmp_path / "identities.png"
-    said = cli("score", found, truth, "--distance", "3", "--figure", str(picture))
+    files[1].write_text(f"{TRUTH}2,-1,30,30,5,5,0,-1,-1,-1\n")  # one of no number, to be ignored
+    chosen = ("--distance", "3", "--frames", "2-3")
+    said = cli("score", found, truth, *chosen, "--figure", str(picture))
     assert said.code == 0, said.err
+    assert "end it in" in cli("score", found, truth, "--figure", "who.txt").err
     with Image.open(picture) as image:
         assert min(image.size) > 500
     assert json.loads(out.read_text())["centre"]["id_switches"] == 1

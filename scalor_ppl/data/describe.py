@@ -85,7 +85,7 @@ def describe(source: ClipSource, clips: int = 500, frames: int = 10) -> Descript
         source.clip(0, frames)  # says what is wrong
     used = min(clips, available)
     truths = [source.clip(index, frames).truth for index in range(used)]
-    known = [truth for truth in truths if truth is not None]
+    known = [truth.without_ignored() for truth in truths if truth is not None]
     spec = TOY_SETS.get(source.name)
     paper = None
     if spec is not None and spec.visible is not None:

@@ -9,8 +9,6 @@ import numpy as np
 
 from scalor_ppl.errors import UserError
 
-_IGNORED = 0.05  # share in view of what is ignored: less than any rule counts, more than nothing
-
 
 @dataclass(frozen=True)
 class Boxes:
@@ -32,14 +30,6 @@ class Boxes:
         """Mean side of all boxes that are not ignored, in pixels; NaN where there are none."""
         sides = self.boxes[~self.ignored][..., 2:]
         return float(np.nanmean(sides)) if np.isfinite(sides).any() else float("nan")
-
-    def visible(self, share: np.ndarray) -> np.ndarray:
-        """How far objects are in view, as a `Truth` says it, so that what is ignored is set aside.
-
-        Args:
-            share: [T, N] of each box's area in view, 0 where there is none.
-        """
-        return np.where(self.ignored, np.minimum(share, _IGNORED), share).astype(np.float32)
 
 
 def read_boxes(path: Path, frames: range) -> Boxes:
@@ -103,6 +93,8 @@ def _rows(path: Path) -> Iterator[_Row]:
             row = [float(value) for value in line.split(",")[:7]]
             frame, identity = int(row[0]), int(row[1])
             left, top, width, height = row[2:6]
+            if frame < 1 or not np.isfinite(row[2:6]).all():
+                raise ValueError("frames count from 1, and a box is finite")
         except (ValueError, IndexError, OverflowError) as error:  # a word; one column; infinity
             raise UserError(
                 f"{path}, line {number} is not frame,id,left,top,width,height,conf: {line[:60]!r}"

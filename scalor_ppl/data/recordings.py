@@ -1,7 +1,6 @@
 """Clips of real recordings: video files, folders of images, MOTChallenge sequences."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,12 +188,12 @@ def _truth(boxes: Boxes, span: slice, top: int, left: int, height: int, width: i
     """The truth of some frames of a recording, of the objects that occur in them."""
     here = boxes.boxes[span] - np.array([left, top, 0, 0])
     occurs = np.isfinite(here[..., 0]).any(axis=0)
-    seen = replace(boxes, ignored=boxes.ignored[span]).visible(share_in_view(here, height, width))
     here = here[:, occurs]
     return Truth(
         ids=boxes.ids[occurs],
         boxes=here.astype(np.float32),
-        visible=seen[:, occurs],
+        visible=share_in_view(here, height, width),
         masks=None,
         object_size=boxes.object_size,
+        ignored=boxes.ignored[span][:, occurs],
     )

@@ -1,7 +1,7 @@
 """The structures that every data source hands over, and what a source is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 from zlib import crc32
@@ -30,6 +30,8 @@ class Truth:
             None where nobody has drawn masks.
         object_size: the set's object size in pixels (mean box side), the unit of matching
             thresholds (paper, section 5.1: twice the object size).
+        ignored: [T, N] bool; where an object is neither to be found nor wrong to be found. None
+            where there are no such.
     """
 
     ids: np.ndarray
@@ -37,6 +39,26 @@ class Truth:
     visible: np.ndarray
     masks: np.ndarray | None
     object_size: float
+    ignored: np.ndarray | None = None
+
+    def counted(self, least: float) -> np.ndarray:
+        """Bool [T, N]: what is in view by at least that share, and not ignored."""
+        counted = self.visible >= least
+        return counted if self.ignored is None else counted & ~self.ignored
+
+    def without_ignored(self) -> "Truth":
+        """The same less what is ignored; objects that are so throughout are not there."""
+        if self.ignored is None:
+            return self
+        kept = ~self.ignored & np.isfinite(self.boxes[..., 0])
+        objects = kept.any(axis=0)
+        return replace(
+            self,
+            ids=self.ids[objects],
+            boxes=np.where(kept[..., None], self.boxes, np.nan)[:, objects],
+            visible=np.where(kept, self.visible, 0)[:, objects],
+            ignored=None,
+        )
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,6 @@ def paired(
     if frames is None:
         frames = range(max(found.frames, last_frame(truth)))
     boxes = read_boxes(truth, frames)
-    if not np.isfinite(boxes.boxes).any():
-        raise UserError(f"{truth} has no boxes in frames {frames.start + 1} to {frames.stop}")
     found = _cut(found, frames)
     if ignore is not None:
         found = _without(found, ignore.holds(found.boxes))
@@ -50,12 +48,17 @@ def paired(
         boxes = replace(boxes, boxes=kept)
     if count_ignored:
         boxes = replace(boxes, ignored=np.zeros_like(boxes.ignored))
+    if not (np.isfinite(boxes.boxes[..., 0]) & ~boxes.ignored).any():
+        raise UserError(
+            f"{truth} has no boxes that count in frames {frames.start + 1} to {frames.stop}"
+        )
     return found, Truth(
         ids=boxes.ids,
         boxes=boxes.boxes.astype(np.float32),
-        visible=boxes.visible(np.isfinite(boxes.boxes[..., 0])),
+        visible=np.isfinite(boxes.boxes[..., 0]).astype(np.float32),
         masks=None,
         object_size=boxes.object_size,
+        ignored=boxes.ignored,
     )
 
 

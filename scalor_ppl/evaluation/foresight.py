@@ -138,7 +138,7 @@ def clip_foresight(draws: Sequence[Tracks], truth: "Truth", *, observe: int) -> 
         raise ValueError(f"of {frames} frames 1 to {frames - 1} can be observed, not {observe}")
     last = observe - 1
     tracked = draws[0].present()[last]
-    counted = np.flatnonzero(truth.visible[last] >= _VISIBLE)
+    counted = np.flatnonzero(truth.counted(_VISIBLE)[last])
     apart = centre_distances(truth.boxes[last, counted], draws[0].boxes[last, tracked])
     rows, columns = match_within(apart, GATE * float(truth.object_size))
     objects, ids = counted[rows], draws[0].ids[last, tracked][columns]
@@ -158,7 +158,7 @@ def clip_foresight(draws: Sequence[Tracks], truth: "Truth", *, observe: int) -> 
         "velocity": _distance(seen[last] + ahead * velocity, true),
         "died": np.isnan(foreseen[..., 0]).mean(0),
     }
-    there = np.logical_and.accumulate(truth.visible[observe:, objects] >= _VISIBLE)
+    there = np.logical_and.accumulate(truth.counted(_VISIBLE)[observe:, objects])
     return ClipForesight(
         objects=len(counted),
         values={name: np.where(there, each, np.nan).T for name, each in values.items()},

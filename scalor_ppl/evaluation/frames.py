@@ -4,7 +4,8 @@
 `min_visible` of its area is in view. A *sliver* is an object in view that falls short of it. A
 sliver is neither a hit nor a miss: a prediction that is left over after matching, and lies within
 the gate of a sliver, is *set aside* (see `scalor_ppl.evaluation.clear`) instead of being a false
-positive. An object wholly out of view excuses nothing: a tracker that lingers there is wrong.
+positive. So is what finds an object that the truth marks as ignored, by whatever rule. An object
+wholly out of view excuses nothing: a tracker that lingers there is wrong.
 
 **Distances.** Both sides are boxes of whole objects, also where they reach beyond the view, and are
 compared as such: clipping would move the centre of a half-visible object by a quarter of its size
@@ -112,10 +113,12 @@ def scored_clip(
     if tracks.frames != len(truth.boxes):
         raise ValueError(f"tracks have {tracks.frames} frames, truth {len(truth.boxes)}")
     present = tracks.present(presence_threshold)
-    counted = truth.visible >= min_visible
+    counted = truth.counted(min_visible)
     slivers = np.zeros_like(counted)
     if set_aside is not None:
         slivers = (truth.visible > 0) & (truth.visible >= set_aside) & ~counted
+    if truth.ignored is not None:  # by whatever rule
+        slivers = slivers | (truth.ignored & (truth.visible > 0))
     if not np.isfinite(truth.boxes[counted | slivers]).all():
         raise ValueError("an object in view has no finite box")
     if not np.isfinite(tracks.boxes[present]).all():

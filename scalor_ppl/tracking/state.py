@@ -99,7 +99,10 @@ def check_same(path: Path, before: Mapping[str, str], now: Mapping[str, str]) ->
 
 def describe_program(program: Program) -> dict[str, str]:
     """Digests of a run's configuration and weights, by what they are called."""
-    configuration = hashlib.sha256(program.config.model_dump_json().encode())
+    configuration = hashlib.sha256(
+        # Settings that came with a later version, and are as they always were, change nothing.
+        program.config.model_dump_json(exclude_defaults=True).encode()
+    )
     weights = hashlib.sha256()
     for part, module in program.parts.items():
         for name, tensor in sorted(module.state_dict().items()):

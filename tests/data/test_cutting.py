@@ -14,7 +14,7 @@ from scalor_ppl.data import load_video
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """Six frames of noise, 20 wide and 12 high, with two boxes."""
+    """Six frames of noise, 20 wide and 12 high, with two boxes; one is to be ignored in frame 2."""
     folder = tmp_path / "whole"
     (folder / "img1").mkdir(parents=True)
     (folder / "gt").mkdir()
@@ -22,7 +22,7 @@ def recording(tmp_path: Path) -> Path:
     for number in range(6):
         frame = rng.integers(0, 256, (12, 20, 3), dtype=np.uint8)
         Image.fromarray(frame).save(folder / "img1" / f"{number}.png")
-    rows = [f"{t + 1},1,{4 + t},3,4,4,1\n{t + 1},2,15,8,4,4,1\n" for t in range(6)]
+    rows = [f"{t + 1},1,{4 + t},3,4,4,{int(t != 2)}\n{t + 1},2,15,8,4,4,1\n" for t in range(6)]
     (folder / "gt" / "gt.txt").write_text("".join(rows))
     return folder
 
@@ -40,6 +40,8 @@ def test_a_part_has_the_same_pixels_and_moved_boxes(
     assert part.truth is not None
     assert part.truth.ids.tolist() == [1]
     assert part.truth.boxes[:, 0, 0].tolist() == [2, 3, 4, 5]
+    assert part.truth.ignored is not None
+    assert part.truth.ignored[:, 0].tolist() == [False, True, False, False]
 
 
 def test_what_cannot_be_cut(cli: CommandLine, recording: Path, tmp_path: Path) -> None:
