@@ -23,6 +23,7 @@ _MOST_FOR_TREND = 1000  # likewise; more tell nothing new
 _LEAST_SPREAD = 0.3  # of rows, in half-heights of the frame
 _LEAST_TREND = 0.15  # a smaller perspective is within the range of sizes
 _ROUNDS = 8  # of finding the trend and what is single
+_BAND = 0.2  # of the median, in which single objects lie with the distance taken out
 _STEEPEST = 0.9  # so that nothing shrinks to nothing at the other edge
 _FEWEST = 8  # single objects, in all frames looked at, that a statement takes
 
@@ -171,6 +172,9 @@ def find_perspective(frames: list[Components]) -> float:
         rows, sides = _heights([frame.levelled(found) for frame in frames])
         if len(rows) < _FEWEST_FOR_TREND or np.ptp(np.percentile(rows, (5, 95))) < _LEAST_SPREAD:
             return 0.0
+        if found:  # what is far from the line stands on another plane, is cut, or is two
+            near = np.abs(sides / np.median(sides) - 1) < _BAND
+            rows, sides = rows[near], sides[near]
         sides = sides * (1 + found * rows)  # as they are seen
         slope, middle, _, _ = _line(rows, sides)
         if not middle > 0:
