@@ -8,12 +8,14 @@ from scipy.stats import theilslopes
 
 from scalor_ppl.fitting.components import (
     Components,
+    change,
     find_components,
     residual,
     soft_margin,
     typical_area,
 )
 from scalor_ppl.fitting.motion import Motion, Patches, measure_motion
+from scalor_ppl.fitting.painting import looks, unpainted
 
 _LEAST_THRESHOLD = 3.0  # levels: below, flicker of the compression looks like objects
 _PLAUSIBLE = (0.4, 1.5)  # share of the typical area that a single object covers
@@ -62,6 +64,8 @@ class Objects:
         covered: share of the pixels that they cover, 0..1.
         contrast: how far their pixels are from the background, in levels (in a `Survey` as a share
             of the range).
+        unpainted: standard deviation of their pixels about what a decoder can be expected to paint,
+            in the same units; none where too few were seen.
         plane: how they shrink with the distance; none where their size does not depend on the
             place.
     """
@@ -71,6 +75,7 @@ class Objects:
     count: tuple[float, float]
     covered: float
     contrast: float
+    unpainted: float | None = None
     plane: Plane | None = None
 
     @property
@@ -85,6 +90,7 @@ class Objects:
             widths=_times(self.widths, length),
             heights=_times(self.heights, length),
             contrast=self.contrast / contrast,
+            unpainted=None if self.unpainted is None else self.unpainted / contrast,
             plane=None if self.plane is None else self.plane.in_units(length),
         )
 
@@ -147,6 +153,7 @@ def find_moving(
         count=(count, most),
         covered=float(np.mean([frame.covered for frame in frames])),
         contrast=contrast,
+        unpainted=_unpainted(runs, found, background, perspective, typical, np.median(level, 0)),
         plane=Plane(perspective, _percentiles(level[:, 1]), _percentiles(level[:, 0]))
         if perspective
         else None,
@@ -236,6 +243,23 @@ def _softness(
     """
     margin = soft_margin(differences, threshold, contrast)
     return 2 * margin * min(1.0, 2 * margin / thickness)
+
+
+def _unpainted(
+    runs: list[list[np.ndarray]],
+    found: list[list[Components]],
+    background: np.ndarray,
+    perspective: float,
+    typical: float,
+    sides: np.ndarray,
+) -> float | None:
+    """See `unpainted`, of single objects; frames side by side tell little more than one of them."""
+    seen = []
+    for run, components in zip(runs, found, strict=True):
+        first, single = components[0], _single(components[0], typical)
+        near = first.nearness(perspective)[single]
+        seen.append(looks(change(run[0], background), first.centres[single], sides, near))
+    return unpainted(np.concatenate(seen))
 
 
 def _areas(frames: Iterable[Components]) -> np.ndarray:

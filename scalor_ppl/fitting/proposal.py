@@ -1,7 +1,7 @@
 """Settings of a training that follow from a survey, each with its reason."""
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, hypot
 from typing import Any
 
 from scalor_ppl.errors import UserError
@@ -12,7 +12,7 @@ from scalor_ppl.fitting.source import choose_data
 from scalor_ppl.fitting.survey import Survey
 from scalor_ppl.fitting.view import View, choose_view
 
-_SIGMA = (0.05, 0.15)  # bounds of the pixels' standard deviation
+_SIGMA = (0.03, 0.15)  # bounds of the pixels' standard deviation
 _FEWEST_SLOTS = 8
 _LARGEST = 1.2  # median objects, the side of the largest box
 _SMALLEST = 0.85  # small objects (the lower percentile), the side of the smallest box
@@ -142,14 +142,16 @@ def _glimpse(side: float) -> int:
 
 
 def _choose_scene(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
-    # What the decoder cannot paint is a larger error than the camera's noise.
-    sigma = min(max(2 * survey.noise, objects.contrast / 4, _SIGMA[0]), _SIGMA[1])
-    draft.choose(
-        "model.sigma",
-        round(sigma, 3),
-        f"noise is {survey.noise:.2g} of the brightness range, objects stand out by "
-        f"{objects.contrast:.2g}",
-    )
+    # What the decoder cannot paint adds to the camera's noise.
+    unpainted = objects.unpainted
+    if unpainted is None:
+        unpainted = objects.contrast / 4
+        why = f"objects stand out by {objects.contrast:.2g}, of which a quarter is a guess"
+    else:
+        why = f"{unpainted:.2g} of the objects is beyond what eight learned shapes paint"
+    sigma = min(max(hypot(survey.noise, unpainted), _SIGMA[0]), _SIGMA[1])
+    why = f"noise is {survey.noise:.2g} of the brightness range, {why}"
+    draft.choose("model.sigma", round(sigma, 3), why)
     if survey.static:
         still = "the camera stands still"
         draft.choose("model.background", "template", f"{still}, so the scene is one image")

@@ -217,11 +217,19 @@ def test_a_moving_camera_is_guessed_at() -> None:
         assert "a guess" in why(proposal, name)
 
 
-def test_noise_and_contrast_make_sigma() -> None:
-    assert value(propose(with_objects(PEOPLE, contrast=0.05)), "model.sigma") == 0.05
-    noisy = replace(with_objects(PEOPLE, contrast=0.05), noise=0.06)
-    assert value(propose(noisy), "model.sigma") == 0.12
-    assert value(propose(replace(noisy, noise=0.3)), "model.sigma") == 0.15
+def test_noise_and_what_no_decoder_paints_make_sigma() -> None:
+    painted = replace(with_objects(PEOPLE, unpainted=0.04), noise=0.03)
+    assert value(propose(painted), "model.sigma") == 0.05
+    assert "eight learned shapes" in why(propose(painted), "model.sigma")
+    assert value(propose(replace(painted, noise=0.3)), "model.sigma") == 0.15
+    exact = replace(with_objects(PEOPLE, unpainted=0.001), noise=0.002)
+    assert value(propose(exact), "model.sigma") == 0.03
+
+
+def test_with_few_objects_sigma_is_a_guess_from_their_contrast() -> None:
+    faint = replace(with_objects(PEOPLE, contrast=0.16), noise=0.03)
+    assert value(propose(faint), "model.sigma") == 0.05
+    assert "a guess" in why(propose(faint), "model.sigma")
 
 
 def test_what_the_user_gave_stays() -> None:
