@@ -45,6 +45,9 @@ def evaluate(
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
     frames: Annotated[int, typer.Option(min=1, help="Length of each.")] = 10,
+    recognise: Annotated[
+        bool, typer.Option(help="Identities by looks where objects covered each other.")
+    ] = True,
     bound: Annotated[
         str | None, typer.Option(help="Bound log p(x) too: elbo or iwae, with hard presence.")
     ] = None,
@@ -71,7 +74,7 @@ def evaluate(
         Console().print(bound_line(bounded), **PLAIN)
         figures["bound"] = bounded.to_dict()
     if bound is None or has_truth(source, frames):
-        scores = score(program, source, clips=clips, frames=frames)
+        scores = score(program, source, clips=clips, frames=frames, recognise=recognise)
         Console().print(score_table(scores, f"{settings.source}: {clips} clips of {frames} frames"))
         figures |= {rule: each.to_dict() for rule, each in scores.items()}
     if out is not None:

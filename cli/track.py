@@ -41,6 +41,10 @@ def track(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Least presence of an object to be written.")
     ] = 0.5,
+    recognise: Annotated[
+        bool,
+        typer.Option(help="Keep identities by looks where objects covered each other."),
+    ] = True,
     start: Annotated[
         int | None,
         typer.Option(
@@ -75,6 +79,7 @@ def track(
             masks=masks,
             chunk=chunk,
             threshold=threshold,
+            recognise=recognise,
             start=start,
             stop=stop,
             resume=resume,

@@ -1,17 +1,25 @@
 """Scores of a trained program on clips with ground truth."""
 
 import numpy as np
+import torch
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores, evaluate_by_rules
+from scalor_ppl.identity import looks_of, recognised
 from scalor_ppl.inference.posterior import infer, to_video, tracks_of
 from scalor_ppl.inference.runs import Program
 from scalor_ppl.inference.training import fast_pyro
 
 
 def score(
-    program: Program, source: ClipSource, *, clips: int, frames: int, batch: int = 20
+    program: Program,
+    source: ClipSource,
+    *,
+    clips: int,
+    frames: int,
+    batch: int = 20,
+    recognise: bool = True,
 ) -> dict[str, Scores]:
     """Track clips and score the tracks by every rule of ``evaluation.RULES``.
 
@@ -21,6 +29,8 @@ def score(
         clips: how many, at most as many as there are.
         frames: length of each.
         batch: clips tracked at a time.
+        recognise: with the identities that `scalor-ppl track` gives, see `identity`; without, ids
+            are those of the program's trackers.
 
     Raises:
         UserError: the source has no ground truth, or its clips are too short.
@@ -38,7 +48,13 @@ def score(
         with fast_pyro():
             scene = infer(program.model, program.guide, video)
         squares += (scene.image - video).square().mean().item() * len(drawn)
-        tracks += tracks_of(
-            scene.trackers, program.model.size, tight=program.config.model.tight_boxes
-        )
+        size, tight = program.model.size, program.config.model.tight_boxes
+        found = tracks_of(scene.trackers, size, tight=tight)
+        if recognise:
+            where = torch.stack([each.objects.where for each in scene.trackers], 1).cpu().numpy()
+            looks = looks_of(video, scene.trackers).cpu().numpy()
+            found = [
+                recognised(*of_clip, size) for of_clip in zip(found, where, looks, strict=True)
+            ]
+        tracks += found
     return evaluate_by_rules(tracks, truths, mse=squares / count)

@@ -13,6 +13,7 @@ from scalor_ppl.inference.sizes import program_for
 from scalor_ppl.tracking.masks import MaskOutput
 from scalor_ppl.tracking.output import About, Output, part_of
 from scalor_ppl.tracking.overlay import OverlayOutput
+from scalor_ppl.tracking.recognition import recognised_stream
 from scalor_ppl.tracking.recording import Recording, open_recording
 from scalor_ppl.tracking.state import (
     State,
@@ -42,6 +43,7 @@ def track_to_files(
     masks: str | Path | None = None,
     chunk: int = CHUNK,
     threshold: float = 0.5,
+    recognise: bool = True,
     start: int | None = None,
     stop: int | None = None,
     resume: bool = False,
@@ -64,6 +66,8 @@ def track_to_files(
         masks: NAME.nc, which object is seen at each pixel.
         chunk: frames that are worked on at a time, at least 1.
         threshold: least presence of an object in a frame to be written, 0..1.
+        recognise: keep identities where objects covered each other, see `identity`; without, ids
+            are those of the program's trackers.
         start: first frame, from 0; see `recording.open_recording` for what holds by default.
         stop: the frame after the last one.
         resume: go on with an interrupted tracking into ``out``.
@@ -95,6 +99,7 @@ def track_to_files(
         "--masks": str(targets.masks and targets.masks.resolve()),
         "--chunk": str(chunk),
         "--threshold": str(threshold),
+        "--recognise": str(recognise),
         "--start": str(start),
         "--stop": str(stop),
     }
@@ -103,7 +108,7 @@ def track_to_files(
         state = load_state(targets.state, program.device)
         check_same(targets.state, state.fingerprint, fingerprint)
     fitted = program_for(program, recording.size)
-    job = _Job(targets, recording, threshold, fingerprint, state, watcher or Silent())
+    job = _Job(targets, recording, threshold, recognise, fingerprint, state, watcher or Silent())
     return job.run(fitted, chunk, save_every)
 
 
@@ -115,15 +120,18 @@ class _Job:
         targets: Targets,
         recording: Recording,
         threshold: float,
+        recognise: bool,
         fingerprint: dict[str, str],
         state: State | None,
         watcher: Watcher,
     ) -> None:
         self.targets = targets
         self.recording = recording
+        self.recognise = recognise
         self.fingerprint = fingerprint
         self.watcher = watcher
         self.memory = state.memory if state else None
+        self.identities = state.identities if state else None
         self.complete = state.complete if state else False
         self.kept = state.outputs if state else {}
         self.outputs: dict[str, Output] = {}
@@ -200,10 +208,11 @@ class _Job:
             shown="overlay" in self.outputs,
         )
         with closing(stream):
-            for tracked in stream:
+            # What is held back for what comes after is not done, and worked on again after a break.
+            for tracked in recognised_stream(stream, self.identities) if self.recognise else stream:
                 for output in self.outputs.values():
                     output.add(tracked)
-                self.memory = tracked.memory
+                self.memory, self.identities = tracked.memory, tracked.identities
                 table = self.outputs["tracks"]
                 assert isinstance(table, TableOutput)
                 self.watcher.stepped(self.done, table.present)
@@ -220,9 +229,8 @@ class _Job:
         """Note how far everything is, once that is on the disk."""
         assert self.memory is not None
         self.kept = {name: output.sync() for name, output in self.outputs.items()}
-        save_state(
-            self.targets.state, State(self.memory, self.kept, self.fingerprint, self.complete)
-        )
+        state = State(self.memory, self.identities, self.kept, self.fingerprint, self.complete)
+        save_state(self.targets.state, state)
 
     def _finish(self) -> None:
         """Give the files their names."""

@@ -24,12 +24,14 @@ class State:
 
     Attributes:
         memory: after the frames that are done.
+        identities: likewise, see `Tracked.identities`.
         outputs: what each output's `sync` gave.
         fingerprint: what was tracked, with what and how, in words.
         complete: whether all frames are done, and only the files are to be finished.
     """
 
     memory: Memory
+    identities: dict[str, Any] | None
     outputs: dict[str, dict[str, Any]]
     fingerprint: dict[str, str]
     complete: bool
@@ -52,6 +54,7 @@ def save_state(path: Path, state: State) -> None:
             name: value.clone() if isinstance(value, torch.Tensor) else value
             for name, value in state.memory.to_tensors().items()
         },
+        "identities": state.identities,
         "outputs": state.outputs,
         "fingerprint": state.fingerprint,
         "complete": state.complete,
@@ -73,7 +76,8 @@ def load_state(path: Path, device: torch.device) -> State:
     try:
         stored = torch.load(path, weights_only=True, map_location=device)
         memory = Memory.from_tensors(stored["memory"])
-        return State(memory, stored["outputs"], stored["fingerprint"], stored["complete"])
+        names = ("identities", "outputs", "fingerprint", "complete")
+        return State(memory, *(stored[name] for name in names))
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         reason = str(error).partition(". ")[0] or type(error).__name__
         raise UserError(f"{path} cannot be read ({reason}): begin anew with --overwrite") from None

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from scalor_ppl.data.prefetch import ahead
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
+from scalor_ppl.identity import looks_of
 from scalor_ppl.inference.posterior import Followed, follow, to_video, tracks_of
 from scalor_ppl.inference.runs import Program
 from scalor_ppl.inference.sizes import program_for
@@ -37,9 +39,11 @@ class Tracked:
         depth: float32 [T, K]; smaller is nearer.
         where: float32 [T, K, 4], boxes in the convention of :mod:`scalor_ppl.geometry`.
         masks: float32 [T, K, h, w] in 0..1, the objects' masks within their boxes.
+        looks: float32 [T, K, D], what the objects look like, see `looks.looks_of`.
         size: height and width in which the frames were tracked.
         shown: the T frames [H, W, C] uint8 in their own size, where they were asked for.
         memory: to go on with after these frames.
+        identities: likewise, of `recognition.recognised_stream`; none where nobody was recognised.
     """
 
     numbers: np.ndarray
@@ -47,9 +51,11 @@ class Tracked:
     depth: np.ndarray
     where: np.ndarray
     masks: np.ndarray
+    looks: np.ndarray
     size: Size
     shown: tuple[np.ndarray, ...]
     memory: Memory
+    identities: dict[str, Any] | None = None
 
 
 def track_video(
@@ -108,7 +114,7 @@ def follow_recording(
                 found = follow(program.model, program.guide, video, memory)
             memory = found.memory.detached()
             tight = program.config.model.tight_boxes
-            yield _tracked(taken, found, memory, recording, tight=tight)
+            yield _tracked(taken, video, found, memory, recording, tight=tight)
 
 
 def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
@@ -130,6 +136,7 @@ def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
 
 def _tracked(
     taken: list[Frame],
+    video: Tensor,
     found: Followed,
     memory: Memory,
     recording: Recording,
@@ -153,6 +160,7 @@ def _tracked(
         over_time([each.depth for each in objects]),
         over_time([each.where for each in objects]),
         over_time([each.mask[:, :, 0] for each in objects]),
+        looks_of(video, trackers)[0].cpu().numpy(),
         recording.size,
         tuple(frame.shown for frame in taken if frame.shown is not None),
         memory,

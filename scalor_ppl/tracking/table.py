@@ -33,7 +33,7 @@ class TableOutput:
         self.target = target
         self.tracks: int = state["tracks"] if state else 0
         self.present = 0
-        # Identities that were counted and still live: what has died never comes back.
+        # Identities that were counted and may come again: they live, or may be recognised.
         self._counted: set[int] = set(state["counted"]) if state else set()
         self._form = form
         self._threshold = threshold
@@ -48,7 +48,8 @@ class TableOutput:
             self._file.append(self._form.encode(rows))
         found = set(rows["id"].tolist())
         self.tracks += len(found - self._counted)
-        self._counted = (self._counted | found) & set(tracked.tracks.ids[-1].tolist())
+        known = [] if tracked.identities is None else tracked.identities["known"]
+        self._counted = (self._counted | found) & {*tracked.tracks.ids[-1].tolist(), *known}
         self.present = int(np.count_nonzero(rows["frame"] == tracked.numbers[-1]))
 
     def sync(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from scalor_ppl.inference.runs import Program, build_program
 from scalor_ppl.memory import Memory
 from scalor_ppl.results.tracks import Tracks
 from scalor_ppl.tracking import BrokenVideoError, Tracked, track_video
+from scalor_ppl.tracking.recognition import recognised_stream
 from scalor_ppl.tracking.recording import open_recording
 
 pytest_plugins = "tracking_fixtures"
@@ -51,6 +52,19 @@ def test_chunks_are_the_tracks_at_once(
     tracks = joined(parts)
     assert tracks.ids.max() > 3
     assert_same(tracks, tracks_at_once(program, clip))
+
+
+def test_identities_do_not_depend_on_chunks(program: Program, video: Path) -> None:
+    whole = joined(list(recognised_stream(track_video(program, video, chunk=50))))
+    for chunk in (3, 16):
+        parts = list(recognised_stream(track_video(program, video, chunk=chunk)))
+        assert_same(joined(parts), whole)
+    # Goes on as if there had been no break.
+    after = track_video(program, video, chunk=16, memory=parts[1].memory)
+    again = list(recognised_stream(after, parts[1].identities))
+    for name in ("ids", "boxes"):
+        expected = getattr(joined(parts[2:]), name)
+        assert np.array_equal(getattr(joined(again), name), expected), name
 
 
 def test_goes_on_with_a_memory_bit_for_bit(program: Program, video: Path) -> None:
