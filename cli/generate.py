@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import PLAIN, Device, Run, Seed, Threads, use_threads
+from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import write_compared, write_generated
 from scalor_ppl.inference.runs import load_run, own_folder
-from scalor_ppl.inference.sources import open_clip
+from scalor_ppl.inference.sources import chosen, open_clip
 from scalor_ppl.inference.training import pick_device
 from scalor_ppl.inference.trees import prior_tree
 from scalor_ppl.inference.whatif import FORMS, parse_intervention
@@ -46,6 +46,7 @@ def generate(
     observe: Annotated[
         str | None, typer.Option(help="Continue this clip (set, or path).", metavar="NAME|PATH")
     ] = None,
+    data_dir: DataFolder = None,
     observe_frames: Annotated[int, typer.Option(min=1, help="Frames of it that are seen.")] = 5,
     clip: Annotated[int, typer.Option(min=0, help="Which clip of it.")] = 0,
     do: Annotated[
@@ -91,7 +92,9 @@ def generate(
         )
     else:
         off = discovery is None and rate is None
-        seen = open_clip(program.config.data, observe, clip, observe_frames)
+        seen = open_clip(
+            chosen(program.config.data, folder=data_dir), observe, clip, observe_frames
+        )
         continued = partial(
             continue_clip,
             program,
@@ -103,9 +106,10 @@ def generate(
         )
         scene = continued(interventions=interventions)
         without = continued() if interventions else None
-    for path in write_generated(scene, folder, observed=seen, boxes=boxes, fps=fps):
+    tight = program.config.model.tight_boxes
+    for path in write_generated(scene, folder, observed=seen, boxes=boxes, tight=tight, fps=fps):
         Console().print(str(path), **PLAIN)
     if without is not None and seen is not None:
         label = "\n".join(map(str, interventions))
-        for path in write_compared(without, scene, label, seen, folder, fps):
+        for path in write_compared(without, scene, label, seen, folder, tight=tight, fps=fps):
             Console().print(str(path), **PLAIN)

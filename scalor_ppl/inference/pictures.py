@@ -43,7 +43,12 @@ class ScenePictures:
 
 
 def picture(
-    scene: Any, number: int = 0, observed: np.ndarray | None = None, *, labels: bool = False
+    scene: Any,
+    number: int = 0,
+    observed: np.ndarray | None = None,
+    *,
+    labels: bool = False,
+    tight: bool = False,
 ) -> ScenePictures:
     """Pictures of one video of a scene.
 
@@ -52,6 +57,7 @@ def picture(
         number: which video of the batch.
         observed: its frames ``[T', H, W, C]`` uint8; frames beyond T' show what was rendered.
         labels: write identities into the boxes.
+        tight: boxes about the masks, see ``model.tight_boxes``.
     """
     height, width = scene.image.shape[-2:]
     scale = max(1, round(192 / max(height, width)))
@@ -59,7 +65,7 @@ def picture(
     video = rendered.copy()
     if observed is not None:
         video[: len(observed)] = observed
-    tracks = tracks_of(scene.trackers, (height, width))[number]
+    tracks = tracks_of(scene.trackers, (height, width), tight=tight)[number]
     boxed = draw_tracks(
         video,
         tracks.boxes,
@@ -109,7 +115,7 @@ def snapshot(program: Program, source: ClipSource, frames: int, path: Path) -> S
         place["corner"] = torch.tensor([clip.corner], device=program.device)
     video = to_video(clip.video[None], program.device)
     scene = infer(program.model, program.guide, video, **place)
-    pictures = picture(scene, 0, clip.video)
+    pictures = picture(scene, 0, clip.video, tight=program.config.model.tight_boxes)
     write_sheet(pictures, path)
     return pictures
 
@@ -133,6 +139,7 @@ def write_generated(
     *,
     observed: np.ndarray | None = None,
     boxes: bool = False,
+    tight: bool = False,
     fps: float = 10.0,
 ) -> Iterator[Path]:
     """Write every video of a scene as mp4, gif and contact sheet.
@@ -142,6 +149,7 @@ def write_generated(
         folder: for the files.
         observed: frames of the (only) video that were observed, ``[T', H, W, C]`` uint8.
         boxes: draw boxes in id colours into mp4 and gif.
+        tight: boxes about the masks.
         fps: frames a second.
 
     Yields:
@@ -149,7 +157,7 @@ def write_generated(
     """
     for number in range(len(scene.image)):
         # An observed clip is what interventions are asked about, and they go by identity.
-        pictures = picture(scene, number, observed, labels=observed is not None)
+        pictures = picture(scene, number, observed, labels=observed is not None, tight=tight)
         frames = pictures.boxed if boxes else enlarge(pictures.video, pictures.scale)
         stem = folder / f"video_{number:03d}"
         write_mp4(stem.with_suffix(".mp4"), frames, fps)
@@ -162,7 +170,14 @@ def write_generated(
 
 
 def write_compared(
-    before: Any, after: Any, label: str, observed: np.ndarray, folder: Path, fps: float = 10.0
+    before: Any,
+    after: Any,
+    label: str,
+    observed: np.ndarray,
+    folder: Path,
+    *,
+    tight: bool = False,
+    fps: float = 10.0,
 ) -> list[Path]:
     """Write a continued clip without and with interventions: one above, or left of, the other.
 
@@ -172,12 +187,15 @@ def write_compared(
         label: what was done, for the contact sheet.
         observed: frames that were seen ``[T', H, W, C]`` uint8.
         folder: for the files.
+        tight: boxes about the masks.
         fps: frames a second.
 
     Returns:
         The contact sheet and the gif.
     """
-    left, right = (picture(scene, 0, observed, labels=True).boxed for scene in (before, after))
+    left, right = (
+        picture(scene, 0, observed, labels=True, tight=tight).boxed for scene in (before, after)
+    )
     sheet, gif = folder / "whatif.png", folder / "whatif.gif"
     contact_sheet({f"{len(observed)} seen,\nthen imagined": left, label: right}, sheet)
     margin = np.full((*left.shape[:2], 4, 3), 255, np.uint8)
