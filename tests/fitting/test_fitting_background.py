@@ -80,3 +80,31 @@ def test_samples_are_even_and_bounded(frames: int, limit: int, run: int) -> None
 def test_senseless_samples() -> None:
     with pytest.raises(ValueError, match="limit=1"):
         EvenSample(1)
+
+
+def motionless(first: int, last: int, frames: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth scene with an edge of its own, and a man who does not even sway."""
+    rng = np.random.default_rng(3)
+    y, x = np.indices((40, 60))
+    scene = np.stack([120 + 20 * np.sin(x / 9 + c) + 15 * np.cos(y / 7) for c in range(3)], -1)
+    scene[:, :28] += 30
+    video = np.repeat(scene[None], frames, axis=0)
+    video[first:last, 10:32, 22:34] = rng.uniform(10, 40, 3)
+    video += rng.normal(0, 2, video.shape)
+    return scene, np.clip(np.round(video), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("first", "last"), [(36, 100), (0, 64)])
+def test_who_stands_for_most_of_the_time_has_an_edge(first: int, last: int) -> None:
+    scene, video = motionless(first, last)
+    mode = mode_image(video)
+    assert np.abs(mode - scene).max(-1).mean() < 2
+    assert np.mean(np.abs(mode - scene).max(-1) > 10) < 0.002
+
+
+def test_a_part_of_the_scene_that_was_covered_for_long_stays() -> None:
+    """A dark gate, and a white van before it for a while: the van has the stronger edge."""
+    _, video = motionless(0, 100)
+    covered = video.copy()
+    covered[:30, 5:36, 15:40] = 250
+    assert np.abs(mode_image(covered) - mode_image(video)).max() < 4
