@@ -90,16 +90,17 @@ def test_alike_objects_keep_the_trackers_numbers() -> None:
     assert all(each[0] == 0 for each in run(crossing(other=RED)))
 
 
-def lost(gap: int, *, far: float = 0.0, colour: np.ndarray = RED) -> list[list[Row]]:
-    """Tracker 0 is lost; tracker 1 is found some frames later, so far away."""
+def lost(gap: int, *, off: float = 0.0, speed: float = 0.0, colour: np.ndarray = RED) -> list:
+    """All move on; tracker 0 is lost; tracker 1 is found some frames later, off its way."""
     frames = []
     for t in range(30 + gap + 20):
         rows: list[Row] = []
+        way = speed * t
         if t < 30:
-            rows = [(0, (50.0, 50.0), RED)]
+            rows = [(0, (50.0 + way, 50.0), RED)]
         elif t >= 30 + gap:
-            rows = [(1, (50.0 + far, 50.0), colour)]
-        frames.append([*rows, *bystanders()])
+            rows = [(1, (50.0 + way + off, 50.0), colour)]
+        frames.append(rows + [(i, (x + way, y), c) for i, (x, y), c in bystanders()])
     return frames
 
 
@@ -109,9 +110,14 @@ def lost(gap: int, *, far: float = 0.0, colour: np.ndarray = RED) -> list[list[R
         (lost(5), 0),
         (lost(_MEMORY - 1), 0),
         (lost(_MEMORY + 2), 1),
-        (lost(5, far=15), 0),
-        (lost(5, far=25), 1),
-        (lost(20, far=25), 0),
+        (lost(5, off=4), 0),
+        # Nobody moves here: this is somebody else.
+        (lost(5, off=6), 1),
+        # It went on as it was seen to go, or about so.
+        (lost(5, speed=3), 0),
+        (lost(5, speed=3, off=10), 0),
+        (lost(5, speed=3, off=40), 1),
+        (lost(20, speed=3, off=40), 0),
         (lost(5, colour=BLUE), 1),
     ],
 )

@@ -13,7 +13,8 @@ and not of two then has a log-odds (the score of probabilistic linear discrimina
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -29,15 +30,15 @@ _WINDOW = 30  # looks that the mean of an identity goes back, about
 _TEMPER = 0.5  # of the log-odds: the parts' colours are not independent
 _STAY = 6.0  # log-odds that a tracker that goes on is on the object that it was on
 _NEW = 1.0  # log-odds that what is found where another was lost is not that one
-_REACH = 1.0  # own sides that a lost object may have gone at once
-_SPEED = 0.15  # and in each frame since
-_EFF = 1.0
+_REACH = 0.5  # own sides that a lost object may have gone at once
+_SPEED = 2.0  # and typical steps in each frame since
 _SPREAD = 0.02  # standard deviation of looks before any is known, 0..1
 _LONGEST = 3000.0  # looks that the covariances go back, about
 _NEVER = -1e6
 
 
-class Sight(NamedTuple):
+@dataclass(frozen=True)
+class Sight:
     """The trackers that are alive in a frame.
 
     Attributes:
@@ -52,13 +53,23 @@ class Sight(NamedTuple):
     sides: np.ndarray
     looks: np.ndarray
 
-    def within(self, radius: float) -> np.ndarray:
-        """[n, n] bool: pairs whose centres are nearer than so many of their mean sides."""
+    @cached_property
+    def apart(self) -> np.ndarray:
+        """[n, n] distances of the centres in mean sides; infinite of each to itself."""
         between = (self.sides[:, None] + self.sides) / 2
         away = (self.places[:, None] - self.places) / between
-        near: np.ndarray = np.square(away).sum(-1) < radius**2
-        np.fill_diagonal(near, False)
-        return near
+        distance = np.sqrt(np.square(away).sum(-1))
+        np.fill_diagonal(distance, np.inf)
+        return distance
+
+    @cached_property
+    def alone(self) -> dict[int, np.ndarray | None]:
+        """By tracker, its look; none while another one is near."""
+        near = np.asarray((self.apart < _ALONE).any(1))
+        return {
+            tracker: None if near[row] else self.looks[row]
+            for row, tracker in enumerate(self.ids.tolist())
+        }
 
 
 @dataclass
@@ -112,8 +123,7 @@ class Spread:
         within = np.maximum(self.within, 1e-8)
         between = np.maximum(total - within, 0.1 * within)
         # Frames side by side tell little more than one of them: means count as single looks.
-        same = 2 * within / _EFF
-        other = same + 2 * between
+        same, other = 2 * within, 2 * within + 2 * between
         away = np.square(looks[:, None] - means)
         terms = np.log(other / same) - away * (1 / same - 1 / other)
         return _TEMPER / 2 * terms.sum(-1)
@@ -133,6 +143,8 @@ class Identities:
         self.frame = -1
         self.carried: dict[int, int] = {}  # identity by tracker
         self.known: dict[int, Known] = {}  # of the living and the lost
+        self.speed = 0.0  # mean step of the objects, in own sides
+        self.moved = 0.0  # steps that it is of
         self.spread = Spread(dimensions)
 
     def step(self, sight: Sight, ahead: list[Sight]) -> np.ndarray:
@@ -149,9 +161,8 @@ class Identities:
         self._forget(sight)
         self._greet(sight)
         self._recognise(sight, ahead)
-        alone = sight.within(_ALONE).sum(1) == 0
         for row, tracker in enumerate(sight.ids.tolist()):
-            self._learn(self.known[self.carried[tracker]], sight, row, alone=bool(alone[row]))
+            self._learn(self.known[self.carried[tracker]], sight, row)
         return np.array([self.carried[tracker] for tracker in sight.ids.tolist()], np.int64)
 
     def _forget(self, sight: Sight) -> None:
@@ -179,7 +190,7 @@ class Identities:
                 self.carried[tracker] = tracker
                 mean = np.zeros(sight.looks.shape[1])
                 self.known[tracker] = Known(mean, sight.places[row], sight.sides[row], self.frame)
-        for one, other in np.argwhere(sight.within(_MEETING)):
+        for one, other in np.argwhere(sight.apart < _MEETING):
             mine, yours = (self.carried[int(sight.ids[row])] for row in (one, other))
             self.known[mine].met[yours] = self.frame
 
@@ -227,17 +238,21 @@ class Identities:
             for identity in lost:
                 other = self.known[identity]
                 away = (sight.places[row] - other.place) / other.sides
-                reach = _REACH + _SPEED * (self.frame - other.seen)
+                reach = _REACH + _SPEED * self.speed * (self.frame - other.seen)
                 if np.square(away).sum() < reach**2:
                     # It may be the lost one; or the one whose tracker follows the lost one now.
                     found |= {identity, *other.met}
         return found
 
-    def _learn(self, known: Known, sight: Sight, row: int, *, alone: bool) -> None:
+    def _learn(self, known: Known, sight: Sight, row: int) -> None:
         """What an identity's tracker shows of it."""
+        if known.seen == self.frame - 1:
+            self.moved = min(self.moved + 1, _LONGEST)
+            step = np.linalg.norm((sight.places[row] - known.place) / known.sides)
+            self.speed += (float(step) - self.speed) / self.moved
         known.seen, known.place, known.sides = self.frame, sight.places[row], sight.sides[row]
-        if alone:
-            look = sight.looks[row]
+        look = sight.alone[int(sight.ids[row])]
+        if look is not None:
             self.spread.add(look, known)
             known.count += 1
             known.mean = known.mean + (look - known.mean) / min(known.count, _WINDOW)
@@ -248,6 +263,8 @@ class Identities:
         """Plain numbers and lists."""
         return {
             "frame": self.frame,
+            "speed": self.speed,
+            "moved": self.moved,
             "carried": dict(self.carried),
             "known": {
                 identity: {name: _plain(value) for name, value in vars(known).items()}
@@ -260,7 +277,7 @@ class Identities:
     def from_state(cls, state: dict[str, Any]) -> "Identities":
         """The inverse of `to_state`."""
         made = cls(len(state["spread"]["mean"]))
-        made.frame = state["frame"]
+        made.frame, made.speed, made.moved = (state[name] for name in ("frame", "speed", "moved"))
         made.carried = dict(state["carried"])
         for identity, stored in state["known"].items():
             arrays = {name: np.array(stored[name]) for name in ("mean", "place", "sides")}
@@ -274,13 +291,11 @@ def _looks_ahead(tracker: int, sights: list[Sight]) -> np.ndarray | None:
     """Mean look of a tracker from a frame on, alone; none where it is seen so too seldom."""
     looks = []
     for sight in sights:
-        (row,) = np.nonzero(sight.ids == tracker)
-        if not len(row):
+        if tracker not in sight.alone:
             break
-        between = (sight.sides[row[0]] + sight.sides) / 2
-        near = np.square((sight.places[row[0]] - sight.places) / between).sum(1) < _ALONE**2
-        if near.sum() == 1:  # itself
-            looks.append(sight.looks[row[0]])
+        look = sight.alone[tracker]
+        if look is not None:
+            looks.append(look)
     return np.mean(looks, 0) if len(looks) >= _LEAST else None
 
 
