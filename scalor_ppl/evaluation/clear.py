@@ -13,6 +13,7 @@ match, so nothing else changes: setting aside only ever removes false positives.
 miss, and never makes or unmakes a switch.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,12 +68,10 @@ def clear_mot(clip: ScoredClip) -> tuple[ClearCounts, ScoredClip]:
     Returns:
         The events, and the clip less the predictions set aside, for the other measures.
     """
-    last = np.full(clip.objects, -1)  # the prediction an object was last matched with
-    lost = np.zeros(clip.objects, dtype=bool)  # missed since, though it counted
+    lost = np.zeros(clip.objects, dtype=bool)  # missed since it was matched, though it counted
     total = ClearCounts()
     left = []
-    for frame in clip.frames:
-        rows, columns = _correspondences(frame, last, clip.limit, clip.identities)
+    for frame, rows, columns, last in _matched(clip):
         matched, partners = frame.objects[rows], frame.predictions[columns]
         switched = (last[matched] >= 0) & (last[matched] != partners)
         missed = np.delete(frame.objects, rows)
@@ -86,7 +85,6 @@ def clear_mot(clip: ScoredClip) -> tuple[ClearCounts, ScoredClip]:
             distance=float(frame.distances[rows, columns].sum()),
             set_aside=len(dropped),
         )
-        last[matched] = partners
         lost[matched] = False
         lost[missed] = last[missed] >= 0
         left.append(frame.without(dropped))
@@ -100,13 +98,22 @@ def followers(clip: ScoredClip) -> np.ndarray:
         Int [T, objects]: the prediction, `MISSED`, or `NOT_THERE` where the object does not count.
     """
     followed = np.full((len(clip.frames), clip.objects), NOT_THERE)
-    last = np.full(clip.objects, -1)
-    for t, frame in enumerate(clip.frames):
-        rows, columns = _correspondences(frame, last, clip.limit, clip.identities)
+    for t, (frame, rows, columns, _) in enumerate(_matched(clip)):
         followed[t, frame.objects] = MISSED
-        last[frame.objects[rows]] = frame.predictions[columns]
         followed[t, frame.objects[rows]] = frame.predictions[columns]
     return followed
+
+
+def _matched(
+    clip: ScoredClip,
+) -> Iterator[tuple[ScoredFrame, np.ndarray, np.ndarray, np.ndarray]]:
+    """Each frame, positions of matched objects and of their predictions, and before the frame the
+    prediction that every object was last matched with, -1 for none."""
+    last = np.full(clip.objects, -1)
+    for frame in clip.frames:
+        rows, columns = _correspondences(frame, last, clip.limit, clip.identities)
+        yield frame, rows, columns, last
+        last[frame.objects[rows]] = frame.predictions[columns]
 
 
 def _correspondences(
