@@ -176,6 +176,9 @@ class GuideConfig(Section):
         window: rows and columns of cells that a tracker sees with attention; none is half of the
             grid (the paper's). Give it where frames of several sizes are to be tracked.
         difference: encoders also see the difference of the frame to the background's template.
+        colour_blind: the image features, which find and follow objects, see only how far each pixel
+            is from the template, neither its colour nor the sign: what looks unlike all objects of
+            the training is found as well. Glimpses, which tell looks, see colours all the same.
         mask: proposals see the encoded propagation mask ``everywhere`` (paper, algorithm 1), or in
             ``presence`` only, which takes their where and what out of the time loop.
     """
@@ -187,6 +190,7 @@ class GuideConfig(Section):
     attention: bool = True
     window: Pair | None = None
     difference: bool = False
+    colour_blind: bool = False
     mask: Literal["everywhere", "presence"] = "presence"
 
 
@@ -280,6 +284,8 @@ class Config(Section):
     def _together(self) -> "Config":
         if self.guide.difference and self.model.background != "template":
             raise ValueError('guide.difference wants model.background = "template"')
+        if self.guide.colour_blind and not self.guide.difference:
+            raise ValueError("guide.colour_blind wants guide.difference = true")
         if self.model.background == "template" and self.data.augment:
             raise ValueError('model.background = "template" wants data.augment = false')
         if self.model.perspective:

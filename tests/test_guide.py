@@ -484,6 +484,22 @@ def test_who_sees_the_propagation_mask(build: Build, mask: str) -> None:
         assert torch.equal(empty["z_what_disc_1"]["fn"].mean, full["z_what_disc_1"]["fn"].mean)
 
 
+@pytest.mark.parametrize("blind", [True, False])
+def test_colour_blind_features_find_bright_for_dark(build: Build, blind: bool) -> None:
+    pair = build(background="template", guide={"difference": True, "colour_blind": blind})
+    template = pair.model.template
+    assert template is not None
+    scene = torch.sigmoid(template.logits(None, pair.model.size)).detach()[:, None]
+    difference = 0.2 * (pair.video(2, 1) - 0.5)
+    found, looks = [], []
+    for video in (scene + difference, scene - difference):
+        trace = poutine.trace(pair.guide).get_trace(video)
+        found.append(trace.nodes["z_pres_disc_0"]["fn"].logits)
+        looks.append(trace.nodes["z_what_disc_0"]["fn"].mean)
+    assert torch.allclose(found[0], found[1], atol=1e-5) == blind
+    assert not torch.allclose(looks[0], looks[1], atol=1e-5)
+
+
 def test_attention_reads_half_the_map_about_the_last_position(build: Build) -> None:
     pair = build(grid=(4, 4), capacity=5)
     parts = pair.guide.propagation

@@ -164,3 +164,5 @@ def test_flips_and_a_template_exclude_each_other() -> None:
         Config(model=ModelConfig(background="template"))
     with pytest.raises(ValueError, match="difference wants"):
         Config(guide=GuideConfig(difference=True))
+    with pytest.raises(ValueError, match="colour_blind wants"):
+        Config(guide=GuideConfig(colour_blind=True))
