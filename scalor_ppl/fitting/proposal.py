@@ -20,6 +20,7 @@ _SMALLEST = 0.85  # small objects (the lower percentile), the side of the smalle
 _LARGEST_ON_PLANE = 1.05
 _SMALLEST_ON_PLANE = 0.75
 _NEAR = 0.5  # boxes, within which a proposal is no object of its own
+_HIDDEN = 0.015  # of its box, that a tracked object shows at least
 _LEAST_SIDE = 3.0  # pixels of a box
 _GLIMPSE = (8, 24)  # pixels
 _LARGE_TRAINING = 20_000  # pixels of a frame from which the batch is small
@@ -106,6 +107,9 @@ def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) 
     near = "limbs and rims of one object must not become objects"
     draft.choose("model.rules.duplicate_radius", _NEAR, near)
     draft.choose("model.rules.near_tracked", _NEAR, near)
+    if view.crop is None:
+        behind = "who is behind a part of the scene shows little, and has not left"
+        draft.choose("model.rules.hidden_share", _HIDDEN, behind)
     draft.choose("model.rules.doubled", True, "two trackers must not stay on one object")
     pace = choose_pace(survey, objects, view)
     draft.choose("data.stride", pace.stride, pace.stride_why)
@@ -156,6 +160,11 @@ def _choose_scene(draft: Draft, survey: Survey, objects: Objects, view: View) ->
         still = "the camera stands still"
         draft.choose("model.background", "template", f"{still}, so the scene is one image")
         draft.choose("guide.difference", True, f"{still}, so what differs from it is an object")
+        if survey.channels == 1:
+            blind, why = False, "objects are grey: bright and dark is all they are told by"
+        else:
+            blind, why = True, "objects are found whatever their colours: others may come"
+        draft.choose("guide.colour_blind", blind, why)
     else:
         moves = "the camera moves"
         draft.choose("model.background", "vae", f"{moves}, so the background changes")

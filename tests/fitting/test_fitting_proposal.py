@@ -92,6 +92,8 @@ def test_people() -> None:
         "model.sigma": 0.1,
         "prior.propagation": "momentum",
         "guide.difference": True,
+        "guide.colour_blind": True,
+        "model.rules.hidden_share": 0.015,
         "guide.window": None,
         "train.batch": 2,
         "train.frames": 6,
@@ -136,6 +138,8 @@ def test_particles() -> None:
         "model.background": "template",
         "guide.window": [8, 8],
         "guide.difference": True,
+        "guide.colour_blind": False,
+        "model.rules.hidden_share": None,
         "prior.propagation": "recurrent",
         "train.chunks": 1,
     }
@@ -212,6 +216,7 @@ def test_a_moving_camera_is_guessed_at() -> None:
     assert value(proposal, "model.background") == "vae"
     assert value(proposal, "model.background_dim") == 24
     assert value(proposal, "guide.difference") is False
+    assert value(proposal, "guide.colour_blind") is None
     assert value(proposal, "data.augment") is False
     for name in ("data.resize", "model.capacity", "model.object_width", "model.glimpse"):
         assert "a guess" in why(proposal, name)
