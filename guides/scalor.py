@@ -76,7 +76,7 @@ class ImageFeatures(nn.Module):
     def __init__(self, config: GuideConfig, model: Scalor) -> None:
         super().__init__()
         grid = model.config.grid
-        channels = 1 if config.colour_blind else seen_channels(config, model)
+        channels = model.channels if config.colour_blind else seen_channels(config, model)
         self.encoder = GridEncoder(channels, config.features, model.size, grid)
         self.lstm = ConvLSTM(config.features, config.lstm)
         self.width = config.features + config.lstm
@@ -313,7 +313,7 @@ class ScalorGuide(nn.Module):
         difference = self.difference(video, corner)
         seen = self.view(video, difference)
         before = None if memory is None else memory.seen.features
-        features, lstm = self.features(self.outlook(seen, difference), before)
+        features, lstm = self.features(self.outlook(seen), before)
         images = seen.unbind(1)
         maps = (
             self.propagation.project(features.flatten(0, 1))
@@ -367,13 +367,11 @@ class ScalorGuide(nn.Module):
         # In units of the noise: what the likelihood minds is then what the encoders see.
         return torch.cat((video, torch.tanh(difference / (3 * self.model.config.sigma))), 2)
 
-    def outlook(self, seen: Tensor, difference: Tensor | None) -> Tensor:
-        """What the image features see: the view, or how far pixels are from the template."""
+    def outlook(self, seen: Tensor) -> Tensor:
+        """What the image features see of the view: all, or how far pixels are from the template."""
         if not self.config.colour_blind:
             return seen
-        assert difference is not None
-        # In the view's units.
-        return torch.tanh(difference.norm(dim=2, keepdim=True) / (3 * self.model.config.sigma))
+        return seen[:, :, self.model.channels :].abs()
 
     # ------------------------------------------------------------------ propagation, algorithm 2
 

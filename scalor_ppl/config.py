@@ -68,8 +68,6 @@ class RulesConfig(Section):
         vanish: delete a tracker whose mask has left the view (not in the paper).
         vanish_share: a tracker is deleted when its mask covers less of the view than this share
             of its box.
-        hidden_share: that share for a box that lies inside the view with all its sides: who stands
-            behind a part of the scene shows little and has not left; none is ``vanish_share``.
         doubled: delete the younger of two trackers that stay in one place (not in the paper).
         doubled_radius: radius of that place, as a share of the older one's box.
         doubled_frames: how many frames in a row it takes.
@@ -82,7 +80,6 @@ class RulesConfig(Section):
     near_tracked: float | None = Field(None, gt=0)
     vanish: bool = True
     vanish_share: float = Field(0.06, ge=0, lt=1)
-    hidden_share: float | None = Field(None, ge=0, lt=1)
     doubled: bool = True
     doubled_radius: float = Field(0.25, gt=0)
     doubled_frames: int = Field(5, ge=2)

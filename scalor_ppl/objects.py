@@ -210,13 +210,6 @@ def strongest(presence: Tensor, count: int) -> Tensor:
         return _origin(torch.topk(presence, count, dim=1).indices, presence.shape[1])
 
 
-def _least_share(where: Tensor, rules: RulesConfig) -> Tensor:
-    """Share of its box that a tracker's mask has to cover, for boxes ``[B, K, 4]``: ``[B, K]``."""
-    inside = (where[..., :2].abs() + where[..., 2:] <= 1).all(-1)
-    least = where.new_full(inside.shape, rules.vanish_share)
-    return least if rules.hidden_share is None else least.masked_fill(inside, rules.hidden_share)
-
-
 def _origin(chosen: Tensor, rows: int) -> Tensor:
     """Indices ``[B, n]`` into each video's ``rows`` as indices into all of them, ``[B * n]``."""
     base = torch.arange(chosen.shape[0], device=chosen.device) * rows
@@ -247,10 +240,9 @@ def update_trackers(
 
     Slots go to the largest z_pres; a tracker that survives comes before any discovery. An object
     lives on when z_pres > 1/2 (for hard presence: when it is 1), and, where ``rules.vanish`` says
-    so, when its mask still covers enough of the view (where ``rules.hidden_share`` says so, less is
-    enough for a box that is all inside), and, where ``rules.doubled`` says so, unless it has shared
-    an older tracker's place for too long; one that is deleted gives up its slot in the next frame.
-    Each new identity is the next number never given in its video.
+    so, when its mask still covers enough of the view, and, where ``rules.doubled`` says so, unless
+    it has shared an older tracker's place for too long; one that is deleted gives up its slot in
+    the next frame. Each new identity is the next number never given in its video.
 
     Args:
         before: trackers after the last frame; none in the first.
@@ -293,7 +285,7 @@ def update_trackers(
         if rules.vanish:
             covered = visible_pixels(objects.mask.squeeze(2), objects.where, size)
             box = objects.where[..., 2] * objects.where[..., 3] * (size[0] * size[1])
-            alive = alive & (covered >= _least_share(objects.where, rules) * box)
+            alive = alive & (covered >= rules.vanish_share * box)
         survives = take(old, origin, capacity) & filled & alive
         discovered = alive & ~survives
         number = discovered.long().cumsum(1)

@@ -472,13 +472,6 @@ def test_vanishing_weighs_the_mask() -> None:
         assert update_trackers(None, None, one, 1, chosen, SIZE).alive.item() is lives
 
 
-def test_who_is_hidden_inside_the_view_has_not_left() -> None:
-    chosen = rules(vanish=True, vanish_share=0.3, hidden_share=0.1)
-    for x, mask, lives in ((0.0, 0.11, True), (0.0, 0.09, False), (0.7, 0.29, False)):
-        one = objects(row(0.9), at((x, 0.0, 0.4, 0.4)), mask=mask)
-        assert update_trackers(None, None, one, 1, chosen, SIZE).alive.item() is lives
-
-
 # ---------------------------------------------------------------- identities over many frames
 
 

@@ -20,7 +20,7 @@ _SMALLEST = 0.85  # small objects (the lower percentile), the side of the smalle
 _LARGEST_ON_PLANE = 1.05
 _SMALLEST_ON_PLANE = 0.75
 _NEAR = 0.5  # boxes, within which a proposal is no object of its own
-_HIDDEN = 0.015  # of its box, that a tracked object shows at least
+_VANISH = 0.04  # of its box, which a tracked object covers at least; less keeps ghosts in training
 _LEAST_SIDE = 3.0  # pixels of a box
 _GLIMPSE = (8, 24)  # pixels
 _LARGE_TRAINING = 20_000  # pixels of a frame from which the batch is small
@@ -108,8 +108,8 @@ def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) 
     draft.choose("model.rules.duplicate_radius", _NEAR, near)
     draft.choose("model.rules.near_tracked", _NEAR, near)
     if view.crop is None:
-        behind = "who is behind a part of the scene shows little, and has not left"
-        draft.choose("model.rules.hidden_share", _HIDDEN, behind)
+        little = "what is behind a part of the scene, or looks new, shows little of itself"
+        draft.choose("model.rules.vanish_share", _VANISH, little)
     draft.choose("model.rules.doubled", True, "two trackers must not stay on one object")
     pace = choose_pace(survey, objects, view)
     draft.choose("data.stride", pace.stride, pace.stride_why)

@@ -93,7 +93,7 @@ def test_people() -> None:
         "prior.propagation": "momentum",
         "guide.difference": True,
         "guide.colour_blind": True,
-        "model.rules.hidden_share": 0.015,
+        "model.rules.vanish_share": 0.04,
         "guide.window": None,
         "train.batch": 2,
         "train.frames": 6,
@@ -139,7 +139,7 @@ def test_particles() -> None:
         "guide.window": [8, 8],
         "guide.difference": True,
         "guide.colour_blind": False,
-        "model.rules.hidden_share": None,
+        "model.rules.vanish_share": None,
         "prior.propagation": "recurrent",
         "train.chunks": 1,
     }
