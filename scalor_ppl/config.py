@@ -176,9 +176,10 @@ class GuideConfig(Section):
         window: rows and columns of cells that a tracker sees with attention; none is half of the
             grid (the paper's). Give it where frames of several sizes are to be tracked.
         difference: encoders also see the difference of the frame to the background's template.
-        colour_blind: the image features, which find and follow objects, see only how far each pixel
-            is from the template, neither its colour nor the sign: what looks unlike all objects of
-            the training is found as well. Glimpses, which tell looks, see colours all the same.
+        colour_blind: the image features, which find and follow objects, see only how far the
+            channels of each pixel are from the template, up or down alike, and not the frame: what
+            looks unlike all objects of the training is found as well. Glimpses, which tell looks,
+            see colours all the same.
         mask: proposals see the encoded propagation mask ``everywhere`` (paper, algorithm 1), or in
             ``presence`` only, which takes their where and what out of the time loop.
     """
