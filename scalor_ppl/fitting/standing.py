@@ -101,8 +101,7 @@ class Doubtful:
         ):
             rim = (labels[here] > 0) & (labels[there] == 0)
             step = np.abs(inside[here][rim] - outside[there][rim]).max(-1)
-            total += np.bincount(
-                labels[here][rim], np.minimum(step, _LARGEST_STEP), minlength=found + 1
-            )
-            pairs += np.bincount(labels[here][rim], minlength=found + 1)
+            region = labels[here][rim]
+            total += np.bincount(region, np.minimum(step, _LARGEST_STEP), minlength=found + 1)
+            pairs += np.bincount(region, minlength=found + 1)
         return total / np.maximum(1, pairs)
