@@ -10,7 +10,8 @@ own functions, computed once for both.
 
 The posterior of an absent proposal is the prior: its where, depth and what are drawn from
 ``z_pres * posterior + (1 - z_pres) * prior`` (locations and scales mixed), so that a cell without
-an object costs nothing and the bound stays one.
+an object costs nothing and the bound stays one. For the same reason only the proposals that the
+model will decode are looked at: the posterior of the others' what is the prior.
 """
 
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ from scalor_ppl.networks import (
     positive,
     run_mixed,
 )
-from scalor_ppl.objects import Trackers
+from scalor_ppl.objects import Trackers, strongest, take
 from scalor_ppl.priors import persistence
 from scalor_ppl.rendering import read_glimpses
 
@@ -321,7 +322,7 @@ class ScalorGuide(nn.Module):
             .unbind(1)
         )
         rows = features.flatten(3).transpose(2, 3)
-        hoisted = None if self.proposal.everywhere else self.propose(rows, seen)
+        hoisted = None if self.proposal.everywhere else self.propose(rows)
         blank = video.new_zeros(videos, 1, *model.size)
         absent = self.absent(videos)
 
@@ -344,7 +345,9 @@ class ScalorGuide(nn.Module):
                 if hoisted is None:
                     z = self.discover(t, images[t], row[t], mask, absent)
                 else:
-                    z = self.discover_hoisted(t, hoisted[0][t], mask, hoisted[1][t], absent)
+                    z = self.discover_hoisted(
+                        t, images[t], hoisted[0][t], mask, hoisted[1][t], absent
+                    )
             trackers = model.once(model.updated_trackers, trackers, propagated, *z)
             states.append(trackers)
         if model.background is not None:
@@ -420,36 +423,61 @@ class ScalorGuide(nn.Module):
         loc, scale = self.proposal.where_depth(aggregated).chunk(2, -1)
         posterior = Normals(loc, positive(scale, SCALE_SHIFT))
         raw, depth = self.sample_where_depth(t, mixed(absent.part(0, 5), posterior, present))
-        _, loc, scale = self.glimpses(image, self.model.proposed_where(raw), self.model.mixed)
-        posterior = Normals(loc, positive(scale, SCALE_SHIFT))
-        what = self.sample_what(t, mixed(absent.part(5), posterior, present))
+        what = self.sample_what(t, self.recognised(image, raw, present, absent.part(5)))
         return Latents(presence, raw, depth, what)
 
-    def propose(self, rows: Tensor, video: Tensor) -> tuple[tuple[Tensor, ...], list[Normals]]:
-        """Where, depth and what of all frames' proposals at once, from the image alone.
-
-        Glimpses are read at the location of where's posterior.
-        """
+    def propose(self, rows: Tensor) -> tuple[tuple[Tensor, ...], list[Normals]]:
+        """What cells know, and where and depth of all frames' proposals: from the image alone."""
         aggregated = self.proposal.aggregate(rows)
-        loc, scale = self.proposal.where_depth(aggregated).flatten(0, 1).chunk(2, -1)
-        _, what_loc, what_scale = self.glimpses(
-            video.flatten(0, 1), self.model.proposed_where(loc[..., :4]), self.model.mixed
-        )
-        frames = rows.shape[:2]
-        loc = torch.cat((loc, what_loc), -1).unflatten(0, frames)
-        scale = positive(torch.cat((scale, what_scale), -1), SCALE_SHIFT).unflatten(0, frames)
+        loc, scale = self.proposal.where_depth(aggregated).chunk(2, -1)
+        scale = positive(scale, SCALE_SHIFT)
         proposed = [Normals(*each) for each in zip(loc.unbind(1), scale.unbind(1), strict=True)]
         return aggregated.unbind(1), proposed
 
     def discover_hoisted(
-        self, t: int, aggregated: Tensor, mask: Tensor, proposed: Normals, absent: Normals
+        self,
+        t: int,
+        image: Tensor,
+        aggregated: Tensor,
+        mask: Tensor,
+        proposed: Normals,
+        absent: Normals,
     ) -> Latents:
-        """Sites ``z_*_disc_t`` where only presence (and rejection) sees the propagation mask."""
+        """Sites ``z_*_disc_t`` where only presence (and rejection) sees the propagation mask.
+
+        Glimpses are read at the location of where's posterior.
+        """
         presence, present = self.sample_presence(t, aggregated, mask)
-        posterior = mixed(absent, proposed, present)
-        raw, depth = self.sample_where_depth(t, posterior.part(0, 5))
-        what = self.sample_what(t, posterior.part(5))
+        raw, depth = self.sample_where_depth(t, mixed(absent.part(0, 5), proposed, present))
+        what = self.sample_what(
+            t, self.recognised(image, proposed.loc[..., :4], present, absent.part(5))
+        )
         return Latents(presence, raw, depth, what)
+
+    def recognised(self, image: Tensor, raw: Tensor, present: Tensor, absent: Normals) -> Normals:
+        """Posterior of z_what ``[B, N, D]``, looked at through boxes ``raw``.
+
+        Only the strongest proposals, which are the model's candidates, are looked at. The others
+        are never decoded: nothing is known of their what beyond the prior.
+        """
+        kept = self.model.proposals
+        where = self.model.proposed_where(raw)
+        if kept == self.model.cells:
+            _, loc, scale = self.glimpses(image, where, self.model.mixed)
+            return mixed(absent, Normals(loc, positive(scale, SCALE_SHIFT)), present)
+        rows = strongest(present.squeeze(-1), kept)
+        _, loc, scale = self.glimpses(image, take(where, rows, kept), self.model.mixed)
+        candidates = mixed(
+            Normals(*(take(each, rows, kept) for each in absent)),
+            Normals(loc, positive(scale, SCALE_SHIFT)),
+            take(present, rows, kept),
+        )
+        return Normals(
+            *(
+                known.flatten(0, 1).index_copy(0, rows, seen.flatten(0, 1)).view_as(known)
+                for known, seen in zip(absent, candidates, strict=True)
+            )
+        )
 
     def absent(self, videos: int) -> Normals:
         """Where, depth and what of an absent proposal: the prior's, ``[B, N, 5 + D]``."""

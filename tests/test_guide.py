@@ -413,13 +413,42 @@ def test_present_proposals_have_the_unmixed_posterior(build: Build) -> None:
     pair = build(presence="hard")
     video = pair.video(2, 1)
     features = pair.guide.features(video)[0].flatten(3).transpose(2, 3)
-    (_,), (proposed,) = pair.guide.propose(features, video)
+    (_,), (proposed,) = pair.guide.propose(features)
+    boxes = pair.model.proposed_where(proposed.loc[..., :4])
+    _, what, _ = pair.guide.glimpses(video[:, 0], boxes)
     nodes = given(pair, video, 1.0).nodes
     torch.testing.assert_close(nodes["z_where_disc_0"]["fn"].mean, proposed.loc[..., :4])
     torch.testing.assert_close(nodes["z_depth_disc_0"]["fn"].mean, proposed.loc[..., 4])
-    torch.testing.assert_close(nodes["z_what_disc_0"]["fn"].mean, proposed.loc[..., 5:])
+    torch.testing.assert_close(nodes["z_what_disc_0"]["fn"].mean, what)
     scale = nodes["z_where_disc_0"]["fn"].variance.sqrt()
     torch.testing.assert_close(scale, proposed.scale[..., :4])
+
+
+@pytest.mark.parametrize("mask", ["presence", "everywhere"])
+def test_only_candidates_are_looked_at(build: Build, mask: str) -> None:
+    # Of four cells the two strongest are decoded by the model: theirs is the posterior that all
+    # would have if all were decoded, and the what of the others follows the prior.
+    few, all_of_them = (build(guide={"mask": mask}, proposals=count) for count in (2, None))
+    all_of_them.guide.load_state_dict(few.guide.state_dict())
+    all_of_them.model.load_state_dict(few.model.state_dict())
+    video = few.video(2, 1)
+    weights = torch.tensor([[0.9, 0.2, 0.3, 0.8], [0.1, 0.6, 0.7, 0.4]])
+    candidates = torch.tensor([[0, 3], [1, 2]])
+    others = torch.tensor([[1, 2], [0, 3]])
+    seen = []
+    for pair in (few, all_of_them):
+        data = {"z_pres_disc_0": pair.model.presence.value(weights)}
+        torch.manual_seed(1)
+        trace = poutine.trace(poutine.condition(pair.guide, data=data)).get_trace(video)
+        seen.append(trace.nodes["z_what_disc_0"]["fn"].base_dist)
+    prior = few.model.discovery(few.model.presence, (2, 4)).what.base_dist
+    for name in ("loc", "scale"):
+        kept, every, known = (getattr(fn, name) for fn in (*seen, prior))
+        for rows, expected in ((candidates, every), (others, known)):
+            rows = rows[..., None].expand(-1, -1, kept.shape[-1])
+            torch.testing.assert_close(
+                kept.gather(1, rows), expected.expand_as(kept).gather(1, rows)
+            )
 
 
 def test_log_odds_never_saturate(build: Build) -> None:
