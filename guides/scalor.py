@@ -105,7 +105,15 @@ class GlimpsePosterior(nn.Module):
         self.glimpse = shape.glimpse
         channels = seen_channels(config, model)
         self.encoder = glimpse_encoder(config.encoder, channels, shape.glimpse, config.hidden)
-        self.what = nn.Linear(config.hidden, 2 * shape.what)
+        # Colours are not what an outline is told from, where the features are blind to them.
+        self.outline = shape.outline if config.colour_blind else None
+        self.channels = shape.channels
+        if self.outline is not None:
+            self.outlines = glimpse_encoder(
+                config.encoder, shape.channels, shape.glimpse, config.hidden
+            )
+            self.mask = nn.Linear(config.hidden, 2 * self.outline)
+        self.what = nn.Linear(config.hidden, 2 * (shape.what - (self.outline or 0)))
 
     def forward(
         self, images: Tensor, where: Tensor, mixed: bool = False
@@ -119,6 +127,11 @@ class GlimpsePosterior(nn.Module):
         encoding = run_mixed(self.encoder, glimpses.flatten(0, 1), mixed)
         encoding = F.celu(encoding).unflatten(0, where.shape[:2])
         loc, scale = self.what(encoding).chunk(2, -1)
+        if self.outline is not None:
+            distances = glimpses.flatten(0, 1)[:, self.channels :].abs()
+            outlines = F.celu(run_mixed(self.outlines, distances, mixed))
+            first, spread = self.mask(outlines).unflatten(0, where.shape[:2]).chunk(2, -1)
+            loc, scale = torch.cat((first, loc), -1), torch.cat((spread, scale), -1)
         return encoding, loc, scale
 
 

@@ -128,7 +128,9 @@ class Scalor(nn.Module):
         self.discovery = discovery
         self.propagation = propagation
         self.background = background
-        self.decoder = glimpse_decoder(config.decoder, config.what, self.channels, config.glimpse)
+        self.decoder = glimpse_decoder(
+            config.decoder, config.what, self.channels, config.glimpse, config.outline
+        )
         self.template: Template | None = None
         if config.background == "template":
             self.template = Template(

@@ -97,6 +97,8 @@ class ModelConfig(Section):
             can enter in a frame: the others get no gradient from the pixels.
         glimpse: height, width of a decoded object, in glimpse pixels.
         what: dimension of z_what.
+        outline: how many of the dimensions of z_what, the first, the mask is decoded from; none
+            decodes it from all of them.
         object_width, object_height: bounds of the box in pixels (paper: half to 1.5 times the
             true size); with a perspective, of a box in the middle row of the frame.
         perspective: how much larger boxes are at the lower edge than in the middle row, and smaller
@@ -132,6 +134,7 @@ class ModelConfig(Section):
     proposals: int | None = Field(None, ge=1)
     glimpse: Pair = (12, 12)
     what: int = Field(16, ge=1)
+    outline: int | None = Field(None, ge=1)
     object_width: Range = (5.0, 18.0)
     object_height: Range = (5.0, 18.0)
     perspective: float = Field(0.0, gt=-1, lt=1)
@@ -158,6 +161,10 @@ class ModelConfig(Section):
                 raise ValueError(f"{name} must be 0 < smallest < largest, not {low}, {high}")
         if min(self.grid) < 1 or min(self.glimpse) < 2:
             raise ValueError("grid must be at least 1 x 1 and glimpse at least 2 x 2")
+        if self.outline is not None and self.outline >= self.what:
+            raise ValueError(
+                f"outline takes {self.outline} of {self.what} dimensions: none is left"
+            )
         if self.perspective and self.anywhere:
             raise ValueError("perspective needs to know where objects are: not with anywhere")
         return self

@@ -171,12 +171,32 @@ class FcGlimpseDecoder(nn.Module):
 
     def __init__(self, what: int, channels: int, glimpse: Size, hidden: int = 96) -> None:
         super().__init__()
-        self.shape = (channels + 1, *glimpse)
+        self.shape = (channels, *glimpse)
         self.layers = mlp(what, hidden, math.prod(self.shape))
 
     def forward(self, what: Tensor) -> Tensor:
-        """z_what ``[N, D]`` to logits of colour and mask ``[N, C + 1, h, w]``."""
+        """z_what ``[N, D]`` to unbounded pixels ``[N, channels, h, w]``."""
         return self.layers(what).unflatten(-1, self.shape)
+
+
+class OutlinedDecoder(nn.Module):
+    """Two decoders: of the mask, from the first dimensions of z_what, and of colours, from all.
+
+    Args:
+        mask: ``[N, outline]`` to logits ``[N, 1, h, w]``.
+        colours: ``[N, D]`` to logits ``[N, C, h, w]``.
+        outline: dimensions that the mask is decoded from.
+    """
+
+    def __init__(self, mask: nn.Module, colours: nn.Module, outline: int) -> None:
+        super().__init__()
+        self.mask = mask
+        self.colours = colours
+        self.outline = outline
+
+    def forward(self, what: Tensor) -> Tensor:
+        """z_what ``[N, D]`` to logits of colour and mask ``[N, C + 1, h, w]``."""
+        return torch.cat((self.colours(what), self.mask(what[:, : self.outline])), 1)
 
 
 class SubPixelDecoder(nn.Module):
@@ -317,8 +337,11 @@ def glimpse_encoder(kind: str, channels: int, glimpse: Size, out: int) -> nn.Mod
     return cls(channels, glimpse, out)
 
 
-def glimpse_decoder(kind: str, what: int, channels: int, glimpse: Size) -> nn.Module:
+def glimpse_decoder(
+    kind: str, what: int, channels: int, glimpse: Size, outline: int | None = None
+) -> nn.Module:
     """The glimpse decoder of that kind: ``[N, D]`` to logits ``[N, C + 1, h, w]``."""
-    if kind == "fc":
-        return FcGlimpseDecoder(what, channels, glimpse)
-    return SubPixelDecoder(what, channels + 1, glimpse)
+    cls = {"fc": FcGlimpseDecoder, "conv": SubPixelDecoder}[kind]
+    if outline is None:
+        return cls(what, channels + 1, glimpse)
+    return OutlinedDecoder(cls(outline, 1, glimpse), cls(what, channels, glimpse), outline)

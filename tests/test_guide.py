@@ -529,6 +529,26 @@ def test_colour_blind_features_find_bright_for_dark(build: Build, blind: bool) -
     assert not torch.allclose(looks[0], looks[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("blind", [True, False])
+def test_outlines_of_bright_and_dark_are_one(build: Build, blind: bool) -> None:
+    pair = build(
+        background="template", outline=2, guide={"difference": True, "colour_blind": blind}
+    )
+    template = pair.model.template
+    assert template is not None
+    scene = torch.sigmoid(template.logits(None, pair.model.size)).detach()[:, None]
+    difference = 0.2 * (pair.video(2, 1) - 0.5)
+    looks = []
+    for video in (scene + difference, scene - difference):
+        view = pair.guide.view(video, pair.guide.difference(video, None))
+        where = torch.tensor([0.1, -0.2, 0.4, 0.5]).expand(2, 3, 4)
+        looks.append(pair.guide.glimpses(view[:, 0], where)[1:])
+    for bright, dark in zip(*looks, strict=True):
+        assert bright.shape == (2, 3, pair.model.config.what)
+        assert torch.allclose(bright[..., :2], dark[..., :2], atol=1e-5) == blind
+        assert not torch.allclose(bright[..., 2:], dark[..., 2:], atol=1e-5)
+
+
 def test_attention_reads_half_the_map_about_the_last_position(build: Build) -> None:
     pair = build(grid=(4, 4), capacity=5)
     parts = pair.guide.propagation

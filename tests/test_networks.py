@@ -145,6 +145,20 @@ def test_glimpse_networks(kind: str, channels: int, glimpse: Size) -> None:
     assert_all_learn(decoder, logits)
 
 
+@pytest.mark.parametrize("kind", ["fc", "conv"])
+def test_an_outlined_mask_knows_the_first_dimensions_only(kind: str) -> None:
+    decoder = glimpse_decoder(kind, 5, 3, (6, 9), outline=2)
+    code = torch.randn(4, 5)
+    logits = decoder(code)
+    assert logits.shape == (4, 4, 6, 9)
+    assert_all_learn(decoder, logits)
+    for dimension in range(5):
+        other = code.clone()
+        other[:, dimension] += 1
+        changed = (decoder(other) - logits).abs().amax((0, 2, 3)) > 0
+        assert changed.tolist() == [True, True, True, dimension < 2]
+
+
 def test_kinds_of_glimpse_networks() -> None:
     assert isinstance(glimpse_encoder("fc", 3, (8, 8), 4), FcGlimpseEncoder)
     assert isinstance(glimpse_encoder("conv", 3, (8, 8), 4), ConvGlimpseEncoder)

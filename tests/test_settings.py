@@ -143,6 +143,7 @@ def test_a_run_holds_its_resolved_configuration(tmp_path: Path, tables: dict[str
         ("train=5", "train = 5: it is a table of steps, batch, "),
         ("model.grid=[2]", "model.grid = [2]: value 2 is missing"),
         ("model.grid=[0, 2]", "model: grid must be at least 1 x 1"),
+        ("model.outline=16", "model: outline takes 16 of 16 dimensions: none is left"),
         (
             "model={perspective = 0.5, anywhere = true}",
             "model: perspective needs to know where objects are: not with anywhere",
