@@ -20,7 +20,6 @@ _SMALLEST = 0.85  # small objects (the lower percentile), the side of the smalle
 _LARGEST_ON_PLANE = 1.05
 _SMALLEST_ON_PLANE = 0.75
 _NEAR = 0.5  # boxes, within which a proposal is no object of its own
-_OUTLINE = 8  # dimensions of z_what that say an object's shape
 _VANISH = 0.04  # of its box, which a tracked object covers at least; less keeps ghosts in training
 _LEAST_SIDE = 3.0  # pixels of a box
 _GLIMPSE = (8, 24)  # pixels
@@ -166,9 +165,6 @@ def _choose_scene(draft: Draft, survey: Survey, objects: Objects, view: View) ->
         else:
             blind, why = True, "objects are found whatever their colours: others may come"
         draft.choose("guide.colour_blind", blind, why)
-        if blind:
-            shapes = "whatever their colours, they have the shapes of objects"
-            draft.choose("model.outline", _OUTLINE, shapes)
     else:
         moves = "the camera moves"
         draft.choose("model.background", "vae", f"{moves}, so the background changes")
