@@ -38,7 +38,7 @@ from scalor_ppl.networks import (
     positive,
     run_mixed,
 )
-from scalor_ppl.objects import Trackers, strongest, take
+from scalor_ppl.objects import Trackers, take
 from scalor_ppl.priors import persistence
 from scalor_ppl.rendering import read_glimpses
 
@@ -473,24 +473,20 @@ class ScalorGuide(nn.Module):
         Only the strongest proposals, which are the model's candidates, are looked at. The others
         are never decoded: nothing is known of their what beyond the prior.
         """
-        kept = self.model.proposals
         where = self.model.proposed_where(raw)
-        if kept == self.model.cells:
-            _, loc, scale = self.glimpses(image, where, self.model.mixed)
-            return mixed(absent, Normals(loc, positive(scale, SCALE_SHIFT)), present)
-        rows = strongest(present.squeeze(-1), kept)
-        _, loc, scale = self.glimpses(image, take(where, rows, kept), self.model.mixed)
-        candidates = mixed(
-            Normals(*(take(each, rows, kept) for each in absent)),
-            Normals(loc, positive(scale, SCALE_SHIFT)),
-            take(present, rows, kept),
-        )
-        return Normals(
-            *(
-                known.flatten(0, 1).index_copy(0, rows, seen.flatten(0, 1)).view_as(known)
-                for known, seen in zip(absent, candidates, strict=True)
+        rows = self.model.candidates(present.squeeze(-1))
+        if rows is not None:
+            where = take(where, rows, self.model.proposals)
+        _, loc, scale = self.glimpses(image, where, self.model.mixed)
+        posterior = Normals(loc, positive(scale, SCALE_SHIFT))
+        if rows is not None:
+            posterior = Normals(
+                *(
+                    known.flatten(0, 1).index_copy(0, rows, seen.flatten(0, 1)).view_as(known)
+                    for known, seen in zip(absent, posterior, strict=True)
+                )
             )
-        )
+        return mixed(absent, posterior, present)
 
     def absent(self, videos: int) -> Normals:
         """Where, depth and what of an absent proposal: the prior's, ``[B, N, 5 + D]``."""

@@ -194,6 +194,17 @@ class Scalor(nn.Module):
             return sizes
         return sizes * (1 + self.config.perspective * position[..., 1:].clamp(-1, 1))
 
+    def candidates(self, weight: Tensor) -> Tensor | None:
+        """Rows of the proposals that are decoded, the strongest; none where all are.
+
+        Args:
+            weight: z_pres of all cells' proposals ``[B, N]``.
+
+        Returns:
+            For ``take``, ``[B * proposals]``.
+        """
+        return strongest(weight, self.proposals) if self.proposals < self.cells else None
+
     def updated_trackers(
         self,
         before: Trackers | None,
@@ -209,11 +220,10 @@ class Scalor(nn.Module):
         where = self.proposed_where(raw)
         # An object just found has not moved yet.
         still = torch.cat((torch.zeros_like(raw[..., :2]), raw[..., 2:]), -1)
-        if self.proposals < self.cells:
-            kept = self.proposals
-            rows = strongest(weight, kept)
+        rows = self.candidates(weight)
+        if rows is not None:
             weight, where, still, depth, what = (
-                take(latent, rows, kept) for latent in (weight, where, still, depth, what)
+                take(latent, rows, self.proposals) for latent in (weight, where, still, depth, what)
             )
         proposals = Objects(weight, where, still, depth, what, self.decode(what))
         canvas = None if propagated is None else propagated.canvas
