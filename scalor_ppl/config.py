@@ -232,7 +232,8 @@ class TrainConfig(Section):
             carried over (without gradient) from each to the next; 1 begins anew in every step.
         estimator: registered name of the objective, or ``package.module:Class``.
         particles: draws of the latents per clip, K.
-        optimizer: ``adam`` or ``rmsprop`` (the paper's).
+        optimizer: ``muon`` (for the weights of layers, with Adam for the rest), ``adam`` or
+            ``rmsprop`` (the paper's).
         learning_rate: a schedule; ``warmup`` steps of linear growth come before it.
         warmup: steps of warm-up.
         clip: largest gradient norm.
@@ -250,7 +251,7 @@ class TrainConfig(Section):
     chunks: int = Field(1, ge=1)
     estimator: str = "elbo"
     particles: int = Field(1, ge=1)
-    optimizer: Literal["adam", "rmsprop"] = "adam"
+    optimizer: Literal["muon", "adam", "rmsprop"] = "muon"
     learning_rate: float | Schedule = Schedule(start=2e-3, end=1e-4, kind="cosine")
     warmup: int = Field(50, ge=0)
     clip: float = Field(10.0, gt=0)

@@ -1,0 +1,111 @@
+"""Muon (Jordan 2024): the weights of a layer take a step of the same size in every direction.
+
+Adam scales each number of a weight matrix by itself, so that a few strong directions of the
+gradient (where the objects are) leave little of a step to the many weak ones (how their edges
+look). Muon replaces the momentum ``M = U S V'`` of a whole matrix by about ``U V'``.
+
+torch.optim.Muon is the same for matrices, but refuses convolutions and computes in bfloat16,
+which is slow on many CPUs.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+# Of the quintic whose iterates take singular values from (0, 1] to about 1 (Jordan 2024).
+QUINTIC = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
+MOMENTUM = 0.95
+# A step then has the root mean square that Adam's have, and Adam's learning rates can stay
+# (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2).
+LIKE_ADAM = 0.2
+# Below this many rows or columns there is nothing to balance: output layers of a single number,
+# and the image of a template.
+NARROW = 8
+
+
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether a parameter is a layer's weights, with at least 8 rows and columns once flattened."""
+    return parameter.ndim >= 2 and min(parameter.flatten(1).shape) >= NARROW
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """About ``U V'`` of a matrix ``U S V'`` ``[m, n]``; singular values end in .7 to 1.2."""
+    a, b, c = QUINTIC
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(ITERATIONS):
+        square = x @ x.T
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return x.T if tall else x
+
+
+class Orthogonal(Optimizer):
+    """Muon's steps, for weights of two and more dimensions (all but the first are flattened)."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Take one step."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._step(parameter, parameter.grad, group["lr"])
+
+    def _step(self, parameter: nn.Parameter, gradient: Tensor, lr: float) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(gradient)
+        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        ahead = torch.lerp(gradient, momentum, MOMENTUM).flatten(1)  # Nesterov's
+        size = LIKE_ADAM * max(ahead.shape) ** 0.5
+        parameter.sub_(orthogonalised(ahead).view_as(parameter), alpha=lr * size)
+
+
+class Muon:
+    """Muon for the weights of layers, Adam for everything else, under one learning rate.
+
+    Args:
+        parameters: of the whole program.
+        lr: learning rate of both.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+        parameters = list(parameters)
+        matrices = [p for p in parameters if is_matrix(p)]
+        others = [p for p in parameters if not is_matrix(p)]
+        self.parts: dict[str, Optimizer] = {}
+        if matrices:
+            self.parts["muon"] = Orthogonal(matrices, lr)
+        if others:
+            self.parts["adam"] = Adam(others, lr, fused=True)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Of both parts: where the learning rate is set."""
+        return [group for part in self.parts.values() for group in part.param_groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        for part in self.parts.values():
+            part.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        """Take one step."""
+        for part in self.parts.values():
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of both parts."""
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a state of ``state_dict`` over."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state_dict[name])
