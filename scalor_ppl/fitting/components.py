@@ -8,7 +8,7 @@ from scipy import ndimage
 _SMOOTHING = 0.8  # pixels: takes single noisy pixels out, hardly widens an object
 _FOOT = 0.07  # share of the contrast at which an object's rim ends
 _FARTHEST = 12  # pixels beyond a patch that its rim is looked for
-_EIGHT = np.ones((3, 3), dtype=bool)  # neighbours across corners count
+EIGHT = np.ones((3, 3), dtype=bool)  # neighbours across corners count
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def find_components(difference: np.ndarray, threshold: float, reach: int) -> Com
             joined, and holes of about that size are filled (rings around particles).
     """
     mask = _closed(difference > threshold, reach)
-    labels, found = ndimage.label(mask, _EIGHT)
+    labels, found = ndimage.label(mask, EIGHT)
     if found == 0:
         none = np.zeros((0, 2))
         return Components(none, np.zeros(0), none, np.zeros(0, dtype=bool), 0.0, len(mask))

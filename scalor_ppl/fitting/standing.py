@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
+from scalor_ppl.fitting.components import EIGHT
+
 _LEAST_SHARE = 0.15  # of the frames that a pixel has to show the other thing
 _SAME = 12.0  # levels: within, a pixel shows the same thing
 _APART = 30.0  # levels: two things, and not one in the light and in a shadow
@@ -70,7 +72,7 @@ class Doubtful:
         Args:
             image: [H, W, C] what each pixel shows most often.
         """
-        labels, found = ndimage.label(self.there, np.ones((3, 3)))
+        labels, found = ndimage.label(self.there, EIGHT)
         if not found:
             return image
         size = np.bincount(labels.ravel(), minlength=found + 1)
