@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +29,7 @@ from scalor_ppl.inference.checkpoints import (
     save_checkpoint,
 )
 from scalor_ppl.inference.estimators import make_estimator
-from scalor_ppl.inference.muon import Muon
+from scalor_ppl.inference.muon import ADAM, Muon
 from scalor_ppl.inference.origin import note_part
 from scalor_ppl.inference.posterior import to_video
 from scalor_ppl.inference.runs import (
@@ -46,10 +45,9 @@ from scalor_ppl.inference.templates import begin_template
 from scalor_ppl.memory import Memory
 from scalor_ppl.schedules import value_at
 
-# Adam in one kernel: a hundred small parameters cost more to walk through than to update.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer | Muon]] = {
     "muon": Muon,
-    "adam": partial(torch.optim.Adam, fused=True),
+    "adam": ADAM,
     "rmsprop": torch.optim.RMSprop,
 }
 
