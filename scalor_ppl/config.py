@@ -230,6 +230,7 @@ class TrainConfig(Section):
         frames: clip length, a number or a schedule (rounded).
         chunks: how many clips in a row of one video are trained on, one a step, with all states
             carried over (without gradient) from each to the next; 1 begins anew in every step.
+        chunks_from: the first step of such a row; in those before each step begins anew.
         estimator: registered name of the objective, or ``package.module:Class``.
         particles: draws of the latents per clip, K.
         optimizer: ``muon`` (for the weights of layers, with Adam for the rest), ``adam`` or
@@ -249,6 +250,7 @@ class TrainConfig(Section):
     batch: int = Field(8, ge=1)
     frames: int | Schedule = 10
     chunks: int = Field(1, ge=1)
+    chunks_from: int = Field(0, ge=0)
     estimator: str = "elbo"
     particles: int = Field(1, ge=1)
     optimizer: Literal["muon", "adam", "rmsprop"] = "muon"

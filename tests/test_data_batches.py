@@ -3,6 +3,7 @@
 import threading
 import time
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,28 @@ def test_chunks_of_a_clip_follow_one_another() -> None:
     whole = make_batch(SOURCE, 0, batch=2, frames=7, seed=3, augment=True).video
     assert np.array_equal(np.concatenate(chunks[:3], 1), whole)
     assert not np.array_equal(chunks[0][:, :2], chunks[3][:, :2])
+
+
+def test_chunks_may_begin_later() -> None:
+    options: dict[str, Any] = {"batch": 2, "frames": 3, "seed": 3, "augment": True}
+    alone = [make_batch(SOURCE, number, **options).video for number in range(3)]
+    stream = batches(SOURCE, **options, chunks=2, chunks_from=2)
+    made = [item.video for item in islice(stream, 6)]
+    assert all(np.array_equal(*pair) for pair in zip(made[:2], alone[:2], strict=True))
+    whole = make_batch(SOURCE, 2, batch=2, frames=6, seed=3, augment=True).video
+    assert np.array_equal(np.concatenate(made[2:4], 1), whole)
+    assert not np.array_equal(made[4], made[2])
+    again = make_batch(SOURCE, 5, **options, chunks=2, chunks_from=2).video
+    assert np.array_equal(made[5], again)
+
+
+def test_clips_are_made_once_for_all_their_chunks() -> None:
+    source = Counting()
+    stream = batches(source, batch=2, frames=3, seed=0, chunks=4)
+    list(islice(stream, 4))
+    stream.close()
+    # The thread is up to four batches ahead: one more episode.
+    assert source.made <= 4
 
 
 def test_augmentation_flips_transposes_and_reverses_only() -> None:

@@ -143,8 +143,14 @@ def test_training_goes_on_bit_for_bit_in_the_middle_of_a_clip(tmp_path: Path) ->
     assert second == whole
 
 
-def test_later_chunks_know_what_the_earlier_ones_found(tmp_path: Path) -> None:
-    config = tiny(steps=3)
+@pytest.mark.parametrize(
+    ("settings", "frames"),
+    [({"steps": 3}, [0, 2, 4]), ({"steps": 5, "chunks": 2, "chunks_from": 2}, [0, 0, 0, 2, 0])],
+)
+def test_later_chunks_know_what_the_earlier_ones_found(
+    tmp_path: Path, settings: dict[str, int], frames: list[int]
+) -> None:
+    config = tiny(**settings)
     create_run(tmp_path / "run", config)
     program = build_program(config, torch.device("cpu"))
     seen: list[int] = []
@@ -156,7 +162,7 @@ def test_later_chunks_know_what_the_earlier_ones_found(tmp_path: Path) -> None:
 
     program.model.forward = watched
     train(program, open_source(config.data.source), tmp_path / "run")
-    assert seen == [0, 2, 4]
+    assert seen == frames
 
 
 def test_flips_and_a_template_exclude_each_other() -> None:

@@ -1,6 +1,7 @@
 """Endless batches of video for training, made ahead of need by one background thread."""
 
 from collections.abc import Callable, Generator
+from functools import lru_cache
 from itertools import count as count_from
 from typing import NamedTuple
 
@@ -26,6 +27,28 @@ class Batch(NamedTuple):
     corner: np.ndarray | None
 
 
+class Place(NamedTuple):
+    """Where a batch lies among the batches that share its clips.
+
+    Attributes:
+        episode: number of the clips, different from those of all other batches' clips.
+        chunk: how many batches came before it in them.
+        chunks: how many they give in all.
+    """
+
+    episode: int
+    chunk: int
+    chunks: int
+
+
+def place_of(number: int, chunks: int, chunks_from: int) -> Place:
+    """Where batch `number` lies, if from batch `chunks_from` on `chunks` in a row share clips."""
+    if number < chunks_from:
+        return Place(number, 0, 1)
+    episode, chunk = divmod(number - chunks_from, chunks)
+    return Place(chunks_from + episode, chunk, chunks)
+
+
 def make_batch(
     source: ClipSource,
     number: int,
@@ -35,6 +58,7 @@ def make_batch(
     seed: int,
     augment: bool = False,
     chunks: int = 1,
+    chunks_from: int = 0,
 ) -> Batch:
     """Batch `number`: a pure function of its arguments.
 
@@ -47,14 +71,28 @@ def make_batch(
         augment: flip, transpose (square frames only) and reverse in time, each clip at random.
         chunks: batches that follow one another in the same clips; each goes on where the one
             before ended, until so many are done.
+        chunks_from: the first batch that others follow in its clips; those before stand alone.
 
     Raises:
         UserError: the source is shorter than all chunks of a clip together.
     """
-    episode, chunk = divmod(number, chunks)
-    first = number - chunk
-    lengths = [frames(n) if callable(frames) else frames for n in range(first, first + chunks)]
-    whole = sum(lengths)
+    place = place_of(number, chunks, chunks_from)
+    lengths = _lengths(number, place, frames)
+    clips = _clips(source, place.episode, sum(lengths), batch, seed, augment)
+    return _cut(clips, lengths, place.chunk)
+
+
+def _lengths(number: int, place: Place, frames: int | Callable[[int], int]) -> list[int]:
+    """Frames of all batches of an episode."""
+    first = number - place.chunk
+    numbers = range(first, first + place.chunks)
+    return [frames(n) if callable(frames) else frames for n in numbers]
+
+
+def _clips(
+    source: ClipSource, episode: int, whole: int, batch: int, seed: int, augment: bool
+) -> Batch:
+    """The clips of an episode in full length, ``[B, whole, H, W, C]``."""
     rng = generator(f"batches of {source.name}", "train", seed, episode)
     clips = source.starts(whole)
     if clips < 1:
@@ -64,9 +102,14 @@ def make_batch(
     videos = [clip.video for clip in found]
     if augment:
         videos = [_augmented(video, rng) for video in videos]
-    begin = sum(lengths[:chunk])
     corner = None if found[0].corner is None else np.array([clip.corner for clip in found])
-    return Batch(np.stack([video[begin : begin + lengths[chunk]] for video in videos]), corner)
+    return Batch(np.stack(videos), corner)
+
+
+def _cut(clips: Batch, lengths: list[int], chunk: int) -> Batch:
+    """The part of an episode's clips that one batch shows; contiguous, and its own."""
+    begin = sum(lengths[:chunk])
+    return clips._replace(video=clips.video[:, begin : begin + lengths[chunk]].copy())
 
 
 def _augmented(video: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -88,6 +131,7 @@ def batches(
     start: int = 0,
     augment: bool = False,
     chunks: int = 1,
+    chunks_from: int = 0,
 ) -> Generator[Batch, None, None]:
     """Batches without end; batch i is the same bytes however the loop came to it.
 
@@ -101,7 +145,7 @@ def batches(
         seed: another seed gives other batches; processes that train together take different ones.
         start: number of the first batch; training resumed at step i starts here at i.
         augment: as in `make_batch`.
-        chunks: as in `make_batch`.
+        chunks, chunks_from: as in `make_batch`.
 
     Yields:
         Batches; videos are contiguous.
@@ -115,9 +159,13 @@ def batches(
         raise UserError(f"start={start}: batches count from 0")
     generator(source.name, "train", seed)  # a bad seed is told now
 
+    @lru_cache(maxsize=1)  # an episode's clips are made once for all its chunks
+    def clips(episode: int, whole: int) -> Batch:
+        return _clips(source, episode, whole, batch, seed, augment)
+
     def make(number: int) -> Batch:
-        return make_batch(
-            source, number, batch=batch, frames=frames, seed=seed, augment=augment, chunks=chunks
-        )
+        place = place_of(number, chunks, chunks_from)
+        lengths = _lengths(number, place, frames)
+        return _cut(clips(place.episode, sum(lengths)), lengths, place.chunk)
 
     return ahead((make(number) for number in count_from(start)), _AHEAD, name="batches")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from scalor_ppl.config import TrainConfig
 from scalor_ppl.data import Batch, ClipSource, batches
+from scalor_ppl.data.batches import place_of
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.checkpoints import (
     all_checkpoints,
@@ -195,6 +196,7 @@ class _Training:
             start=self.progress.step,
             augment=self.program.config.data.augment,
             chunks=config.chunks,
+            chunks_from=config.chunks_from,
         )
         with fast_pyro(), stop_signals() as stopped:
             self.progress.since = time.perf_counter()
@@ -250,14 +252,13 @@ class _Training:
         arguments = [video]
         if corner is not None:
             arguments.append(torch.from_numpy(corner).to(video.device))
-        chunks = self.config.chunks
-        if chunks == 1:
+        place = place_of(self.progress.step, self.config.chunks, self.config.chunks_from)
+        if place.chunks == 1:
             return self.objective(*arguments)
-        chunk = self.progress.step % chunks
-        before = self.memory if chunk else None
+        before = self.memory if place.chunk else None
         loss = self.objective(*arguments, memory=before)
         self.memory = None
-        if chunk + 1 < chunks:
+        if place.chunk + 1 < place.chunks:
             self.memory = self._remembered(video.shape[1], before)
         return loss
 
