@@ -275,8 +275,9 @@ class Scalor(nn.Module):
 
         Args:
             video: observed frames ``[B, T', C, H, W]`` in [0, 1]; none observes nothing.
-            corner: where crops lie in the whole frames: top and left pixel ``[B, 2]``, int64. Only
-                a template asks for it; none for whole frames.
+            corner: where crops lie in the whole frames: top and left pixel ``[B, 2]``, int64, or
+                ``[B, 3]`` with 1 where they are mirrored. Only a template asks for it; none for
+                whole frames as they are.
             memory: after the frames before these, of the same videos; none begins anew.
             videos: B, where no video is given.
             frames: T; frames from T' on are not observed. T' by default.

@@ -35,7 +35,8 @@ class DataConfig(Section):
         start, stop: range of source frames (0-based, stop exclusive).
         folder: folder of the MNIST IDX files, for the sets made of digits.
         seed: seed of generated clips.
-        augment: flips, transposition and time reversal of training clips.
+        augment: flips, transposition and time reversal of training clips; with a template or a
+            perspective mirroring and time reversal alone.
     """
 
     source: str = "moving-dsprites-vld"
@@ -297,13 +298,14 @@ class Config(Section):
             raise ValueError('guide.difference wants model.background = "template"')
         if self.guide.colour_blind and not self.guide.difference:
             raise ValueError("guide.colour_blind wants guide.difference = true")
-        if self.model.background == "template" and self.data.augment:
-            raise ValueError('model.background = "template" wants data.augment = false')
-        if self.model.perspective:
-            if self.data.augment:
-                raise ValueError("model.perspective wants data.augment = false: flips turn it over")
-            if self.data.crop is not None or self.data.tiles is not None:
-                raise ValueError(
-                    "model.perspective wants whole frames: no data.crop, no data.tiles"
-                )
+        if self.model.perspective and (self.data.crop is not None or self.data.tiles is not None):
+            raise ValueError("model.perspective wants whole frames: no data.crop, no data.tiles")
         return self
+
+    @property
+    def upright(self) -> bool:
+        """Whether training clips are mirrored and reversed at most (``data.augment``).
+
+        A template is mirrored with them; a perspective knows what is below.
+        """
+        return self.model.background == "template" or self.model.perspective != 0

@@ -292,14 +292,18 @@ class Template(nn.Module):
         """The part of the image that crops ``size`` show, ``[B, C, h, w]``; B is 1 for the whole.
 
         Args:
-            corner: top and left pixel of each crop ``[B, 2]``; none for whole frames, or for the
-                upper left part of them where crops are made up that lie nowhere.
+            corner: top and left pixel of each crop ``[B, 2]``, or ``[B, 3]`` with 1 where it is
+                mirrored; none for whole frames, or for the upper left part of them where crops are
+                made up that lie nowhere.
             size: height and width of the crops.
         """
         if corner is None:
             return self.image[None, :, : size[0], : size[1]]
-        places = [(slice(y, y + size[0]), slice(x, x + size[1])) for y, x in corner.tolist()]
-        return torch.stack([self.image[:, rows, columns] for rows, columns in places])
+        crops = []
+        for top, left, *mirrored in corner.tolist():
+            crop = self.image[:, top : top + size[0], left : left + size[1]]
+            crops.append(crop.flip(-1) if any(mirrored) else crop)
+        return torch.stack(crops)
 
     def forward(self, z_bg: Tensor, corner: Tensor | None, size: Size) -> Tensor:
         """Codes ``[B, T, E]`` to backgrounds ``[B, T, C, h, w]`` in [0, 1]."""

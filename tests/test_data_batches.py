@@ -105,6 +105,21 @@ def test_augmentation_flips_transposes_and_reverses_only() -> None:
     assert all(sorted(video.ravel()) == sorted(plain.ravel()) for video in made.video)
 
 
+def test_upright_clips_are_mirrored_and_reversed_only() -> None:
+    plain = Counting().clip(0, 3).video
+    options: dict[str, Any] = {"batch": 100, "frames": 3, "seed": 0, "upright": True}
+    made = make_batch(Counting(), 0, augment=True, **options)
+    assert made.corner is not None
+    assert not made.corner[:, :2].any()
+    straight = [
+        video[:, :, ::-1] if mirrored else video
+        for video, mirrored in zip(made.video, made.corner[:, 2], strict=True)
+    ]
+    assert {video.tobytes() for video in straight} == {plain.tobytes(), plain[::-1].tobytes()}
+    assert set(made.corner[:, 2]) == {0, 1}
+    assert make_batch(Counting(), 0, **options).corner is None
+
+
 def test_closing_ends_the_thread() -> None:
     before = threads()
     stream = batches(SOURCE, batch=2, frames=3, seed=0)

@@ -11,7 +11,7 @@ import torch
 from conftest import Build, Pair
 from torch import Tensor
 
-from scalor_ppl.config import Config, GuideConfig, ModelConfig
+from scalor_ppl.config import Config, DataConfig, GuideConfig, ModelConfig
 from scalor_ppl.data import open_source
 from scalor_ppl.inference.posterior import follow, infer
 from scalor_ppl.inference.runs import build_program, create_run
@@ -165,9 +165,9 @@ def test_later_chunks_know_what_the_earlier_ones_found(
     assert seen == frames
 
 
-def test_flips_and_a_template_exclude_each_other() -> None:
-    with pytest.raises(ValueError, match="augment = false"):
-        Config(model=ModelConfig(background="template"))
+def test_settings_that_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="perspective wants whole frames"):
+        Config(model=ModelConfig(perspective=0.5), data=DataConfig(crop=(32, 32)))
     with pytest.raises(ValueError, match="difference wants"):
         Config(guide=GuideConfig(difference=True))
     with pytest.raises(ValueError, match="colour_blind wants"):

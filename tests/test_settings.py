@@ -148,7 +148,6 @@ def test_a_run_holds_its_resolved_configuration(tmp_path: Path, tables: dict[str
             "model={perspective = 0.5, anywhere = true}",
             "model: perspective needs to know where objects are: not with anywhere",
         ),
-        ("model.perspective=0.5", "model.perspective wants data.augment = false"),
         ("model.object_width=[9, 3]", "model: object_width must be 0 < smallest < largest"),
         ("train.precision=half", "train.precision = 'half': Input should be 'float32' or"),
         ("data.channels=2", "data.channels = 2: "),

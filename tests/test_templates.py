@@ -44,6 +44,24 @@ def test_a_template_starts_without_who_stands_in_it(build: Build, tmp_path: Path
     assert np.abs(255 * shown - scene).max() < 6
 
 
+def test_a_template_is_mirrored_with_its_clips(build: Build) -> None:
+    pair = build(background="template", guide={"difference": True})
+    model, guide = pair.model, pair.guide
+    assert model.template is not None
+    torch.nn.init.normal_(model.template.image)
+    video = torch.rand(2, 3, model.channels, *model.size)
+    shown = torch.stack((video[0], video[1].flip(-1)))
+    corner = torch.tensor([[0, 0, 0], [0, 0, 1]])
+    plain, mirrored = guide.difference(video, None), guide.difference(shown, corner)
+    assert plain is not None
+    assert mirrored is not None
+    torch.testing.assert_close(mirrored[0], plain[0])
+    torch.testing.assert_close(mirrored[1], plain[1].flip(-1))
+    crops = model.template.logits(torch.tensor([[2, 3, 1], [2, 3, 0]]), (4, 6))
+    torch.testing.assert_close(crops[0], crops[1].flip(-1))
+    torch.testing.assert_close(crops[1], model.template.image[:, 2:6, 3:9])
+
+
 def test_a_template_is_of_one_scene(build: Build, tmp_path: Path) -> None:
     model = build(background="template").model
     with pytest.raises(UserError, match="is none: use"):
@@ -54,14 +72,15 @@ def test_a_template_is_of_one_scene(build: Build, tmp_path: Path) -> None:
         begin_template(model, open_source(tmp_path))
 
 
-def test_a_template_is_trained_on_crops_with_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_template_is_trained_on_crops_with_pictures(tmp_path: Path, augment: bool) -> None:
     rng = np.random.default_rng(0)
     frames = rng.integers(100, 140, (12, 40, 48, 1)).astype(np.uint8)
     for t in range(12):
         frames[t, 10:16, 3 * t : 3 * t + 6] = 250
     recording = write_frames(tmp_path / "video", frames[..., 0])
     settings = {
-        "data": {"source": str(recording), "crop": [16, 16], "channels": 1},
+        "data": {"source": str(recording), "crop": [16, 16], "channels": 1, "augment": augment},
         "model": {"grid": [2, 2], "capacity": 3, "proposals": 4, "anywhere": True},
         "guide": {"window": [2, 2], "features": 8, "lstm": 4, "hidden": 8},
         "train": {"steps": 2, "batch": 2, "frames": 2, "chunks": 1, "image_every": 1},

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     Attributes:
         video: [B, T, H, W, C] uint8.
         corner: [B, 2] int64, top and left pixel of the crops in the whole frames; None where the
-            source gives whole frames.
+            source gives whole frames. Augmented upright it is [B, 3]: 1 where a clip is mirrored.
     """
 
     video: np.ndarray
@@ -57,6 +57,7 @@ def make_batch(
     frames: int | Callable[[int], int],
     seed: int,
     augment: bool = False,
+    upright: bool = False,
     chunks: int = 1,
     chunks_from: int = 0,
 ) -> Batch:
@@ -69,6 +70,7 @@ def make_batch(
         frames: T, or a function from the number of the batch to T.
         seed: another seed gives other batches.
         augment: flip, transpose (square frames only) and reverse in time, each clip at random.
+        upright: mirror and reverse at most, and tell which clips are mirrored.
         chunks: batches that follow one another in the same clips; each goes on where the one
             before ended, until so many are done.
         chunks_from: the first batch that others follow in its clips; those before stand alone.
@@ -78,7 +80,7 @@ def make_batch(
     """
     place = place_of(number, chunks, chunks_from)
     lengths = _lengths(number, place, frames)
-    clips = _clips(source, place.episode, sum(lengths), batch, seed, augment)
+    clips = _clips(source, place.episode, sum(lengths), batch, seed, augment, upright)
     return _cut(clips, lengths, place.chunk)
 
 
@@ -90,7 +92,13 @@ def _lengths(number: int, place: Place, frames: int | Callable[[int], int]) -> l
 
 
 def _clips(
-    source: ClipSource, episode: int, whole: int, batch: int, seed: int, augment: bool
+    source: ClipSource,
+    episode: int,
+    whole: int,
+    batch: int,
+    seed: int,
+    augment: bool,
+    upright: bool,
 ) -> Batch:
     """The clips of an episode in full length, ``[B, whole, H, W, C]``."""
     rng = generator(f"batches of {source.name}", "train", seed, episode)
@@ -100,9 +108,14 @@ def _clips(
     indices = rng.integers(0, max(clips, 1), batch)
     found = [source.clip(int(index), whole) for index in indices]
     videos = [clip.video for clip in found]
-    if augment:
-        videos = [_augmented(video, rng) for video in videos]
     corner = None if found[0].corner is None else np.array([clip.corner for clip in found])
+    if augment:
+        coins = [_tossed(rng, upright) for _ in videos]
+        videos = [_augmented(*each) for each in zip(videos, coins, strict=True)]
+        if upright:
+            corner = np.zeros((batch, 2), np.int64) if corner is None else corner
+            mirrored = [each.mirrored for each in coins]
+            corner = np.column_stack((corner, mirrored)).astype(np.int64)
     return Batch(np.stack(videos), corner)
 
 
@@ -112,12 +125,26 @@ def _cut(clips: Batch, lengths: list[int], chunk: int) -> Batch:
     return clips._replace(video=clips.video[:, begin : begin + lengths[chunk]].copy())
 
 
-def _augmented(video: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[T, H, W, C] the video, flipped, transposed and reversed by the toss of four coins."""
-    backwards, upside_down, mirrored, transposed = rng.integers(0, 2, 4)
-    step = [-1 if coin else 1 for coin in (backwards, upside_down, mirrored)]
+class Coins(NamedTuple):
+    """What is done to a clip; each 0 or 1."""
+
+    backwards: int
+    upside_down: int
+    mirrored: int
+    transposed: int
+
+
+def _tossed(rng: np.random.Generator, upright: bool) -> Coins:
+    """The toss of four coins, of which two count where clips are to stay upright."""
+    coins = Coins(*rng.integers(0, 2, 4).tolist())
+    return coins._replace(upside_down=0, transposed=0) if upright else coins
+
+
+def _augmented(video: np.ndarray, coins: Coins) -> np.ndarray:
+    """[T, H, W, C] the video, flipped, transposed and reversed as the coins say."""
+    step = [-1 if coin else 1 for coin in coins[:3]]
     video = video[:: step[0], :: step[1], :: step[2]]
-    if transposed and video.shape[1] == video.shape[2]:
+    if coins.transposed and video.shape[1] == video.shape[2]:
         video = video.transpose(0, 2, 1, 3)
     return video
 
@@ -130,6 +157,7 @@ def batches(
     seed: int,
     start: int = 0,
     augment: bool = False,
+    upright: bool = False,
     chunks: int = 1,
     chunks_from: int = 0,
 ) -> Generator[Batch, None, None]:
@@ -144,8 +172,7 @@ def batches(
         frames: T, or a function from the number of the batch to T.
         seed: another seed gives other batches; processes that train together take different ones.
         start: number of the first batch; training resumed at step i starts here at i.
-        augment: as in `make_batch`.
-        chunks, chunks_from: as in `make_batch`.
+        augment, upright, chunks, chunks_from: as in `make_batch`.
 
     Yields:
         Batches; videos are contiguous.
@@ -161,7 +188,7 @@ def batches(
 
     @lru_cache(maxsize=1)  # an episode's clips are made once for all its chunks
     def clips(episode: int, whole: int) -> Batch:
-        return _clips(source, episode, whole, batch, seed, augment)
+        return _clips(source, episode, whole, batch, seed, augment, upright)
 
     def make(number: int) -> Batch:
         place = place_of(number, chunks, chunks_from)

@@ -195,6 +195,7 @@ class _Training:
             seed=config.seed,
             start=self.progress.step,
             augment=self.program.config.data.augment,
+            upright=self.program.config.upright,
             chunks=config.chunks,
             chunks_from=config.chunks_from,
         )
