@@ -269,6 +269,8 @@ class Template(nn.Module):
 
         background = sigmoid(image + light(z_bg)),    light on COARSE x COARSE cells, bilinear
 
+    Light belongs to the view: it is inferred from what is seen, and is not mirrored with the image.
+
     Args:
         background: dimension of z_bg.
         channels: channels of the image.

@@ -78,17 +78,37 @@ def make_batch(
     Raises:
         UserError: the source is shorter than all chunks of a clip together.
     """
-    place = place_of(number, chunks, chunks_from)
-    lengths = _lengths(number, place, frames)
-    clips = _clips(source, place.episode, sum(lengths), batch, seed, augment, upright)
-    return _cut(clips, lengths, place.chunk)
+    make = _maker(source, batch, frames, seed, augment, upright, chunks, chunks_from)
+    return make(number)
 
 
-def _lengths(number: int, place: Place, frames: int | Callable[[int], int]) -> list[int]:
-    """Frames of all batches of an episode."""
-    first = number - place.chunk
-    numbers = range(first, first + place.chunks)
-    return [frames(n) if callable(frames) else frames for n in numbers]
+def _maker(
+    source: ClipSource,
+    batch: int,
+    frames: int | Callable[[int], int],
+    seed: int,
+    augment: bool,
+    upright: bool,
+    chunks: int,
+    chunks_from: int,
+) -> Callable[[int], Batch]:
+    """What makes a batch from its number; arguments as in `make_batch`."""
+
+    @lru_cache(maxsize=1)  # an episode's clips are made once for all its chunks
+    def clips(episode: int, whole: int) -> Batch:
+        return _clips(source, episode, whole, batch, seed, augment, upright)
+
+    def make(number: int) -> Batch:
+        place = place_of(number, chunks, chunks_from)
+        first = number - place.chunk
+        numbers = range(first, first + place.chunks)
+        lengths = [frames(n) if callable(frames) else frames for n in numbers]
+        begin = sum(lengths[: place.chunk])
+        whole = clips(place.episode, sum(lengths))
+        # Contiguous, and the batch's own: the clips are shared with those that follow.
+        return whole._replace(video=whole.video[:, begin : begin + lengths[place.chunk]].copy())
+
+    return make
 
 
 def _clips(
@@ -117,12 +137,6 @@ def _clips(
             mirrored = [each.mirrored for each in coins]
             corner = np.column_stack((corner, mirrored)).astype(np.int64)
     return Batch(np.stack(videos), corner)
-
-
-def _cut(clips: Batch, lengths: list[int], chunk: int) -> Batch:
-    """The part of an episode's clips that one batch shows; contiguous, and its own."""
-    begin = sum(lengths[:chunk])
-    return clips._replace(video=clips.video[:, begin : begin + lengths[chunk]].copy())
 
 
 class Coins(NamedTuple):
@@ -186,13 +200,5 @@ def batches(
         raise UserError(f"start={start}: batches count from 0")
     generator(source.name, "train", seed)  # a bad seed is told now
 
-    @lru_cache(maxsize=1)  # an episode's clips are made once for all its chunks
-    def clips(episode: int, whole: int) -> Batch:
-        return _clips(source, episode, whole, batch, seed, augment, upright)
-
-    def make(number: int) -> Batch:
-        place = place_of(number, chunks, chunks_from)
-        lengths = _lengths(number, place, frames)
-        return _cut(clips(place.episode, sum(lengths)), lengths, place.chunk)
-
+    make = _maker(source, batch, frames, seed, augment, upright, chunks, chunks_from)
     return ahead((make(number) for number in count_from(start)), _AHEAD, name="batches")
