@@ -9,7 +9,8 @@ from scalor_ppl.fitting.view import View
 def choose_data(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
     """Size, crops, channels, levels and range of the frames; what the user has given stays.
 
-    Clips are never flipped: a template fits the scene only as it is.
+    Before a camera that stands still clips are mirrored and reversed in time, the template with
+    them: programs then track frames better that they were not trained on (RESULTS.md).
     """
     options = survey.options
     size = f"{objects.widths[1]:.3g} x {objects.heights[1]:.3g} pixels (width x height)"
@@ -41,6 +42,8 @@ def choose_data(draft: Draft, survey: Survey, objects: Objects, view: View) -> N
     for name, value in (("start", options.start or None), ("stop", options.stop)):
         if value is not None:
             draft.choose(f"data.{name}", value, "as asked for")
-    still = "the camera stands still, so what is seen where is fixed, and flips would move it"
-    moves = "whether objects have an upright is not known"
-    draft.choose("data.augment", False, still if survey.static else moves)
+    if survey.static:
+        why = "mirrored and reversed, the scene with them, few objects look and move like more"
+        draft.choose("data.augment", True, why)
+    else:
+        draft.choose("data.augment", False, "whether objects have an upright is not known")
