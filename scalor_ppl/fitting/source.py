@@ -9,8 +9,9 @@ from scalor_ppl.fitting.view import View
 def choose_data(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
     """Size, crops, channels, levels and range of the frames; what the user has given stays.
 
-    Before a camera that stands still clips are mirrored and reversed in time, the template with
-    them: programs then track frames better that they were not trained on (RESULTS.md).
+    Whole frames before a camera that stands still are mirrored and reversed in time, the template
+    with them: programs then track frames better that they were not trained on (RESULTS.md). Crops
+    are of many objects, which vary by themselves.
     """
     options = survey.options
     size = f"{objects.widths[1]:.3g} x {objects.heights[1]:.3g} pixels (width x height)"
@@ -42,8 +43,10 @@ def choose_data(draft: Draft, survey: Survey, objects: Objects, view: View) -> N
     for name, value in (("start", options.start or None), ("stop", options.stop)):
         if value is not None:
             draft.choose(f"data.{name}", value, "as asked for")
-    if survey.static:
+    if not survey.static:
+        draft.choose("data.augment", False, "whether objects have an upright is not known")
+    elif view.crop is not None:
+        draft.choose("data.augment", False, "patches of so many objects vary enough")
+    else:
         why = "mirrored and reversed, the scene with them, few objects look and move like more"
         draft.choose("data.augment", True, why)
-    else:
-        draft.choose("data.augment", False, "whether objects have an upright is not known")

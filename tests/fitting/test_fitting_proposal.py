@@ -130,7 +130,7 @@ def test_particles() -> None:
         "data.crop": [64, 64],
         "data.levels": [113, 164],
         "data.channels": 1,
-        "data.augment": True,
+        "data.augment": False,
         "data.stride": 1,
         "model.grid": [16, 16],
         "model.frame": [424, 640],
@@ -261,7 +261,7 @@ def test_what_the_user_gave_stays() -> None:
         "channels": 1,
         "crop": [48, 48],
         "levels": [10, 90],
-        "augment": True,
+        "augment": False,
     }
     assert why(proposal, "data.resize") == why(proposal, "data.crop") == "as asked for"
     assert value(proposal, "model.anywhere") is True
