@@ -11,7 +11,7 @@ def choose_data(draft: Draft, survey: Survey, objects: Objects, view: View) -> N
 
     Whole frames before a camera that stands still are mirrored and reversed in time, the template
     with them: programs then track frames better that they were not trained on (RESULTS.md). Crops
-    are of many objects, which vary by themselves.
+    are no better for it (RESULTS.md).
     """
     options = survey.options
     size = f"{objects.widths[1]:.3g} x {objects.heights[1]:.3g} pixels (width x height)"
@@ -46,7 +46,7 @@ def choose_data(draft: Draft, survey: Survey, objects: Objects, view: View) -> N
     if not survey.static:
         draft.choose("data.augment", False, "whether objects have an upright is not known")
     elif view.crop is not None:
-        draft.choose("data.augment", False, "patches of so many objects vary enough")
+        draft.choose("data.augment", False, "patches from anywhere in the frame vary enough")
     else:
         why = "mirrored and reversed, the scene with them, few objects look and move like more"
         draft.choose("data.augment", True, why)
