@@ -98,6 +98,7 @@ def test_people() -> None:
         "train.batch": 2,
         "train.frames": 6,
         "train.chunks": 10,
+        "train.optimizer": "muon",
     }
     assert {name: value(proposal, name) for name in expected} == expected
     assert value(proposal, "model.object_width") == [5.1, 10.8]
@@ -218,6 +219,7 @@ def test_a_moving_camera_is_guessed_at() -> None:
     assert value(proposal, "guide.difference") is False
     assert value(proposal, "guide.colour_blind") is None
     assert value(proposal, "data.augment") is False
+    assert value(proposal, "train.optimizer") is None
     for name in ("data.resize", "model.capacity", "model.object_width", "model.glimpse"):
         assert "a guess" in why(proposal, name)
 
