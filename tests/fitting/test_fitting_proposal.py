@@ -132,6 +132,7 @@ def test_particles() -> None:
         "data.levels": [113, 164],
         "data.channels": 1,
         "data.augment": False,
+        "train.optimizer": None,
         "data.stride": 1,
         "model.grid": [16, 16],
         "model.frame": [424, 640],
