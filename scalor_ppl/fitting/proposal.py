@@ -183,10 +183,9 @@ def _choose_training(draft: Draft, survey: Survey, view: View) -> None:
     looks = f"{view.training[0]} x {view.training[1]} pixels a frame"
     draft.choose("train.batch", 2 if large else 4, looks)
     taken = survey.frames * survey.options.stride // draft.settings["data"]["stride"]
-    if view.crop is None and survey.static:
-        # Not without mirrored clips: identities were exchanged then (RESULTS.md).
-        found = "with mirrored clips it finds more than adam, and sooner"
-        draft.choose("train.optimizer", "muon", found)
+    if draft.settings["data"]["augment"]:
+        # Not without: more identities were exchanged then than with adam (RESULTS.md).
+        draft.choose("train.optimizer", "muon", "with mirrored clips it finds more than adam")
     if view.crop is not None:
         draft.choose("train.frames", 8, "crops are small, so clips can be longer")
         draft.choose("train.chunks", 1, "each step has new crops")
