@@ -25,6 +25,8 @@ from torch.nn import functional as F
 
 from scalor_ppl.config import Config, GuideConfig
 from scalor_ppl.distributions import diagonal_normal
+from scalor_ppl.guides.refinement import Better, Guess, Refinement, refine
+from scalor_ppl.inference.posterior import MostLikely
 from scalor_ppl.memory import Memory, Seen
 from scalor_ppl.models.scalor import Latents, Scalor
 from scalor_ppl.networks import (
@@ -69,6 +71,49 @@ class Inferred(NamedTuple):
 
     trackers: tuple[Trackers, ...]
     memory: Seen
+
+
+class Plates(NamedTuple):
+    """The plates of one run: ``videos`` (dim -2), ``trackers`` and ``cells`` (dim -1)."""
+
+    videos: pyro.plate
+    trackers: pyro.plate
+    cells: pyro.plate
+
+
+class FrameView(NamedTuple):
+    """What the guide knows of a frame before its objects.
+
+    Attributes:
+        image: what glimpses are read from, ``[B, C', H, W]``.
+        window: the map that trackers look around in, ``[B, hidden / 2, Gh, Gw]``.
+        cells: what the cells know ``[B, N, .]``: features or, where that is all they see, their
+            aggregate.
+        proposed: where and depth of the proposals, where they see nothing else; none otherwise.
+        absent: where, depth and what of an absent proposal.
+    """
+
+    image: Tensor
+    window: Tensor
+    cells: Tensor
+    proposed: Normals | None
+    absent: Normals
+
+
+class Step(NamedTuple):
+    """What was sampled in a frame.
+
+    Attributes:
+        trackers: after the frame.
+        state: of the tracker GRU; none in the first frame.
+        tracked: values of the propagation sites; none in the first frame.
+        proposed: values of the discovery sites.
+    """
+
+    trackers: Trackers
+    state: Tensor | None
+    tracked: Latents | None
+    proposed: Latents
 
 
 class ImageFeatures(nn.Module):
@@ -320,23 +365,24 @@ class ScalorGuide(nn.Module):
         model = self.model
         model.once.forget()
         videos, frames = video.shape[:2]
-        plates = pyro.plate("videos", videos, dim=-2)
-        slots = pyro.plate("trackers", model.config.capacity, dim=-1)
-        cells = pyro.plate("cells", model.cells, dim=-1)
+        plates = Plates(
+            pyro.plate("videos", videos, dim=-2),
+            pyro.plate("trackers", model.config.capacity, dim=-1),
+            pyro.plate("cells", model.cells, dim=-1),
+        )
 
         difference = self.difference(video, corner)
         seen = self.view(video, difference)
         before = None if memory is None else memory.seen.features
         features, lstm = self.features(self.outlook(seen), before)
         images = seen.unbind(1)
-        maps = (
+        windows = (
             self.propagation.project(features.flatten(0, 1))
             .unflatten(0, (videos, frames))
             .unbind(1)
         )
         rows = features.flatten(3).transpose(2, 3)
         hoisted = None if self.proposal.everywhere else self.propose(rows)
-        blank = video.new_zeros(videos, 1, *model.size)
         absent = self.absent(videos)
 
         trackers = None if memory is None else memory.trackers
@@ -344,28 +390,111 @@ class ScalorGuide(nn.Module):
         states: list[Trackers] = []
         row = rows.unbind(1)
         for t in range(frames):
-            propagated = None
-            canvas = blank
+            if hoisted is None:
+                view = FrameView(images[t], windows[t], row[t], None, absent)
+            else:
+                view = FrameView(images[t], windows[t], hoisted[0][t], hoisted[1][t], absent)
             if trackers is not None:
                 newborn = self.propagation.newborn.expand(videos, model.proposals, -1)
                 h = model.carry(trackers, h, newborn)
-                with plates, slots, poutine.mask(mask=trackers.alive):
-                    z, h = self.propagate(t, images[t], maps[t], h, trackers)
-                propagated = model.once(model.moved_objects, trackers, *z)
-                canvas = propagated.canvas
-            mask = self.proposal.encode_mask(canvas)
-            with plates, cells:
-                if hoisted is None:
-                    z = self.discover(t, images[t], row[t], mask, absent)
-                else:
-                    z = self.discover_hoisted(
-                        t, images[t], hoisted[0][t], mask, hoisted[1][t], absent
-                    )
-            trackers = model.once(model.updated_trackers, trackers, propagated, *z)
+            refinement = None
+            if self.config.refine and not self.training:
+                frame = video[:, t], None if difference is None else difference[:, t]
+                refinement = self.refined(t, view, h, trackers, *frame, corner, plates)
+            step = self.sample_frame(t, view, h, trackers, refinement, plates)
+            trackers, h = step.trackers, step.state
             states.append(trackers)
         if model.background is not None:
             self.sample_background(video, difference, states, plates)
         return Inferred(tuple(states), Seen(h, lstm))
+
+    def sample_frame(
+        self,
+        t: int,
+        view: FrameView,
+        h: Tensor | None,
+        trackers: Trackers | None,
+        refinement: Refinement | None,
+        plates: Plates,
+    ) -> Step:
+        """Sites of a frame's objects: first of those that are tracked, then of the proposals.
+
+        Args:
+            t: number of the frame.
+            view: of it.
+            h: recurrent states in the order of the slots; none in the first frame.
+            trackers: after the frame before; none in the first.
+            refinement: what to put the posterior on; none leaves it to the networks.
+            plates: of the sites.
+        """
+        model, videos = self.model, len(view.image)
+        tracked = propagated = None
+        if trackers is None:
+            canvas = view.image.new_zeros(videos, 1, *model.size)
+        else:
+            assert h is not None
+            better = None if refinement is None else refinement.tracked
+            with plates.videos, plates.trackers, poutine.mask(mask=trackers.alive):
+                tracked, h = self.propagate(t, view, h, trackers, better)
+            propagated = model.once(model.moved_objects, trackers, *tracked)
+            canvas = propagated.canvas
+        mask = self.proposal.encode_mask(canvas)
+        better = None if refinement is None else refinement.proposed
+        discover = self.discover if view.proposed is None else self.discover_hoisted
+        with plates.videos, plates.cells:
+            proposed = discover(t, view, mask, better)
+        trackers = model.once(model.updated_trackers, trackers, propagated, *proposed)
+        return Step(trackers, h, tracked, proposed)
+
+    def refined(
+        self,
+        t: int,
+        view: FrameView,
+        h: Tensor | None,
+        trackers: Trackers | None,
+        image: Tensor,
+        difference: Tensor | None,
+        corner: Tensor | None,
+        plates: Plates,
+    ) -> Refinement:
+        """What becomes of a frame's most likely objects when the frame pulls at them.
+
+        A function of frame and memory alone: nothing is sampled here.
+
+        Args:
+            t: number of the frame.
+            view: of it.
+            h: as in ``sample_frame``.
+            trackers: likewise.
+            image: the frame ``[B, C, H, W]``.
+            difference: to the template, as the frame; none without one.
+            corner: see the model.
+            plates: as in ``sample_frame``.
+        """
+        model = self.model
+        with torch.no_grad(), poutine.block(), poutine.trace() as looked, MostLikely():
+            guess = self.sample_frame(t, view, h, trackers, None, plates)
+            background = None
+            if model.background is not None:
+                mask = model.rendered(guess.trackers).mask[:, 0]
+                z_bg, _ = self.background_posterior(image, difference, mask)
+                background = model.decode_background(z_bg[:, None], corner)[:, 0]
+        nodes = looked.trace.nodes
+
+        def said(phase: str, latents: Latents) -> Guess:
+            where, what = (nodes[f"z_{site}_{phase}_{t}"]["fn"] for site in ("where", "what"))
+            return Guess(latents, where.stddev, what.stddev)
+
+        return refine(
+            model,
+            image,
+            background,
+            trackers,
+            None if guess.tracked is None else said("prop", guess.tracked),
+            said("disc", guess.proposed),
+            guess.trackers,
+            self.config.refine,
+        )
 
     def difference(self, video: Tensor, corner: Tensor | None) -> Tensor | None:
         """What the frames are more than the template ``[B, T, C, H, W]``; none without one."""
@@ -392,32 +521,33 @@ class ScalorGuide(nn.Module):
     # ------------------------------------------------------------------ propagation, algorithm 2
 
     def propagate(
-        self, t: int, image: Tensor, features: Tensor, h: Tensor, trackers: Trackers
+        self, t: int, view: FrameView, h: Tensor, trackers: Trackers, better: Better | None
     ) -> tuple[Latents, Tensor]:
         """Sites ``z_*_prop_t`` and the trackers' new recurrent state."""
         parts = self.propagation
         last = trackers.objects
-        attended = parts.look_around(features, trackers)
+        attended = parts.look_around(view.window, trackers)
         h = parts.update(h, attended, trackers)
         still = persistence(last)
         loc, scale = parts.where(torch.cat((attended, h), -1)).chunk(2, -1)
-        raw = pyro.sample(
-            f"z_where_prop_{t}",
-            diagonal_normal(still[..., :4] + loc, positive(scale, SCALE_SHIFT)),
-        )
+        loc = still[..., :4] + loc
+        if better is not None:
+            loc = torch.where(better.found, better.where, loc)
+        raw = pyro.sample(f"z_where_prop_{t}", diagonal_normal(loc, positive(scale, SCALE_SHIFT)))
         encoding, loc, scale = self.glimpses(
-            image, self.model.moved_where(trackers, raw), self.model.mixed
+            view.image, self.model.moved_where(trackers, raw), self.model.mixed
         )
         seen = torch.cat((encoding, h), -1)
         trust = torch.sigmoid(parts.what(seen))
-        what = pyro.sample(
-            f"z_what_prop_{t}",
-            diagonal_normal(torch.lerp(last.what, loc, trust), positive(scale, SCALE_SHIFT)),
-        )
+        loc = torch.lerp(last.what, loc, trust)
+        if better is not None:
+            loc = torch.where(better.found, better.what, loc)
+        what = pyro.sample(f"z_what_prop_{t}", diagonal_normal(loc, positive(scale, SCALE_SHIFT)))
         step, scale = parts.depth(seen).unbind(-1)
-        depth = pyro.sample(
-            f"z_depth_prop_{t}", dist.Normal(last.depth + step, positive(scale, SCALE_SHIFT))
-        )
+        loc = last.depth + step
+        if better is not None:
+            loc = torch.where(better.found, better.depth, loc[..., None]).squeeze(-1)
+        depth = pyro.sample(f"z_depth_prop_{t}", dist.Normal(loc, positive(scale, SCALE_SHIFT)))
         # Survival is likely before anything is learned (against propagation collapse).
         logits = parts.presence(torch.cat((seen, raw, what), -1)).squeeze(-1) + 2.0
         presence = pyro.sample(
@@ -427,16 +557,14 @@ class ScalorGuide(nn.Module):
 
     # ------------------------------------------------------------------ discovery, algorithm 1
 
-    def discover(
-        self, t: int, image: Tensor, row: Tensor, mask: Tensor, absent: Normals
-    ) -> Latents:
+    def discover(self, t: int, view: FrameView, mask: Tensor, better: Better | None) -> Latents:
         """Sites ``z_*_disc_t``, with the propagation mask seen everywhere (the paper's)."""
-        aggregated = self.proposal.aggregate(row, mask)
+        aggregated = self.proposal.aggregate(view.cells, mask)
         presence, present = self.sample_presence(t, aggregated, mask)
         loc, scale = self.proposal.where_depth(aggregated).chunk(2, -1)
         posterior = Normals(loc, positive(scale, SCALE_SHIFT))
-        raw, depth = self.sample_where_depth(t, mixed(absent.part(0, 5), posterior, present))
-        what = self.sample_what(t, self.recognised(image, raw, present, absent.part(5)))
+        raw, depth = self.sample_where_depth(t, view, posterior, present, better)
+        what = self.sample_what(t, self.recognised(view, raw, present, better))
         return Latents(presence, raw, depth, what)
 
     def propose(self, rows: Tensor) -> tuple[tuple[Tensor, ...], list[Normals]]:
@@ -448,36 +576,33 @@ class ScalorGuide(nn.Module):
         return aggregated.unbind(1), proposed
 
     def discover_hoisted(
-        self,
-        t: int,
-        image: Tensor,
-        aggregated: Tensor,
-        mask: Tensor,
-        proposed: Normals,
-        absent: Normals,
+        self, t: int, view: FrameView, mask: Tensor, better: Better | None
     ) -> Latents:
         """Sites ``z_*_disc_t`` where only presence (and rejection) sees the propagation mask.
 
-        Glimpses are read at the location of where's posterior.
+        Glimpses are read at the location of where's posterior, before it is refined.
         """
-        presence, present = self.sample_presence(t, aggregated, mask)
-        raw, depth = self.sample_where_depth(t, mixed(absent.part(0, 5), proposed, present))
-        what = self.sample_what(
-            t, self.recognised(image, proposed.loc[..., :4], present, absent.part(5))
-        )
+        assert view.proposed is not None
+        presence, present = self.sample_presence(t, view.cells, mask)
+        raw, depth = self.sample_where_depth(t, view, view.proposed, present, better)
+        look = view.proposed.loc[..., :4]
+        what = self.sample_what(t, self.recognised(view, look, present, better))
         return Latents(presence, raw, depth, what)
 
-    def recognised(self, image: Tensor, raw: Tensor, present: Tensor, absent: Normals) -> Normals:
+    def recognised(
+        self, view: FrameView, raw: Tensor, present: Tensor, better: Better | None
+    ) -> Normals:
         """Posterior of z_what ``[B, N, D]``, looked at through boxes ``raw``.
 
         Only the strongest proposals, which are the model's candidates, are looked at. The others
         are never decoded: nothing is known of their what beyond the prior.
         """
+        absent = view.absent.part(5)
         where = self.model.proposed_where(raw)
         rows = self.model.candidates(present.squeeze(-1))
         if rows is not None:
             where = take(where, rows, self.model.proposals)
-        _, loc, scale = self.glimpses(image, where, self.model.mixed)
+        _, loc, scale = self.glimpses(view.image, where, self.model.mixed)
         posterior = Normals(loc, positive(scale, SCALE_SHIFT))
         if rows is not None:
             posterior = Normals(
@@ -486,6 +611,9 @@ class ScalorGuide(nn.Module):
                     for known, seen in zip(absent, posterior, strict=True)
                 )
             )
+        if better is not None:
+            loc = torch.where(better.found, better.what, posterior.loc)
+            posterior = posterior._replace(loc=loc)
         return mixed(absent, posterior, present)
 
     def absent(self, videos: int) -> Normals:
@@ -502,8 +630,14 @@ class ScalorGuide(nn.Module):
         value = pyro.sample(f"z_pres_disc_{t}", self.model.presence.distribution(logits))
         return value, self.model.presence.weight(value)[..., None]
 
-    def sample_where_depth(self, t: int, posterior: Normals) -> tuple[Tensor, Tensor]:
+    def sample_where_depth(
+        self, t: int, view: FrameView, posterior: Normals, present: Tensor, better: Better | None
+    ) -> tuple[Tensor, Tensor]:
         """Sites ``z_where_disc_t`` and ``z_depth_disc_t``."""
+        if better is not None:
+            found = torch.cat((better.where, better.depth), -1)
+            posterior = posterior._replace(loc=torch.where(better.found, found, posterior.loc))
+        posterior = mixed(view.absent.part(0, 5), posterior, present)
         raw = pyro.sample(f"z_where_disc_{t}", diagonal_normal(*posterior.part(0, 4)))
         loc, scale = posterior.part(4, 5)
         depth = pyro.sample(f"z_depth_disc_{t}", dist.Normal(loc.squeeze(-1), scale.squeeze(-1)))
@@ -520,21 +654,34 @@ class ScalorGuide(nn.Module):
         video: Tensor,
         difference: Tensor | None,
         states: list[Trackers],
-        plates: pyro.plate,
+        plates: Plates,
     ) -> None:
         """Sites ``z_bg_t`` of all frames; they see the frame and what the objects leave open."""
         mask = self.model.once(self.model.rendered, *states).mask.flatten(0, 1)
         if difference is not None:
-            loc, scale = self.light(difference.flatten(0, 1), mask)
-        else:
-            loc, scale = self.background(video.flatten(0, 1), mask)
+            difference = difference.flatten(0, 1)
+        loc, scale = self.background_posterior(video.flatten(0, 1), difference, mask)
         frames = video.shape[:2]
         parameters = zip(
             loc.unflatten(0, frames).unbind(1), scale.unflatten(0, frames).unbind(1), strict=True
         )
         for t, (loc_t, scale_t) in enumerate(parameters):
-            with plates:
+            with plates.videos:
                 pyro.sample(f"z_bg_{t}", diagonal_normal(loc_t[:, None], scale_t[:, None]))
+
+    def background_posterior(
+        self, images: Tensor, difference: Tensor | None, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Location and scale of z_bg ``[F, E]`` from frames and masks ``[F, ., H, W]``.
+
+        Args:
+            images: the frames.
+            difference: of them to the template; none without one.
+            mask: how far objects cover the pixels.
+        """
+        if difference is not None:
+            return self.light(difference, mask)
+        return self.background(images, mask)
 
 
 def mixed(absent: Normals, posterior: Normals, present: Tensor) -> Normals:

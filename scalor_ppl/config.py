@@ -190,6 +190,8 @@ class GuideConfig(Section):
             see colours all the same.
         mask: proposals see the encoded propagation mask ``everywhere`` (paper, algorithm 1), or in
             ``presence`` only, which takes their where and what out of the time loop.
+        refine: steps of gradient by which what and where of a frame's objects are bettered after
+            the networks; not while training. 0 is the paper's amortized inference.
     """
 
     features: int = Field(48, ge=1)
@@ -201,6 +203,7 @@ class GuideConfig(Section):
     difference: bool = False
     colour_blind: bool = False
     mask: Literal["everywhere", "presence"] = "presence"
+    refine: int = Field(0, ge=0)
 
 
 class PriorConfig(Section):
