@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Threads, use_threads
+from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Refine, Run, Threads, use_threads
 from scalor_ppl.cli.tables import ruled_table
 from scalor_ppl.data import ClipSource
 from scalor_ppl.evaluation import Scores
@@ -53,6 +53,7 @@ def evaluate(
     ] = None,
     particles: Annotated[int, typer.Option(min=1, help="Draws per clip for the bound.")] = 100,
     out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    refine: Refine = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -63,7 +64,7 @@ def evaluate(
     use_threads(threads)
     if out is not None:
         check_writable(out)
-    program = load_run(run, pick_device(device))
+    program = load_run(run, pick_device(device), refine=refine)
     settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
     source = open_data(settings, "test")
     figures: dict[str, Any] = {}

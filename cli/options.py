@@ -35,6 +35,15 @@ DataFolder = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice by default.")]
 
+Refine = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Steps of gradient that better a frame's where and what; the run's own by default.",
+        show_default=False,
+    ),
+]
+
 
 def check_figure(option: str, path: Path | None) -> None:
     """Refuse names of pictures that are in no known format.

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import INTERRUPTED, PLAIN, Device, Run, Threads, use_threads
+from scalor_ppl.cli.options import INTERRUPTED, PLAIN, Device, Refine, Run, Threads, use_threads
 from scalor_ppl.cli.progress import Bar
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.training import pick_device
@@ -60,6 +60,7 @@ def track(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that are there.")
     ] = False,
+    refine: Refine = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -68,7 +69,7 @@ def track(
     A video that the run was trained on is tracked over the run's own range of frames.
     """
     use_threads(threads)
-    program = load_run(run, pick_device(device))
+    program = load_run(run, pick_device(device), refine=refine)
     with Reporter(Console(stderr=True)) as reporter:
         outcome = track_to_files(
             program,

@@ -17,15 +17,16 @@ from scalor_ppl.objects import Trackers, take
 from scalor_ppl.rendering import composite
 
 # Of Adam in its first step, from where they fall to 0: of a box's shift in half boxes and of its
-# raw size, and of z_what and z_depth.
-WHERE_RATE = 0.04
-LOOKS_RATE = 0.3
+# raw size, and of z_what.
+WHERE_RATE = 0.06
+WHAT_RATE = 0.3
 MOMENTA = (0.8, 0.95)
 # In nats: a value that matters less than this to the likelihood is hardly moved.
 LEAST_GRADIENT = 1e-3
-# How much the networks' posterior counts beside the likelihood. In full it would hold the values
-# nearly where they are.
-PULL = 0.02
+# How much the networks' posterior of where and of what counts beside the likelihood. In full it
+# would hold the values nearly where they are.
+WHERE_PULL = 0.1
+WHAT_PULL = 0.02
 
 
 class Better(NamedTuple):
@@ -33,20 +34,18 @@ class Better(NamedTuple):
 
     Attributes:
         where: as at the site, ``[B, n, 4]``.
-        depth: ``[B, n, 1]``.
         what: ``[B, n, D]``.
         found: ``[B, n, 1]`` bool: whether the row was refined; the others' values mean nothing.
     """
 
     where: Tensor
-    depth: Tensor
     what: Tensor
     found: Tensor
 
     @classmethod
     def of(cls, parts: Tensor) -> "Better":
-        """From where, depth, what and whether they were refined, ``[B, n, 4 + 1 + D + 1]``."""
-        return cls(parts[..., :4], parts[..., 4:5], parts[..., 5:-1], parts[..., -1:] > 0)
+        """From where, what and whether they were refined, ``[B, n, 4 + D + 1]``."""
+        return cls(parts[..., :4], parts[..., 4:-1], parts[..., -1:] > 0)
 
 
 class Refinement(NamedTuple):
@@ -96,9 +95,9 @@ def refine(
     after: Trackers,
     steps: int,
 ) -> Refinement:
-    """Better where, depth and what of a frame's objects, by gradient from a guess.
+    """Better where and what of a frame's objects, by gradient from a guess.
 
-    Which objects there are stays as guessed.
+    Which objects there are, and their depth, stays as guessed.
 
     Args:
         model: the program.
@@ -163,26 +162,26 @@ def descend(
     trackers: Trackers,
     steps: int,
 ) -> Tensor:
-    """Raw where, depth and what ``[B, K, 4 + 1 + D]`` under which the frame is more likely.
+    """Raw where and what ``[B, K, 4 + D]`` under which the frame is more likely.
 
     Args:
         model: the program.
         image: the frame ``[B, C, H, W]``.
         background: as the frame; none where the model has none.
         start: where the slots begin.
-        trackers: whose presence holds.
+        trackers: whose presence and depth hold.
         steps: of Adam.
     """
     objects = trackers.objects
     active = objects.presence > 0
     # Shifts are counted in half boxes, wherever an object comes from; sizes are as they are.
     unit = torch.cat((objects.where[..., 2:] / start.reach, torch.ones_like(start.reach)), -1)
+    pull = start.guess.new_full(start.guess.shape[-1:], WHAT_PULL)
+    pull[:4] = WHERE_PULL
     shift = torch.zeros_like(unit).requires_grad_()
-    depth = objects.depth.detach().clone().requires_grad_()
     what = start.guess[..., 4:].detach().clone().requires_grad_()
-    values = shift, depth, what
     adam = torch.optim.Adam(
-        [{"params": [shift], "lr": WHERE_RATE}, {"params": [depth, what], "lr": LOOKS_RATE}],
+        [{"params": [shift], "lr": WHERE_RATE}, {"params": [what], "lr": WHAT_RATE}],
         betas=MOMENTA,
         eps=LEAST_GRADIENT,
     )
@@ -194,17 +193,22 @@ def descend(
             where = torch.cat((position, model.sizes(position, raw[..., 2:])), -1)
             colour, mask = model.decode(what).split((model.channels, 1), 2)
             frame = composite(
-                colour, mask, objects.presence, depth, where, background, model.size, active
+                colour,
+                mask,
+                objects.presence,
+                objects.depth,
+                where,
+                background,
+                model.size,
+                active,
             )
             # Negative log densities, but for constants. Sums: each video goes its own way.
             error = ((frame.image - image) / model.config.sigma).square().sum() / 2
             away = (torch.cat((raw, what), -1) - start.guess) / start.scale
-            loss = error + PULL * away.square().sum() / 2
+            loss = error + (pull * away.square()).sum() / 2
             # Not backward(): the decoder's own parameters want no gradient here.
-            gradients = torch.autograd.grad(loss, values)
-            for value, gradient in zip(values, gradients, strict=True):
-                value.grad = gradient
+            shift.grad, what.grad = torch.autograd.grad(loss, (shift, what))
             adam.step()
             falling.step()
     raw = start.guess[..., :4] + shift * unit
-    return torch.cat((raw, depth[..., None], what), -1).detach()
+    return torch.cat((raw, what), -1).detach()

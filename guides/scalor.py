@@ -544,10 +544,9 @@ class ScalorGuide(nn.Module):
             loc = torch.where(better.found, better.what, loc)
         what = pyro.sample(f"z_what_prop_{t}", diagonal_normal(loc, positive(scale, SCALE_SHIFT)))
         step, scale = parts.depth(seen).unbind(-1)
-        loc = last.depth + step
-        if better is not None:
-            loc = torch.where(better.found, better.depth, loc[..., None]).squeeze(-1)
-        depth = pyro.sample(f"z_depth_prop_{t}", dist.Normal(loc, positive(scale, SCALE_SHIFT)))
+        depth = pyro.sample(
+            f"z_depth_prop_{t}", dist.Normal(last.depth + step, positive(scale, SCALE_SHIFT))
+        )
         # Survival is likely before anything is learned (against propagation collapse).
         logits = parts.presence(torch.cat((seen, raw, what), -1)).squeeze(-1) + 2.0
         presence = pyro.sample(
@@ -635,8 +634,9 @@ class ScalorGuide(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Sites ``z_where_disc_t`` and ``z_depth_disc_t``."""
         if better is not None:
-            found = torch.cat((better.where, better.depth), -1)
-            posterior = posterior._replace(loc=torch.where(better.found, found, posterior.loc))
+            where, depth = posterior.loc.split((4, 1), -1)
+            loc = torch.cat((torch.where(better.found, better.where, where), depth), -1)
+            posterior = posterior._replace(loc=loc)
         posterior = mixed(view.absent.part(0, 5), posterior, present)
         raw = pyro.sample(f"z_where_disc_{t}", diagonal_normal(*posterior.part(0, 4)))
         loc, scale = posterior.part(4, 5)

@@ -274,22 +274,24 @@ def broad_guide(pair: Pair) -> None:
 
 @pytest.mark.parametrize("kind", ["hard", "relaxed"])
 @pytest.mark.parametrize(
-    ("frames", "mask", "background", "rules"),
+    ("frames", "mask", "background", "rules", "refine"),
     [
-        (1, "presence", "none", True),
-        (1, "everywhere", "vae", True),
-        (2, "presence", "none", True),
-        (2, "everywhere", "none", False),
+        (1, "presence", "none", True, 0),
+        (1, "everywhere", "vae", True, 0),
+        (2, "presence", "none", True, 0),
+        (2, "everywhere", "none", False, 0),
+        (2, "presence", "none", True, 1),
+        (1, "everywhere", "vae", True, 3),
     ],
 )
 def test_the_elbo_of_the_program_is_below_its_evidence(
-    build: Build, kind: str, frames: int, mask: str, background: str, rules: bool
+    build: Build, kind: str, frames: int, mask: str, background: str, rules: bool, refine: int
 ) -> None:
     # The same log p(x) from the priors and from the guide: then both are proper densities, the
     # same sites are masked on both sides, and the mean log-weight is a bound.
     pair = build(
         seed=1,
-        guide={"mask": mask},
+        guide={"mask": mask, "refine": refine},
         rules=rules,
         presence=kind,
         background=background,
@@ -305,6 +307,11 @@ def test_the_elbo_of_the_program_is_below_its_evidence(
         discovery_rate=0.4,
     )
     broad_guide(pair)
+    if refine:
+        # Where there is something to refine, as inference does it.
+        presence: Any = pair.guide.proposal.presence[-1]
+        presence.bias.data.fill_(0.5)
+        pair.guide.eval()
     prior: Any = pair.model.propagation
     prior.survival = 1.0
     torch.manual_seed(8)

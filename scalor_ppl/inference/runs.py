@@ -73,14 +73,24 @@ def build_program(config: Config, device: torch.device) -> Program:
     return Program(config, model, guide, device)
 
 
-def load_run(run: Path, device: torch.device) -> Program:
+def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> Program:
     """The trained program of a run, from its newest checkpoint.
+
+    Args:
+        run: its folder, or ``pretrained:NAME``.
+        device: to put it on.
+        refine: steps of gradient that better what the networks infer of a frame, in place of the
+            run's own ``guide.refine``.
 
     Raises:
         UserError: the folder is no run, or its checkpoint cannot be used.
     """
     run = located(run)
     config = run_config(run)
+    if refine is not None:
+        config = config.model_copy(
+            update={"guide": config.guide.model_copy(update={"refine": refine})}
+        )
     program = build_program(config, device)
     folder = last_checkpoint(run)
     load_weights(folder, program.parts)
