@@ -26,7 +26,7 @@ LEAST_GRADIENT = 1e-3
 # How much the networks' posterior of where and of what counts beside the likelihood. In full it
 # would hold the values nearly where they are.
 WHERE_PULL = 0.1
-WHAT_PULL = 0.02
+WHAT_PULL = 0.01
 
 
 class Better(NamedTuple):
