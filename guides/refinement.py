@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from scalor_ppl.config import GuideConfig
 from scalor_ppl.models.scalor import Latents, Scalor
 from scalor_ppl.objects import Trackers, take
 from scalor_ppl.rendering import composite
@@ -23,10 +24,9 @@ WHAT_RATE = 0.3
 MOMENTA = (0.8, 0.95)
 # In nats: a value that matters less than this to the likelihood is hardly moved.
 LEAST_GRADIENT = 1e-3
-# How much the networks' posterior of where and of what counts beside the likelihood. In full it
-# would hold the values nearly where they are.
+# How much the networks' posterior of where counts beside the likelihood. In full it would hold the
+# boxes nearly where they are.
 WHERE_PULL = 0.1
-WHAT_PULL = 0.01
 
 
 class Better(NamedTuple):
@@ -93,7 +93,7 @@ def refine(
     tracked: Guess | None,
     proposed: Guess,
     after: Trackers,
-    steps: int,
+    config: GuideConfig,
 ) -> Refinement:
     """Better where and what of a frame's objects, by gradient from a guess.
 
@@ -107,7 +107,7 @@ def refine(
         tracked: of the propagation sites; none in the first frame.
         proposed: of the discovery sites.
         after: trackers that follow from the guess.
-        steps: of gradient.
+        config: of the guide: steps, and how much its posterior of what counts.
     """
     candidates = model.candidates(model.presence.weight(proposed.latents.presence))
     groups = [proposal_rows(model, proposed, candidates)]
@@ -116,7 +116,7 @@ def refine(
     rows = Rows(*(torch.cat(each, 1) for each in zip(*groups, strict=True)))
     capacity = after.ids.shape[1]
     slots = Rows(*(take(each, after.origin, capacity) for each in rows))
-    values = descend(model, image, background, slots, after, steps)
+    values = descend(model, image, background, slots, after, config)
 
     # Back from the slots to the rows that they were taken from, marked as refined.
     present = (after.objects.presence > 0.5).flatten()
@@ -160,7 +160,7 @@ def descend(
     background: Tensor | None,
     start: Rows,
     trackers: Trackers,
-    steps: int,
+    config: GuideConfig,
 ) -> Tensor:
     """Raw where and what ``[B, K, 4 + D]`` under which the frame is more likely.
 
@@ -170,13 +170,13 @@ def descend(
         background: as the frame; none where the model has none.
         start: where the slots begin.
         trackers: whose presence and depth hold.
-        steps: of Adam.
+        config: of the guide.
     """
     objects = trackers.objects
     active = objects.presence > 0
     # Shifts are counted in half boxes, wherever an object comes from; sizes are as they are.
     unit = torch.cat((objects.where[..., 2:] / start.reach, torch.ones_like(start.reach)), -1)
-    pull = start.guess.new_full(start.guess.shape[-1:], WHAT_PULL)
+    pull = start.guess.new_full(start.guess.shape[-1:], config.refine_pull)
     pull[:4] = WHERE_PULL
     shift = torch.zeros_like(unit).requires_grad_()
     what = start.guess[..., 4:].detach().clone().requires_grad_()
@@ -185,9 +185,9 @@ def descend(
         betas=MOMENTA,
         eps=LEAST_GRADIENT,
     )
-    falling = torch.optim.lr_scheduler.LambdaLR(adam, lambda n: 1 - n / steps)
+    falling = torch.optim.lr_scheduler.LambdaLR(adam, lambda n: 1 - n / config.refine)
     with torch.enable_grad():
-        for _ in range(steps):
+        for _ in range(config.refine):
             raw = start.guess[..., :4] + shift * unit
             position = start.origin + start.reach * torch.tanh(raw[..., :2])
             where = torch.cat((position, model.sizes(position, raw[..., 2:])), -1)

@@ -493,7 +493,7 @@ class ScalorGuide(nn.Module):
             None if guess.tracked is None else said("prop", guess.tracked),
             said("disc", guess.proposed),
             guess.trackers,
-            self.config.refine,
+            self.config,
         )
 
     def difference(self, video: Tensor, corner: Tensor | None) -> Tensor | None:

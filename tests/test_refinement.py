@@ -12,6 +12,7 @@ from pyro import poutine
 from tiny import ALONE, CPU, CommandLine, trained, write_clips
 from torch import Tensor
 
+from scalor_ppl.config import GuideConfig
 from scalor_ppl.guides import refinement
 from scalor_ppl.guides.refinement import Guess, refine
 from scalor_ppl.inference.posterior import follow, infer
@@ -123,7 +124,7 @@ def test_a_place_is_found_again(build: Build) -> None:
     beside = true._replace(where=true.where + torch.tensor([0.1, -0.1, 0.0, 0.0]))
     after = model.updated_trackers(None, None, *beside)
     wide = Guess(beside, torch.ones(3, 1, 4), torch.ones(3, 1, 3))
-    better = refine(model, image, None, None, None, wide, after, 60)
+    better = refine(model, image, None, None, None, wide, after, GuideConfig(refine=60))
     assert better.tracked is None
     assert better.proposed.found.all()
     left = better.proposed.where[..., :2].abs().max()
@@ -137,7 +138,9 @@ def test_what_is_absent_is_left_alone(build: Build) -> None:
     latents = Latents(presence, torch.randn(2, 4, 4), torch.zeros(2, 4), torch.randn(2, 4, 3))
     after = pair.model.updated_trackers(None, None, *latents)
     guess = Guess(latents, torch.ones(2, 4, 4), torch.ones(2, 4, 3))
-    better = refine(pair.model, pair.video(2, 1)[:, 0], None, None, None, guess, after, 3)
+    better = refine(
+        pair.model, pair.video(2, 1)[:, 0], None, None, None, guess, after, GuideConfig(refine=3)
+    )
     assert better.proposed.found.squeeze(-1).tolist() == [[True, False, True, False], [False] * 4]
     moved = (better.proposed.where != latents.where).any(-1)[better.proposed.found.squeeze(-1)]
     assert moved.any()
@@ -155,8 +158,8 @@ def test_the_pull_of_the_networks_holds(build: Build, monkeypatch: pytest.Monkey
     far = []
     for pull in (0.0, 1e6):
         monkeypatch.setattr(refinement, "WHERE_PULL", pull)
-        monkeypatch.setattr(refinement, "WHAT_PULL", pull)
-        better = refine(pair.model, pair.video(2, 1)[:, 0], None, None, None, guess, after, 40)
+        config = GuideConfig(refine=40, refine_pull=pull)
+        better = refine(pair.model, pair.video(2, 1)[:, 0], None, None, None, guess, after, config)
         change = (better.proposed.what - latents.what) * better.proposed.found
         far.append(change.abs().max().item())
     assert far[1] < 0.05 * far[0]
