@@ -177,7 +177,8 @@ def compare_runs(
         raise UserError(f"these estimators need at least {least} particles: --particles 5,25")
     _check_out(out)
     where = pick_device(device)
-    programs = {str(run): load_run(run, where) for run in runs}
+    # Objectives are compared as training has them: on what the networks say alone.
+    programs = {str(run): load_run(run, where, refine=0) for run in runs}
     # The same clips for all: those of the first run, where nothing else is said.
     first = next(iter(programs.values()))
     settings = chosen(first.config.data, data, folder=data_dir)
