@@ -85,6 +85,8 @@ class FrameView(NamedTuple):
     """What the guide knows of a frame before its objects.
 
     Attributes:
+        pixels: the frame itself ``[B, C, H, W]``.
+        difference: of it to the template, likewise; none without one.
         image: what glimpses are read from, ``[B, C', H, W]``.
         window: the map that trackers look around in, ``[B, hidden / 2, Gh, Gw]``.
         cells: what the cells know ``[B, N, .]``: features or, where that is all they see, their
@@ -93,6 +95,8 @@ class FrameView(NamedTuple):
         absent: where, depth and what of an absent proposal.
     """
 
+    pixels: Tensor
+    difference: Tensor | None
     image: Tensor
     window: Tensor
     cells: Tensor
@@ -390,17 +394,15 @@ class ScalorGuide(nn.Module):
         states: list[Trackers] = []
         row = rows.unbind(1)
         for t in range(frames):
-            if hoisted is None:
-                view = FrameView(images[t], windows[t], row[t], None, absent)
-            else:
-                view = FrameView(images[t], windows[t], hoisted[0][t], hoisted[1][t], absent)
+            cells, proposed = (row[t], None) if hoisted is None else (hoisted[0][t], hoisted[1][t])
+            left = None if difference is None else difference[:, t]
+            view = FrameView(video[:, t], left, images[t], windows[t], cells, proposed, absent)
             if trackers is not None:
                 newborn = self.propagation.newborn.expand(videos, model.proposals, -1)
                 h = model.carry(trackers, h, newborn)
             refinement = None
             if self.config.refine and not self.training:
-                frame = video[:, t], None if difference is None else difference[:, t]
-                refinement = self.refined(t, view, h, trackers, *frame, corner, plates)
+                refinement = self.refined(t, view, h, trackers, corner, plates)
             step = self.sample_frame(t, view, h, trackers, refinement, plates)
             trackers, h = step.trackers, step.state
             states.append(trackers)
@@ -452,8 +454,6 @@ class ScalorGuide(nn.Module):
         view: FrameView,
         h: Tensor | None,
         trackers: Trackers | None,
-        image: Tensor,
-        difference: Tensor | None,
         corner: Tensor | None,
         plates: Plates,
     ) -> Refinement:
@@ -466,8 +466,6 @@ class ScalorGuide(nn.Module):
             view: of it.
             h: as in ``sample_frame``.
             trackers: likewise.
-            image: the frame ``[B, C, H, W]``.
-            difference: to the template, as the frame; none without one.
             corner: see the model.
             plates: as in ``sample_frame``.
         """
@@ -477,7 +475,7 @@ class ScalorGuide(nn.Module):
             background = None
             if model.background is not None:
                 mask = model.rendered(guess.trackers).mask[:, 0]
-                z_bg, _ = self.background_posterior(image, difference, mask)
+                z_bg, _ = self.background_posterior(view.pixels, view.difference, mask)
                 background = model.decode_background(z_bg[:, None], corner)[:, 0]
         nodes = looked.trace.nodes
 
@@ -487,7 +485,7 @@ class ScalorGuide(nn.Module):
 
         return refine(
             model,
-            image,
+            view.pixels,
             background,
             trackers,
             None if guess.tracked is None else said("prop", guess.tracked),
