@@ -19,14 +19,17 @@ from scalor_ppl.rendering import composite
 
 # Of Adam in its first step, from where they fall to 0: of a box's shift in half boxes and of its
 # raw size, and of z_what.
-WHERE_RATE = 0.06
-WHAT_RATE = 0.3
+WHERE_RATE = 0.1
+WHAT_RATE = 0.5
 MOMENTA = (0.8, 0.95)
 # In nats: a value that matters less than this to the likelihood is hardly moved.
 LEAST_GRADIENT = 1e-3
-# How much the networks' posterior of where counts beside the likelihood. In full it would hold the
-# boxes nearly where they are.
-WHERE_PULL = 0.1
+# The networks' posterior of where counts so many times as much as that of what: looks may change
+# more than places.
+FIRMNESS = 10.0
+# The weight of a pixel that no guessed object covers: it may be of one that is not found yet, which
+# its neighbours would otherwise stretch to paint, and so hide.
+UNCOVERED = 0.3
 
 
 class Better(NamedTuple):
@@ -177,7 +180,7 @@ def descend(
     # Shifts are counted in half boxes, wherever an object comes from; sizes are as they are.
     unit = torch.cat((objects.where[..., 2:] / start.reach, torch.ones_like(start.reach)), -1)
     pull = start.guess.new_full(start.guess.shape[-1:], config.refine_pull)
-    pull[:4] = WHERE_PULL
+    pull[:4] *= FIRMNESS
     shift = torch.zeros_like(unit).requires_grad_()
     what = start.guess[..., 4:].detach().clone().requires_grad_()
     adam = torch.optim.Adam(
@@ -186,6 +189,7 @@ def descend(
         eps=LEAST_GRADIENT,
     )
     falling = torch.optim.lr_scheduler.LambdaLR(adam, lambda n: 1 - n / config.refine)
+    share: Tensor | None = None
     with torch.enable_grad():
         for _ in range(config.refine):
             raw = start.guess[..., :4] + shift * unit
@@ -203,7 +207,9 @@ def descend(
                 active,
             )
             # Negative log densities, but for constants. Sums: each video goes its own way.
-            error = ((frame.image - image) / model.config.sigma).square().sum() / 2
+            if share is None:
+                share = UNCOVERED + (1 - UNCOVERED) * frame.mask.detach()
+            error = (share * ((frame.image - image) / model.config.sigma).square()).sum() / 2
             away = (torch.cat((raw, what), -1) - start.guess) / start.scale
             loss = error + (pull * away.square()).sum() / 2
             # Not backward(): the decoder's own parameters want no gradient here.

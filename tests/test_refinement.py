@@ -146,7 +146,7 @@ def test_what_is_absent_is_left_alone(build: Build) -> None:
     assert moved.any()
 
 
-def test_the_pull_of_the_networks_holds(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pull_of_the_networks_holds(build: Build) -> None:
     """With all the weight on the networks' posterior nothing moves from its mean."""
     pair = refining(build, 0, {})
     torch.manual_seed(0)
@@ -157,12 +157,30 @@ def test_the_pull_of_the_networks_holds(build: Build, monkeypatch: pytest.Monkey
     guess = Guess(latents, torch.ones(2, 4, 4), torch.ones(2, 4, 3))
     far = []
     for pull in (0.0, 1e6):
-        monkeypatch.setattr(refinement, "WHERE_PULL", pull)
         config = GuideConfig(refine=40, refine_pull=pull)
         better = refine(pair.model, pair.video(2, 1)[:, 0], None, None, None, guess, after, config)
         change = (better.proposed.what - latents.what) * better.proposed.found
         far.append(change.abs().max().item())
     assert far[1] < 0.05 * far[0]
+
+
+def test_what_nobody_covers_pulls_less(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects before a white frame: how far they stretch depends on the pixels beside them."""
+    pair = refining(build, 0, {})
+    torch.manual_seed(0)
+    latents = Latents(
+        torch.full((2, 4), 9.0), torch.zeros(2, 4, 4), torch.zeros(2, 4), torch.randn(2, 4, 3)
+    )
+    after = pair.model.updated_trackers(None, None, *latents)
+    guess = Guess(latents, torch.ones(2, 4, 4), torch.ones(2, 4, 3))
+    white = torch.ones(2, 3, *pair.model.size)
+    sizes = []
+    for share in (0.0, 0.3, 1.0):
+        monkeypatch.setattr(refinement, "UNCOVERED", share)
+        config = GuideConfig(refine=20, refine_pull=0.0)
+        better = refine(pair.model, white, None, None, None, guess, after, config).proposed
+        sizes.append(better.where[..., 2:][better.found.expand(2, 4, 2)].mean().item())
+    assert sizes[0] < sizes[1] < sizes[2]
 
 
 # ---------------------------------------------------------------- from the command line
