@@ -26,7 +26,7 @@ MOMENTA = (0.8, 0.95)
 LEAST_GRADIENT = 1e-3
 # The networks' posterior of where counts so many times as much as that of what: looks may change
 # more than places.
-FIRMNESS = 10.0
+FIRMNESS = 3.0
 # The weight of a pixel that no guessed object covers: it may be of one that is not found yet, which
 # its neighbours would otherwise stretch to paint, and so hide.
 UNCOVERED = 0.3

@@ -193,7 +193,7 @@ class GuideConfig(Section):
         refine: steps of gradient by which what and where of a frame's objects are bettered after
             the networks; not while training. 0 is the paper's amortized inference.
         refine_pull: how much the networks' posterior of what counts beside the likelihood then; 1
-            would hold looks nearly as the networks see them. Where counts ten times that.
+            would hold looks nearly as the networks see them. Where counts three times that.
     """
 
     features: int = Field(48, ge=1)
@@ -206,7 +206,7 @@ class GuideConfig(Section):
     colour_blind: bool = False
     mask: Literal["everywhere", "presence"] = "presence"
     refine: int = Field(0, ge=0)
-    refine_pull: float = Field(0.01, ge=0)
+    refine_pull: float = Field(0.03, ge=0)
 
 
 class PriorConfig(Section):
