@@ -19,6 +19,7 @@ from scalor_ppl.inference.posterior import follow, infer
 from scalor_ppl.inference.runs import load_run
 from scalor_ppl.memory import Memory
 from scalor_ppl.models.scalor import Latents
+from scalor_ppl.objects import Trackers
 
 PROGRAMS: list[dict[str, Any]] = [
     {},
@@ -40,6 +41,14 @@ def refining(build: Build, steps: int, settings: dict[str, Any]) -> Pair:
     pair.model.eval()
     pair.guide.eval()
     return pair
+
+
+def guessed(pair: Pair, presence: Tensor, where: Tensor) -> tuple[Guess, Trackers]:
+    """Proposals of a first frame with random looks, as wide as the prior, and their trackers."""
+    looks = torch.randn(*presence.shape, pair.model.config.what)
+    latents = Latents(presence, where, torch.zeros_like(presence), looks)
+    after = pair.model.updated_trackers(None, None, *latents)
+    return Guess(latents, torch.ones_like(where), torch.ones_like(looks)), after
 
 
 def alike(pair: Pair, frames: int) -> Tensor:
@@ -135,14 +144,13 @@ def test_what_is_absent_is_left_alone(build: Build) -> None:
     pair = refining(build, 0, {"proposals": 3})
     torch.manual_seed(0)
     presence = torch.tensor([[9.0, -9.0, 9.0, -9.0], [-9.0, -9.0, -9.0, -9.0]])
-    latents = Latents(presence, torch.randn(2, 4, 4), torch.zeros(2, 4), torch.randn(2, 4, 3))
-    after = pair.model.updated_trackers(None, None, *latents)
-    guess = Guess(latents, torch.ones(2, 4, 4), torch.ones(2, 4, 3))
+    guess, after = guessed(pair, presence, torch.randn(2, 4, 4))
     better = refine(
         pair.model, pair.video(2, 1)[:, 0], None, None, None, guess, after, GuideConfig(refine=3)
     )
-    assert better.proposed.found.squeeze(-1).tolist() == [[True, False, True, False], [False] * 4]
-    moved = (better.proposed.where != latents.where).any(-1)[better.proposed.found.squeeze(-1)]
+    found = better.proposed.found.squeeze(-1)
+    assert found.tolist() == [[True, False, True, False], [False] * 4]
+    moved = (better.proposed.where != guess.latents.where).any(-1)[found]
     assert moved.any()
 
 
@@ -150,16 +158,12 @@ def test_the_pull_of_the_networks_holds(build: Build) -> None:
     """With all the weight on the networks' posterior nothing moves from its mean."""
     pair = refining(build, 0, {})
     torch.manual_seed(0)
-    latents = Latents(
-        torch.full((2, 4), 9.0), torch.randn(2, 4, 4), torch.zeros(2, 4), torch.randn(2, 4, 3)
-    )
-    after = pair.model.updated_trackers(None, None, *latents)
-    guess = Guess(latents, torch.ones(2, 4, 4), torch.ones(2, 4, 3))
+    guess, after = guessed(pair, torch.full((2, 4), 9.0), torch.randn(2, 4, 4))
     far = []
     for pull in (0.0, 1e6):
         config = GuideConfig(refine=40, refine_pull=pull)
         better = refine(pair.model, pair.video(2, 1)[:, 0], None, None, None, guess, after, config)
-        change = (better.proposed.what - latents.what) * better.proposed.found
+        change = (better.proposed.what - guess.latents.what) * better.proposed.found
         far.append(change.abs().max().item())
     assert far[1] < 0.05 * far[0]
 
@@ -168,11 +172,7 @@ def test_what_nobody_covers_pulls_less(build: Build, monkeypatch: pytest.MonkeyP
     """Objects before a white frame: how far they stretch depends on the pixels beside them."""
     pair = refining(build, 0, {})
     torch.manual_seed(0)
-    latents = Latents(
-        torch.full((2, 4), 9.0), torch.zeros(2, 4, 4), torch.zeros(2, 4), torch.randn(2, 4, 3)
-    )
-    after = pair.model.updated_trackers(None, None, *latents)
-    guess = Guess(latents, torch.ones(2, 4, 4), torch.ones(2, 4, 3))
+    guess, after = guessed(pair, torch.full((2, 4), 9.0), torch.zeros(2, 4, 4))
     white = torch.ones(2, 3, *pair.model.size)
     sizes = []
     for share in (0.0, 0.3, 1.0):
