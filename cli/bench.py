@@ -7,10 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.benchmark import Report, Spread, run_benchmark
 from scalor_ppl.cli.options import PLAIN, ConfigName, Device, Settings, Threads
-from scalor_ppl.inference.training import pick_device
-from scalor_ppl.settings import resolve
+from scalor_ppl.config.settings import resolve
+from scalor_ppl.studies.benchmark import Report, Spread, run_benchmark
+from scalor_ppl.training.loop import pick_device
 
 MIB = 2**20
 

@@ -25,9 +25,13 @@ from scalor_ppl.cli.options import (
 from scalor_ppl.cli.reproduce import check_same
 from scalor_ppl.cli.tables import ruled_table, wide_console
 from scalor_ppl.cli.train import start_training
-from scalor_ppl.config import Config
+from scalor_ppl.config.schema import Config
+from scalor_ppl.config.settings import resolve
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.comparison import (
+from scalor_ppl.inference.gradients import Noise
+from scalor_ppl.objectives.estimators import ESTIMATORS
+from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.studies.comparison import (
     Question,
     Row,
     Tail,
@@ -36,14 +40,9 @@ from scalor_ppl.inference.comparison import (
     is_bound,
     to_document,
 )
-from scalor_ppl.inference.comparison_figures import draw_comparison, draw_results
-from scalor_ppl.inference.estimators import ESTIMATORS
-from scalor_ppl.inference.gradients import Noise
-from scalor_ppl.inference.pareto import LIMIT
-from scalor_ppl.inference.runs import CONFIG, load_run
-from scalor_ppl.inference.sources import chosen, open_data
-from scalor_ppl.inference.training import pick_device
-from scalor_ppl.inference.training_comparison import (
+from scalor_ppl.studies.comparison_figures import draw_comparison, draw_results
+from scalor_ppl.studies.pareto import LIMIT
+from scalor_ppl.studies.training_comparison import (
     Plan,
     Result,
     check_data,
@@ -52,9 +51,10 @@ from scalor_ppl.inference.training_comparison import (
     means,
     planned,
 )
-from scalor_ppl.inference.training_comparison import to_document as to_training_document
-from scalor_ppl.results.files import check_writable, written_whole
-from scalor_ppl.settings import resolve
+from scalor_ppl.studies.training_comparison import to_document as to_training_document
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.runs import CONFIG, load_run
+from scalor_ppl.training.sources import chosen, open_data
 
 TWO_MODELS = (
     "Relaxed and hard presence are two models: values of one do not compare with values of the "

@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.options import PLAIN, LabelledRuns, check_figure, labelled
-from scalor_ppl.inference.curves import draw_curves, read_curve
-from scalor_ppl.inference.runs import located, run_config
+from scalor_ppl.studies.curves import draw_curves, read_curve
+from scalor_ppl.training.runs import located, run_config
 
 PANELS = {
     "mota": "MOTA",

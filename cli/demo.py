@@ -20,14 +20,14 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.train import start_training
+from scalor_ppl.config.settings import resolve
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.pictures import write_generated, write_tracked
-from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.inference.sources import open_data
-from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import written_whole
-from scalor_ppl.settings import resolve
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.runs import load_run
+from scalor_ppl.training.sources import open_data
 
 PRESET = "moving-dsprites-vld"
 

@@ -14,11 +14,11 @@ from scalor_ppl.cli.tables import ruled_table
 from scalor_ppl.data import ClipSource
 from scalor_ppl.evaluation import Scores
 from scalor_ppl.inference.bounds import Bound, bound_of
-from scalor_ppl.inference.runs import load_run
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.inference.sources import chosen, open_data
-from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.runs import load_run
+from scalor_ppl.training.sources import chosen, open_data
 
 # Figure, heading, format. The headings are short, so that the table fits 80 columns.
 COLUMNS = (

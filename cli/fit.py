@@ -22,19 +22,19 @@ from scalor_ppl.cli.options import (
 )
 from scalor_ppl.cli.track import Reporter
 from scalor_ppl.cli.train import start_training
-from scalor_ppl.config import Config
+from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.draft import Reason
 from scalor_ppl.fitting.plan import FitPlan, plan_fit
-from scalor_ppl.inference.budget import lasting, predicted_minutes, time_steps
-from scalor_ppl.inference.checkpoints import all_checkpoints, step_of
-from scalor_ppl.inference.runs import CONFIG, load_run, run_config
-from scalor_ppl.inference.sources import anchored, fitted, open_data
-from scalor_ppl.inference.training import pick_device
 from scalor_ppl.report.material import gather
 from scalor_ppl.report.write import write_report
 from scalor_ppl.results.files import check_writable
 from scalor_ppl.tracking import track_to_files
+from scalor_ppl.training.budget import lasting, predicted_minutes, time_steps
+from scalor_ppl.training.checkpoints import all_checkpoints, step_of
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.runs import CONFIG, load_run, run_config
+from scalor_ppl.training.sources import anchored, fitted, open_data
 
 TRACKS, OVERLAY, REPORT = "tracks.txt", "overlay.mp4", "report.html"
 

@@ -24,14 +24,14 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.tables import ruled_table, wide_console
+from scalor_ppl.config.experiment import TEST_SEED
 from scalor_ppl.evaluation.foresight import GROUPS, Figures, Foresight
-from scalor_ppl.experiment import TEST_SEED
-from scalor_ppl.inference.foreseeing import Question, foresee_clips
-from scalor_ppl.inference.foreseeing_figures import PANELS, draw_foresight
-from scalor_ppl.inference.runs import load_run
-from scalor_ppl.inference.sources import chosen, open_data
-from scalor_ppl.inference.training import pick_device
 from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.studies.foreseeing import Question, foresee_clips
+from scalor_ppl.studies.foreseeing_figures import PANELS, draw_foresight
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.runs import load_run
+from scalor_ppl.training.sources import chosen, open_data
 
 ROWS = {
     "point": "mean of draws",

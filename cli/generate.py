@@ -11,13 +11,13 @@ from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import write_compared, write_generated
-from scalor_ppl.inference.runs import load_run, own_folder
-from scalor_ppl.inference.sources import chosen, open_clip
-from scalor_ppl.inference.training import pick_device
 from scalor_ppl.inference.trees import prior_tree
-from scalor_ppl.inference.whatif import FORMS, parse_intervention
 from scalor_ppl.results.datatree import SUFFIX, write_tree
 from scalor_ppl.results.files import check_writable
+from scalor_ppl.scalor.whatif import FORMS, parse_intervention
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.runs import load_run, own_folder
+from scalor_ppl.training.sources import chosen, open_clip
 
 
 def generate(

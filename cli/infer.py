@@ -8,13 +8,13 @@ from rich.console import Console
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.runs import load_run
-from scalor_ppl.inference.sources import chosen, open_clip
-from scalor_ppl.inference.training import pick_device
 from scalor_ppl.inference.trees import posterior_tree
 from scalor_ppl.results.datatree import SUFFIX, write_tree
 from scalor_ppl.results.files import check_writable
 from scalor_ppl.results.uncertainty import FORMATS, draw_uncertainty
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.runs import load_run
+from scalor_ppl.training.sources import chosen, open_clip
 
 
 def infer(

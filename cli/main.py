@@ -7,7 +7,6 @@ import traceback
 import typer
 from rich.console import Console
 
-from scalor_ppl.allocator import keep_freed_memory
 from scalor_ppl.cli.bench import bench
 from scalor_ppl.cli.compare import compare
 from scalor_ppl.cli.curves import curves
@@ -25,7 +24,8 @@ from scalor_ppl.cli.score import score
 from scalor_ppl.cli.track import track
 from scalor_ppl.cli.train import train
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.training import TrainingError
+from scalor_ppl.studies.allocator import keep_freed_memory
+from scalor_ppl.training.loop import TrainingError
 
 app = typer.Typer(
     name="scalor-ppl",

@@ -13,7 +13,7 @@ from rich.table import Table
 from scalor_ppl.cli.options import PLAIN
 from scalor_ppl.evaluation.diffusion import Displacement, displacement
 from scalor_ppl.results.files import check_writable, written_whole
-from scalor_ppl.results.mot import read_mot
+from scalor_ppl.tracks.mot import read_mot
 
 
 def msd(

@@ -14,12 +14,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from scalor_ppl.config import Config
+from scalor_ppl.config.schema import Config
 from scalor_ppl.data import ClipSource
 from scalor_ppl.inference.pictures import snapshot
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.sources import open_unseen
-from scalor_ppl.inference.training import frames_needed
+from scalor_ppl.training.loop import frames_needed
+from scalor_ppl.training.runs import Program
+from scalor_ppl.training.sources import open_unseen
 
 # Shown beside the bar; the rest is in metrics.jsonl.
 SHOWN = {

@@ -8,12 +8,12 @@ from rich.console import Console
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.runs import own_folder
-from scalor_ppl.inference.training import pick_device
 from scalor_ppl.report.material import gather
 from scalor_ppl.report.viewer import SUFFIX, require_rerun, write_rerun
 from scalor_ppl.report.write import write_report
 from scalor_ppl.results.files import check_writable
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.runs import own_folder
 
 
 def report(

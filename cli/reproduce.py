@@ -18,10 +18,7 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.train import start_training
-from scalor_ppl.config import Config
-from scalor_ppl.environment import commit
-from scalor_ppl.errors import UserError
-from scalor_ppl.experiment import (
+from scalor_ppl.config.experiment import (
     CURVE_SEED,
     TEST_SEED,
     Experiment,
@@ -29,10 +26,17 @@ from scalor_ppl.experiment import (
     experiment_names,
     read_experiment,
 )
-from scalor_ppl.inference.curves import recorder
-from scalor_ppl.inference.origin import read_parts
+from scalor_ppl.config.schema import Config
+from scalor_ppl.environment import commit
+from scalor_ppl.errors import UserError
 from scalor_ppl.inference.pictures import write_tracked
-from scalor_ppl.inference.runs import (
+from scalor_ppl.inference.scoring import score
+from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.studies.curves import recorder
+from scalor_ppl.studies.ledger import Entry, append_entry
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.origin import read_parts
+from scalor_ppl.training.runs import (
     CONFIG,
     Program,
     check_export,
@@ -40,11 +44,7 @@ from scalor_ppl.inference.runs import (
     load_run,
     run_config,
 )
-from scalor_ppl.inference.scoring import score
-from scalor_ppl.inference.sources import anchored, chosen, fitted, open_data, with_seed
-from scalor_ppl.inference.training import pick_device
-from scalor_ppl.results.files import check_writable, written_whole
-from scalor_ppl.results.ledger import Entry, append_entry
+from scalor_ppl.training.sources import anchored, chosen, fitted, open_data, with_seed
 
 SCORES = "scores.json"
 

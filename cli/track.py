@@ -9,10 +9,10 @@ from rich.console import Console
 
 from scalor_ppl.cli.options import INTERRUPTED, PLAIN, Device, Refine, Run, Threads, use_threads
 from scalor_ppl.cli.progress import Bar
-from scalor_ppl.inference.runs import load_run
-from scalor_ppl.inference.training import pick_device
 from scalor_ppl.tracking import FORMATS, track_to_files
 from scalor_ppl.tracking.stream import CHUNK
+from scalor_ppl.training.loop import pick_device
+from scalor_ppl.training.runs import load_run
 
 
 def track(

@@ -20,14 +20,14 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.progress import Reporter
-from scalor_ppl.config import Config
+from scalor_ppl.config.schema import Config
+from scalor_ppl.config.settings import preset_for, resolve
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.estimators import make_estimator
-from scalor_ppl.inference.runs import Program, build_program, create_run, run_config
-from scalor_ppl.inference.sources import anchored, fitted, open_data
-from scalor_ppl.inference.training import Outcome, check_length, pick_device
-from scalor_ppl.inference.training import train as train_program
-from scalor_ppl.settings import preset_for, resolve
+from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.training.loop import Outcome, check_length, pick_device
+from scalor_ppl.training.loop import train as train_program
+from scalor_ppl.training.runs import Program, build_program, create_run, run_config
+from scalor_ppl.training.sources import anchored, fitted, open_data
 
 
 def train(

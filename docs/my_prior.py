@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor
 
-from scalor_ppl.config import ModelConfig
-from scalor_ppl.distributions import Presence
-from scalor_ppl.objects import Trackers
-from scalor_ppl.priors import (
+from scalor_ppl.config.schema import ModelConfig
+from scalor_ppl.nn.distributions import Presence
+from scalor_ppl.scalor.priors import (
     ObjectDistributions,
     PropagationPrior,
     Table,
     object_distributions,
     persistence,
 )
+from scalor_ppl.scalor.slots import Trackers
 
 
 class Friction(PropagationPrior):

@@ -23,13 +23,13 @@ from pyro import poutine
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scalor_ppl.config import Config, GuideConfig
-from scalor_ppl.distributions import diagonal_normal
-from scalor_ppl.guides.refinement import Better, Guess, Refinement, refine
+from scalor_ppl.config.schema import Config, GuideConfig
 from scalor_ppl.inference.posterior import MostLikely
-from scalor_ppl.memory import Memory, Seen
 from scalor_ppl.models.scalor import Latents, Scalor
-from scalor_ppl.networks import (
+from scalor_ppl.nn.distributions import diagonal_normal
+from scalor_ppl.render.glimpses import read_glimpses
+from scalor_ppl.scalor.memory import Memory, Seen
+from scalor_ppl.scalor.networks import (
     COARSE,
     ConvLSTM,
     GridEncoder,
@@ -40,9 +40,9 @@ from scalor_ppl.networks import (
     positive,
     run_mixed,
 )
-from scalor_ppl.objects import Trackers, take
-from scalor_ppl.priors import persistence
-from scalor_ppl.rendering import read_glimpses
+from scalor_ppl.scalor.priors import persistence
+from scalor_ppl.scalor.refinement import Better, Guess, Refinement, refine
+from scalor_ppl.scalor.slots import Trackers, take
 
 # z_pres log-odds stay within this, so that no cell is ever lost to a saturated sigmoid.
 LOGIT_LIMIT = 8.8

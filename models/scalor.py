@@ -40,21 +40,21 @@ import torch
 from pyro import poutine
 from torch import Tensor, nn
 
-from scalor_ppl.config import Config, ModelConfig
-from scalor_ppl.distributions import PixelNormal, Presence
-from scalor_ppl.geometry import CellPositions, bounded, cell_centres, cell_size, moved
-from scalor_ppl.memory import Foreseen, Memory
-from scalor_ppl.networks import BackgroundDecoder, Template, glimpse_decoder, run_mixed
-from scalor_ppl.objects import Objects, Trackers, accept, strongest, take, update_trackers
-from scalor_ppl.once import Once
-from scalor_ppl.priors import (
+from scalor_ppl.config.schema import Config, ModelConfig
+from scalor_ppl.nn.distributions import PixelNormal, Presence
+from scalor_ppl.programs.once import Once
+from scalor_ppl.render.boxes import CellPositions, bounded, cell_centres, cell_size, moved
+from scalor_ppl.render.glimpses import Frame, composite, write_glimpses
+from scalor_ppl.scalor.memory import Foreseen, Memory
+from scalor_ppl.scalor.networks import BackgroundDecoder, Template, glimpse_decoder, run_mixed
+from scalor_ppl.scalor.priors import (
     BackgroundPrior,
     DiscoveryPrior,
     ObjectDistributions,
     PropagationPrior,
 )
-from scalor_ppl.priors.registry import build_priors
-from scalor_ppl.rendering import Frame, composite, write_glimpses
+from scalor_ppl.scalor.priors.registry import build_priors
+from scalor_ppl.scalor.slots import Objects, Trackers, accept, strongest, take, update_trackers
 
 
 class Latents(NamedTuple):

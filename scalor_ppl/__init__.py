@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-    from scalor_ppl.inference.runs import Program
+    from scalor_ppl.training.runs import Program
 
 __all__ = ["infer", "load"]
 
@@ -30,8 +30,8 @@ def load(run: str | Path, device: str = "auto") -> "Program":
     Raises:
         UserError: there is no such run or device.
     """
-    from scalor_ppl.inference.runs import load_run
-    from scalor_ppl.inference.training import pick_device
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import load_run
 
     return load_run(Path(run), pick_device(device))
 
@@ -63,8 +63,8 @@ def infer(
     Raises:
         UserError: there is no such video, it has another size than the program's, or no draws.
     """
-    from scalor_ppl.inference.sources import open_clip
     from scalor_ppl.inference.trees import posterior_tree
+    from scalor_ppl.training.sources import open_clip
 
     if isinstance(video, str | Path):
         video = open_clip(program.config.data, str(video), clip, frames)

@@ -12,7 +12,7 @@ import torch
 from tiny import CommandLine, write_clips, write_settings
 from torch import Tensor
 
-from scalor_ppl.config import Config, DataConfig, GuideConfig, ModelConfig, RulesConfig
+from scalor_ppl.config.schema import Config, DataConfig, GuideConfig, ModelConfig, RulesConfig
 from scalor_ppl.guides.scalor import ScalorGuide, build_guide
 from scalor_ppl.models.scalor import Scalor, build_model
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from scalor_ppl.rendering import WEIGHT_EPS, Frame
+from scalor_ppl.render.glimpses import WEIGHT_EPS, Frame
 
 
 def read(images: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,8 +12,12 @@ from pyro import poutine
 from rich.console import Console
 from typer.testing import CliRunner
 
-from scalor_ppl import benchmark
-from scalor_ppl.benchmark import (
+from scalor_ppl.cli.bench import bench, show
+from scalor_ppl.config.schema import Config
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.studies import benchmark
+from scalor_ppl.studies.benchmark import (
     PlainRun,
     ScriptedPresence,
     Spread,
@@ -29,10 +33,6 @@ from scalor_ppl.benchmark import (
     time_sizes,
     time_steps,
 )
-from scalor_ppl.cli.bench import bench, show
-from scalor_ppl.config import Config
-from scalor_ppl.errors import UserError
-from scalor_ppl.inference.posterior import infer
 
 CPU = torch.device("cpu")
 

@@ -15,7 +15,7 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.inference import bounds
 from scalor_ppl.inference.bounds import bound_of, effective_size, log_weights, presence_as
 from scalor_ppl.inference.posterior import to_video
-from scalor_ppl.inference.runs import Program, load_run
+from scalor_ppl.training.runs import Program, load_run
 
 
 @pytest.fixture(scope="module")

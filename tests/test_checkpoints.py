@@ -15,8 +15,8 @@ from tiny import CPU, Square, config_of, fresh, same, trained, weights_of
 from torch import nn
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference import checkpoints
-from scalor_ppl.inference.checkpoints import (
+from scalor_ppl.training import checkpoints
+from scalor_ppl.training.checkpoints import (
     KEPT,
     TRAINING,
     WEIGHTS,
@@ -27,8 +27,8 @@ from scalor_ppl.inference.checkpoints import (
     load_weights,
     save_checkpoint,
 )
-from scalor_ppl.inference.runs import build_program
-from scalor_ppl.inference.training import train
+from scalor_ppl.training.loop import train
+from scalor_ppl.training.runs import build_program
 
 
 def parts(value: float, width: int = 3) -> dict[str, nn.Module]:
@@ -100,7 +100,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import torch
 torch.set_num_threads(1)
-from scalor_ppl.inference import checkpoints
+from scalor_ppl.training import checkpoints
 from tiny import trained
 
 def die(path):

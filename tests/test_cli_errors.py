@@ -21,8 +21,8 @@ from tiny import (
     write_video,
 )
 
-from scalor_ppl.inference.checkpoints import TRAINING, WEIGHTS, all_checkpoints
-from scalor_ppl.inference.runs import CONFIG
+from scalor_ppl.training.checkpoints import TRAINING, WEIGHTS, all_checkpoints
+from scalor_ppl.training.runs import CONFIG
 
 TRAIN = ("train", *ALONE, "--config", "tiny.toml", "--out", "out")
 
@@ -30,10 +30,10 @@ TRAIN = ("train", *ALONE, "--config", "tiny.toml", "--out", "out")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a run of clips in a file, made once."""
-    from scalor_ppl.inference.runs import build_program, create_run
-    from scalor_ppl.inference.sources import fitted, open_data
-    from scalor_ppl.inference.training import train
-    from scalor_ppl.settings import resolve
+    from scalor_ppl.config.settings import resolve
+    from scalor_ppl.training.loop import train
+    from scalor_ppl.training.runs import build_program, create_run
+    from scalor_ppl.training.sources import fitted, open_data
 
     folder = tmp_path_factory.mktemp("finished")
     clips = write_clips(folder / "clips.nc")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from tiny import CommandLine, config_of
 
-from scalor_ppl.inference.runs import create_run
-from scalor_ppl.inference.training import Outcome
-from scalor_ppl.results.mot import read_mot
 from scalor_ppl.results.video import write_mp4
+from scalor_ppl.tracks.mot import read_mot
+from scalor_ppl.training.loop import Outcome
+from scalor_ppl.training.runs import create_run
 
 SMALL = (
     "--set=model.capacity=4",

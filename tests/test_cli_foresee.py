@@ -12,11 +12,11 @@ from PIL import Image
 from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips, write_images
 
 from scalor_ppl.cli.foresee import milestones
+from scalor_ppl.config.experiment import TEST_SEED
 from scalor_ppl.data import open_source
-from scalor_ppl.experiment import TEST_SEED
-from scalor_ppl.inference import foreseeing
-from scalor_ppl.inference.foreseeing import Question, foresee_clips
-from scalor_ppl.inference.runs import Program, load_run
+from scalor_ppl.studies import foreseeing
+from scalor_ppl.studies.foreseeing import Question, foresee_clips
+from scalor_ppl.training.runs import Program, load_run
 
 SHIPPED = "pretrained:dsprites-vld"
 FEW = ("--clips", 3, "--observe", 2, "--ahead", 3, "--draws", 2, *ALONE)

@@ -31,13 +31,13 @@ from tiny import (
     write_video,
 )
 
-from scalor_ppl.config import Config
-from scalor_ppl.inference import training
-from scalor_ppl.inference.checkpoints import all_checkpoints
-from scalor_ppl.inference.origin import ORIGIN
-from scalor_ppl.inference.runs import CONFIG, METRICS, run_config
-from scalor_ppl.inference.sources import open_data
-from scalor_ppl.settings import checked, merged, read_config
+from scalor_ppl.config.schema import Config
+from scalor_ppl.config.settings import checked, merged, read_config
+from scalor_ppl.training import loop as training
+from scalor_ppl.training.checkpoints import all_checkpoints
+from scalor_ppl.training.origin import ORIGIN
+from scalor_ppl.training.runs import CONFIG, METRICS, run_config
+from scalor_ppl.training.sources import open_data
 
 pytestmark = pytest.mark.filterwarnings("ignore:Encountered NaN")  # on purpose
 

@@ -13,19 +13,14 @@ import torch
 from PIL import Image
 from tiny import ALONE, CPU, CommandLine, Square, same, trained, write_clips, write_images
 
-from scalor_ppl.config import TrainConfig
+from scalor_ppl.config.schedules import Schedule
+from scalor_ppl.config.schema import TrainConfig
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference import budget
 from scalor_ppl.inference.bounds import log_weights
-from scalor_ppl.inference.budget import (
-    clip_lengths,
-    lasting,
-    predicted_minutes,
-    scaled,
-    time_all,
-)
-from scalor_ppl.inference.checkpoints import WEIGHTS, last_checkpoint
-from scalor_ppl.inference.comparison import (
+from scalor_ppl.inference.gradients import Moments, flat_gradient, measure_gradient
+from scalor_ppl.inference.posterior import to_video
+from scalor_ppl.objectives.estimators import ESTIMATORS, AnalyticElbo, make_estimator
+from scalor_ppl.studies.comparison import (
     Question,
     compare_run,
     finite,
@@ -33,13 +28,18 @@ from scalor_ppl.inference.comparison import (
     is_bound,
     standard_error,
 )
-from scalor_ppl.inference.estimators import ESTIMATORS, AnalyticElbo, make_estimator
-from scalor_ppl.inference.gradients import Moments, flat_gradient, measure_gradient
-from scalor_ppl.inference.pareto import pareto_k
-from scalor_ppl.inference.posterior import to_video
-from scalor_ppl.inference.runs import Program, build_program, load_run, run_config
-from scalor_ppl.inference.training_comparison import PLAN, entrant
-from scalor_ppl.schedules import Schedule
+from scalor_ppl.studies.pareto import pareto_k
+from scalor_ppl.studies.training_comparison import PLAN, entrant
+from scalor_ppl.training import budget
+from scalor_ppl.training.budget import (
+    clip_lengths,
+    lasting,
+    predicted_minutes,
+    scaled,
+    time_all,
+)
+from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint
+from scalor_ppl.training.runs import Program, build_program, load_run, run_config
 
 
 @pytest.fixture(scope="module")

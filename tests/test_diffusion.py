@@ -10,8 +10,8 @@ import pytest
 from tiny import CommandLine
 
 from scalor_ppl.evaluation.diffusion import displacement
-from scalor_ppl.results.mot import write_mot
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.mot import write_mot
+from scalor_ppl.tracks.table import Tracks
 
 
 def tracks_at(places: np.ndarray) -> Tracks:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import RelaxedBernoulli, kl_divergence
 from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli as TorchLogit
 
-from scalor_ppl.distributions import (
+from scalor_ppl.nn.distributions import (
     LogitRelaxedBernoulli,
     PixelNormal,
     Presence,

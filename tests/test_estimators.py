@@ -17,16 +17,16 @@ from pyro.poutine import Trace
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
-from scalor_ppl.distributions import LogitRelaxedBernoulli
 from scalor_ppl.errors import UserError
-from scalor_ppl.guides import refinement
-from scalor_ppl.inference.estimators import (
+from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
+from scalor_ppl.objectives.estimators import (
     ESTIMATORS,
     Elbo,
     ScalorObjective,
     kind_of,
     make_estimator,
 )
+from scalor_ppl.scalor import refinement
 
 # ---------------------------------------------------------------- by name
 
@@ -38,7 +38,7 @@ def test_names() -> None:
     assert type(other).__name__ == "TraceMeanField_ELBO"
     assert other.num_particles == 3
     assert make_estimator("elbo", particles=5).num_particles == 5
-    mine = make_estimator("scalor_ppl.inference.estimators:Vimco", 4, "hard")
+    mine = make_estimator("scalor_ppl.objectives.estimators:Vimco", 4, "hard")
     assert type(mine).__name__ == "Vimco"
     for name, cls in ESTIMATORS.items():
         assert type(make_estimator(name, 2)) is cls
@@ -51,7 +51,7 @@ def test_names() -> None:
         ("vimco", 1, "hard", "estimator vimco needs at least 2 particles: --particles 5"),
         ("scalor", 1, "hard", "estimator scalor needs model.presence relaxed, not hard"),
         ("dreg", 5, "hard", "use vimco, or elbo with several particles"),
-        ("scalor_ppl.inference.estimators:Vimco", 1, "hard", "needs at least 2 particles"),
+        ("scalor_ppl.objectives.estimators:Vimco", 1, "hard", "needs at least 2 particles"),
         ("stl", 5, "hard", "use vimco, or elbo with several particles"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from scalor_ppl.data.records import Truth
 from scalor_ppl.evaluation import RULES, Scores, evaluate_by_rules, evaluate_tracks
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 SIZE = 10.0
 

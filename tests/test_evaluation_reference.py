@@ -12,7 +12,7 @@ from scalor_ppl.evaluation import evaluate_tracks
 from scalor_ppl.evaluation.association import hota, identity
 from scalor_ppl.evaluation.clear import ClearCounts, clear_mot
 from scalor_ppl.evaluation.frames import Match, ScoredClip, scored_clip
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 
 def random_case(

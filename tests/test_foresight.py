@@ -18,7 +18,7 @@ from scalor_ppl.evaluation.foresight import (
     energy_score,
     foresight,
 )
-from scalor_ppl.results.tracks import EMPTY, Tracks
+from scalor_ppl.tracks.table import EMPTY, Tracks
 
 SIZE = 4.0  # of every object: the gate is 2, and centres nearer than 4.8 have collided
 OBSERVED, AHEAD = 3, 4

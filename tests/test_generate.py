@@ -14,8 +14,8 @@ from tiny import ALONE, CommandLine, Square, frames_of, trained, write_clips
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import picture, write_generated
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.sources import open_clip
+from scalor_ppl.training.runs import Program
+from scalor_ppl.training.sources import open_clip
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scalor_ppl import geometry
+from scalor_ppl.render import boxes as geometry
 
 
 def test_boxes_by_hand() -> None:

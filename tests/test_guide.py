@@ -17,12 +17,12 @@ from pyro.poutine import Trace
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
-from scalor_ppl.config import RulesConfig
-from scalor_ppl.distributions import Presence
-from scalor_ppl.inference.estimators import make_estimator
+from scalor_ppl.config.schema import RulesConfig
 from scalor_ppl.inference.posterior import MostLikely, infer, to_frames, to_video, tracks_of
-from scalor_ppl.once import Once
-from scalor_ppl.priors import ConstantDiscovery, ObjectDistributions
+from scalor_ppl.nn.distributions import Presence
+from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.programs.once import Once
+from scalor_ppl.scalor.priors import ConstantDiscovery, ObjectDistributions
 
 KINDS = ["relaxed", "hard"]
 SWITCHES = [

@@ -11,8 +11,8 @@ from scipy import stats
 
 from scalor_ppl.identity import Identities, Sight, looks_of, recognised, sights_of
 from scalor_ppl.identity.identities import _LEAST, _MEMORY, _TEMPER, Known, Spread
-from scalor_ppl.objects import Objects, Trackers
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.scalor.slots import Objects, Trackers
+from scalor_ppl.tracks.table import Tracks
 
 RED, GREEN, BLUE = np.eye(3)
 SIDE = 10.0

@@ -24,12 +24,12 @@ from scalor_ppl.inference.alignment import aligned
 from scalor_ppl.inference.draws import draw_posterior, reference_tracks
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.posterior import to_frames, to_video
-from scalor_ppl.inference.runs import Program
 from scalor_ppl.inference.trees import posterior_tree, prior_tree
 from scalor_ppl.results.datatree import write_tree
 from scalor_ppl.results.samples import Samples, by_object, joined
-from scalor_ppl.results.tracks import Tracks
 from scalor_ppl.results.uncertainty import course, draw_uncertainty
+from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.training.runs import Program
 
 DRAWS, FRAMES = 7, 4
 

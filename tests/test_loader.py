@@ -9,11 +9,11 @@ import torch
 from tiny import config_of
 
 import scalor_ppl.models
-from scalor_ppl.config import Config
+from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.guides.scalor import ScalorGuide
-from scalor_ppl.loader import load_guide, load_model
 from scalor_ppl.models.scalor import Scalor
+from scalor_ppl.programs.loader import load_guide, load_model
 
 SUBCLASS = """
 from scalor_ppl.models.scalor import Scalor, build_model as build

@@ -11,13 +11,13 @@ import torch
 from conftest import Build, Pair
 from torch import Tensor
 
-from scalor_ppl.config import Config, DataConfig, GuideConfig, ModelConfig
+from scalor_ppl.config.schema import Config, DataConfig, GuideConfig, ModelConfig
+from scalor_ppl.config.settings import resolve
 from scalor_ppl.data import open_source
 from scalor_ppl.inference.posterior import follow, infer
-from scalor_ppl.inference.runs import build_program, create_run
-from scalor_ppl.inference.training import train
-from scalor_ppl.memory import Memory
-from scalor_ppl.settings import resolve
+from scalor_ppl.scalor.memory import Memory
+from scalor_ppl.training.loop import train
+from scalor_ppl.training.runs import build_program, create_run
 
 FRAMES = 7
 

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import scalor_ppl.models.scalor as program
-from scalor_ppl.config import Config, ModelConfig
-from scalor_ppl.geometry import cell_centres, cell_size
-from scalor_ppl.loader import load_guide, load_model
+from scalor_ppl.config.schema import Config, ModelConfig
 from scalor_ppl.models.scalor import Scalor, Scene
-from scalor_ppl.rendering import use_backend
+from scalor_ppl.programs.loader import load_guide, load_model
+from scalor_ppl.render.boxes import cell_centres, cell_size
+from scalor_ppl.render.glimpses import use_backend
 
 KINDS = ["relaxed", "hard"]
 

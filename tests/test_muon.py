@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from scalor_ppl.inference.muon import LIKE_ADAM, Muon, Orthogonal, is_matrix, orthogonalised
+from scalor_ppl.training.muon import LIKE_ADAM, Muon, Orthogonal, is_matrix, orthogonalised
 
 
 def network() -> nn.Sequential:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scalor_ppl.networks import (
+from scalor_ppl.scalor.networks import (
     ConvGlimpseEncoder,
     ConvLSTM,
     FcGlimpseDecoder,

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from scalor_ppl.config import RulesConfig
-from scalor_ppl.geometry import boxes_from_where
-from scalor_ppl.objects import (
+from scalor_ppl.config.schema import RulesConfig
+from scalor_ppl.render.boxes import boxes_from_where
+from scalor_ppl.render.glimpses import use_backend
+from scalor_ppl.scalor.slots import (
     Objects,
     Trackers,
     accept,
@@ -20,7 +21,6 @@ from scalor_ppl.objects import (
     tight_where,
     update_trackers,
 )
-from scalor_ppl.rendering import use_backend
 
 SIZE = (16, 16)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.once import Once
+from scalor_ppl.programs.once import Once
 
 
 class Counted:

@@ -20,10 +20,10 @@ from conftest import Build, Pair
 from pyro import poutine
 from torch import Tensor, nn
 
-from scalor_ppl.distributions import PixelNormal
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.estimators import ESTIMATORS, make_estimator
-from scalor_ppl.inference.particles import ParticleEstimator, log_density, with_values
+from scalor_ppl.nn.distributions import PixelNormal
+from scalor_ppl.objectives.estimators import ESTIMATORS, make_estimator
+from scalor_ppl.objectives.particles import ParticleEstimator, log_density, with_values
 
 BOUNDS = [name for name in ESTIMATORS if name != "scalor"]
 

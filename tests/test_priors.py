@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.config import ModelConfig
-from scalor_ppl.distributions import Presence, PresenceKind
-from scalor_ppl.objects import Objects, Trackers
-from scalor_ppl.priors import (
+from scalor_ppl.config.schema import ModelConfig
+from scalor_ppl.nn.distributions import Presence, PresenceKind
+from scalor_ppl.scalor.priors import (
     ConstantDiscovery,
     ObjectDistributions,
     RecurrentBackground,
     RecurrentPropagation,
     persistence,
 )
+from scalor_ppl.scalor.slots import Objects, Trackers
 
 KINDS: tuple[PresenceKind, ...] = ("relaxed", "hard")
 TINY = ModelConfig(what=3, hidden=8, background_dim=2)

@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.config import ModelConfig
-from scalor_ppl.distributions import Presence, PresenceKind
-from scalor_ppl.objects import Objects, Trackers
-from scalor_ppl.priors import (
+from scalor_ppl.config.schema import ModelConfig
+from scalor_ppl.nn.distributions import Presence, PresenceKind
+from scalor_ppl.scalor.priors import (
     IndependentBackground,
     InteractionPropagation,
     LearnedDiscovery,
@@ -21,9 +20,10 @@ from scalor_ppl.priors import (
     RecurrentPropagation,
     VelocityPropagation,
 )
-from scalor_ppl.priors.check import made_up
-from scalor_ppl.priors.interaction import relations
-from scalor_ppl.priors.tables import SPEED, Table
+from scalor_ppl.scalor.priors.check import made_up
+from scalor_ppl.scalor.priors.interaction import relations
+from scalor_ppl.scalor.priors.tables import SPEED, Table
+from scalor_ppl.scalor.slots import Objects, Trackers
 
 KINDS: tuple[PresenceKind, ...] = ("relaxed", "hard")
 TINY = ModelConfig(what=3, hidden=8, background_dim=2, capacity=5, grid=(2, 3), discovery_rate=0.2)

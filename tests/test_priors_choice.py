@@ -14,16 +14,16 @@ from conftest import TINY_GUIDE, TINY_MODEL, Pair
 from pyro import poutine
 from tiny import ALONE, CommandLine, weights_of
 
-from scalor_ppl.config import Config, ModelConfig, PriorConfig
+from scalor_ppl.config.schema import Config, ModelConfig, PriorConfig
+from scalor_ppl.config.settings import checked, read_config
 from scalor_ppl.errors import UserError
 from scalor_ppl.guides.scalor import build_guide
-from scalor_ppl.inference.estimators import make_estimator
-from scalor_ppl.inference.runs import CONFIG, run_config
-from scalor_ppl.inference.sources import anchored
 from scalor_ppl.models.scalor import build_model
-from scalor_ppl.priors import ConstantDiscovery, RecurrentBackground, RecurrentPropagation
-from scalor_ppl.priors.registry import BACKGROUND, DISCOVERY, PROPAGATION, build_priors
-from scalor_ppl.settings import checked, read_config
+from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.scalor.priors import ConstantDiscovery, RecurrentBackground, RecurrentPropagation
+from scalor_ppl.scalor.priors.registry import BACKGROUND, DISCOVERY, PROPAGATION, build_priors
+from scalor_ppl.training.runs import CONFIG, run_config
+from scalor_ppl.training.sources import anchored
 
 FRICTION = Path(__file__).parents[1] / "docs" / "my_prior.py"
 KINDS = ("relaxed", "hard")
@@ -138,8 +138,14 @@ def told(**names: str) -> str:
         ({"propagation": "no.such:Mine"}, "cannot import no.such"),
         ({"propagation": f"{FRICTION}:Fricton"}, "has no class 'Fricton'; did you mean Friction?"),
         ({"propagation": f"{FRICTION}:"}, "has no class ''; there are Friction"),
-        ({"discovery": f"{FRICTION}:Friction"}, "not a subclass of scalor_ppl.priors.DiscoveryP"),
-        ({"propagation": "pathlib:Path"}, "not a subclass of scalor_ppl.priors.PropagationPrior"),
+        (
+            {"discovery": f"{FRICTION}:Friction"},
+            "not a subclass of scalor_ppl.scalor.priors.DiscoveryP",
+        ),
+        (
+            {"propagation": "pathlib:Path"},
+            "not a subclass of scalor_ppl.scalor.priors.PropagationPrior",
+        ),
     ],
 )
 def test_wrong_names(names: dict[str, str], said: str) -> None:
@@ -178,7 +184,7 @@ WRONG = {
 def test_a_prior_that_cannot_be_used(tmp_path: Path, body: str, said: str) -> None:
     base = "PropagationPrior" if said == "NotImplementedError" else "RecurrentPropagation"
     file = tmp_path / "mine.py"
-    file.write_text(f"from scalor_ppl.priors import {base}\nclass Mine({base}):\n{body}\n")
+    file.write_text(f"from scalor_ppl.scalor.priors import {base}\nclass Mine({base}):\n{body}\n")
     text = told(propagation=f"{file}:Mine")
     assert text.startswith("prior.propagation: Mine cannot be used: ")
     assert said in text

@@ -12,14 +12,14 @@ from pyro import poutine
 from tiny import ALONE, CPU, CommandLine, trained, write_clips
 from torch import Tensor
 
-from scalor_ppl.config import GuideConfig
-from scalor_ppl.guides import refinement
-from scalor_ppl.guides.refinement import Guess, refine
+from scalor_ppl.config.schema import GuideConfig
 from scalor_ppl.inference.posterior import follow, infer
-from scalor_ppl.inference.runs import load_run
-from scalor_ppl.memory import Memory
 from scalor_ppl.models.scalor import Latents
-from scalor_ppl.objects import Trackers
+from scalor_ppl.scalor import refinement
+from scalor_ppl.scalor.memory import Memory
+from scalor_ppl.scalor.refinement import Guess, refine
+from scalor_ppl.scalor.slots import Trackers
+from scalor_ppl.training.runs import load_run
 
 PROGRAMS: list[dict[str, Any]] = [
     {},

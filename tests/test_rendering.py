@@ -9,7 +9,7 @@ import reference_renderer as reference
 import torch
 from torch import Tensor
 
-from scalor_ppl import rendering
+from scalor_ppl.render import glimpses as rendering
 
 CASES = {
     # frames, slots, channels, glimpse, image

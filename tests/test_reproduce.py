@@ -14,11 +14,7 @@ from PIL import Image
 from tiny import ALONE, CPU, SETTINGS, CommandLine, Square, metrics_of, same, trained, weights_of
 
 from scalor_ppl.cli import reproduce as command
-from scalor_ppl.data import TOY_SETS
-from scalor_ppl.environment import commit, environment
-from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation import Scores
-from scalor_ppl.experiment import (
+from scalor_ppl.config.experiment import (
     TEST_SEED,
     CurveSpec,
     Experiment,
@@ -27,8 +23,14 @@ from scalor_ppl.experiment import (
     experiment_names,
     read_experiment,
 )
-from scalor_ppl.inference.curves import read_curve
-from scalor_ppl.inference.runs import (
+from scalor_ppl.data import TOY_SETS
+from scalor_ppl.environment import commit, environment
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation import Scores
+from scalor_ppl.inference.scoring import score
+from scalor_ppl.studies.curves import read_curve
+from scalor_ppl.studies.ledger import HEADINGS, Entry, append_entry
+from scalor_ppl.training.runs import (
     CONFIG,
     export_run,
     load_run,
@@ -36,8 +38,6 @@ from scalor_ppl.inference.runs import (
     pretrained_names,
     run_config,
 )
-from scalor_ppl.inference.scoring import score
-from scalor_ppl.results.ledger import HEADINGS, Entry, append_entry
 
 TINY = Experiment(
     name="tiny",
@@ -254,7 +254,7 @@ def test_an_export_replaces_nothing_but_an_export(cli: CommandLine, tiny: Path) 
 def test_large_programs_are_shipped_in_half_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scalor_ppl.inference.runs.LARGEST", 1000)
+    monkeypatch.setattr("scalor_ppl.training.runs.LARGEST", 1000)
     trained(tmp_path / "run")
     export_run(tmp_path / "run", tmp_path / "shipped")
     weights = weights_of(tmp_path / "shipped")

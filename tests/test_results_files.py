@@ -7,8 +7,8 @@ import pytest
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
-from scalor_ppl.results.mot import read_mot, write_mot
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.mot import read_mot, write_mot
+from scalor_ppl.tracks.table import Tracks
 
 
 def some_tracks() -> Tracks:

@@ -8,8 +8,8 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from scalor_ppl.config import TrainConfig
-from scalor_ppl.schedules import Schedule, value_at
+from scalor_ppl.config.schedules import Schedule, value_at
+from scalor_ppl.config.schema import TrainConfig
 
 
 @pytest.mark.parametrize(

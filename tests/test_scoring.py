@@ -14,14 +14,14 @@ from rich.console import Console
 from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips, write_images
 
 from scalor_ppl.cli.evaluate import score_table
-from scalor_ppl.config import DataConfig
+from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.data import Clip, open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import RULES
 from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
-from scalor_ppl.inference.runs import Program, load_run
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.inference.sources import chosen, reading
+from scalor_ppl.training.runs import Program, load_run
+from scalor_ppl.training.sources import chosen, reading
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,9 @@ import pytest
 import tomli_w
 from tiny import config_of
 
-from scalor_ppl.config import Config
-from scalor_ppl.data import TOY_SETS
-from scalor_ppl.errors import UserError
-from scalor_ppl.inference.runs import CONFIG, create_run
-from scalor_ppl.schedules import Schedule
-from scalor_ppl.settings import (
+from scalor_ppl.config.schedules import Schedule
+from scalor_ppl.config.schema import Config
+from scalor_ppl.config.settings import (
     DEFAULT_PRESET,
     NATURAL_PRESET,
     checked,
@@ -26,6 +23,9 @@ from scalor_ppl.settings import (
     read_toml,
     resolve,
 )
+from scalor_ppl.data import TOY_SETS
+from scalor_ppl.errors import UserError
+from scalor_ppl.training.runs import CONFIG, create_run
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -57,7 +57,7 @@ def test_preset_fits_the_data(data: str | None, preset: str) -> None:
 
 def test_preset_of_the_longest_fitting_name(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["moving-dsprites-vld", "moving-dsprites-vld-background", "natural"]
-    monkeypatch.setattr("scalor_ppl.settings.preset_names", lambda: names)
+    monkeypatch.setattr("scalor_ppl.config.settings.preset_names", lambda: names)
     assert preset_for("moving-dsprites-vld-background") == "moving-dsprites-vld-background"
     assert preset_for("moving-dsprites-vld-long") == "moving-dsprites-vld"
 

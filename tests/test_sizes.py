@@ -10,14 +10,14 @@ import torch
 from conftest import Build
 from torch import Tensor
 
-from scalor_ppl.config import ModelConfig, RulesConfig
+from scalor_ppl.config.schema import ModelConfig, RulesConfig
 from scalor_ppl.errors import UserError
-from scalor_ppl.geometry import boxes_from_where, where_from_boxes
 from scalor_ppl.inference.posterior import infer
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.sizes import for_size, program_for
-from scalor_ppl.networks import Template
-from scalor_ppl.objects import Objects, accept
+from scalor_ppl.render.boxes import boxes_from_where, where_from_boxes
+from scalor_ppl.scalor.networks import Template
+from scalor_ppl.scalor.sizes import for_size, program_for
+from scalor_ppl.scalor.slots import Objects, accept
+from scalor_ppl.training.runs import Program
 
 ANYWHERE: dict[str, Any] = {"anywhere": True, "guide": {"window": (2, 2)}}
 

@@ -11,14 +11,14 @@ from conftest import Build
 from PIL import Image
 
 from scalor_ppl.cli.train import start_training
+from scalor_ppl.config.settings import checked, merged, read_preset
 from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.posterior import infer
-from scalor_ppl.inference.runs import load_run, run_config
-from scalor_ppl.inference.sizes import program_for
-from scalor_ppl.inference.templates import begin_template
-from scalor_ppl.settings import checked, merged, read_preset
+from scalor_ppl.scalor.sizes import program_for
+from scalor_ppl.scalor.template import begin_template
+from scalor_ppl.training.runs import load_run, run_config
 
 
 def write_frames(folder: Path, frames: np.ndarray) -> Path:

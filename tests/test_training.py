@@ -28,10 +28,9 @@ from torch import Tensor
 
 from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference import training
-from scalor_ppl.inference.checkpoints import all_checkpoints, last_checkpoint
-from scalor_ppl.inference.runs import METRICS, Program, build_program, load_run, run_config
-from scalor_ppl.inference.training import (
+from scalor_ppl.training import loop as training
+from scalor_ppl.training.checkpoints import all_checkpoints, last_checkpoint
+from scalor_ppl.training.loop import (
     Outcome,
     Silent,
     TrainingError,
@@ -40,6 +39,7 @@ from scalor_ppl.inference.training import (
     pick_device,
     train,
 )
+from scalor_ppl.training.runs import METRICS, Program, build_program, load_run, run_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:Encountered NaN")  # on purpose
 

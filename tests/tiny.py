@@ -18,12 +18,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scalor_ppl.cli.main import run as run_command
-from scalor_ppl.config import Config
+from scalor_ppl.config.schema import Config
+from scalor_ppl.config.settings import checked, merged
 from scalor_ppl.data import Clip, ClipSource, Truth, write_netcdf
-from scalor_ppl.inference.checkpoints import WEIGHTS, last_checkpoint
-from scalor_ppl.inference.runs import METRICS, Program, build_program, create_run
-from scalor_ppl.inference.training import Outcome, Watcher, train
-from scalor_ppl.settings import checked, merged
+from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint
+from scalor_ppl.training.loop import Outcome, Watcher, train
+from scalor_ppl.training.runs import METRICS, Program, build_program, create_run
 
 CPU = torch.device("cpu")
 # Flags of every command here: results must not depend on the machine.

@@ -12,7 +12,7 @@ from scalor_ppl.data.records import SourceOptions
 from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
-from scalor_ppl.results.mot_rows import truth_row
+from scalor_ppl.tracks.mot_rows import truth_row
 
 VIDEO = "video.mkv"
 

@@ -11,7 +11,7 @@ from scalor_ppl.data.records import Clip, ClipSource
 from scalor_ppl.data.toys import ToySource
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
-from scalor_ppl.results.mot_rows import truth_row
+from scalor_ppl.tracks.mot_rows import truth_row
 
 LEAST_VISIBLE = 0.08
 """Least visible share of an object that has a row: what the *plain* scores ask for."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalor_ppl.evaluation.frames import ScoredClip
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from scalor_ppl.data.records import Truth
 from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.scores import Scores, evaluate_tracks
-from scalor_ppl.results.mot import read_mot
-from scalor_ppl.results.tracks import EMPTY, Tracks
+from scalor_ppl.tracks.mot import read_mot
+from scalor_ppl.tracks.table import EMPTY, Tracks
 
 
 def paired(

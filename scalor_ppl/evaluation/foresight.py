@@ -36,7 +36,7 @@ import numpy as np
 
 from scalor_ppl.evaluation.assignment import match_within
 from scalor_ppl.evaluation.boxes import centre_distances
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 if TYPE_CHECKING:
     from scalor_ppl.data.records import Truth

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from scalor_ppl.evaluation.boxes import centre_distances, overlap_distances
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 if TYPE_CHECKING:
     from scalor_ppl.data.records import Truth

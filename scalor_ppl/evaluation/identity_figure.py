@@ -11,7 +11,7 @@ from scalor_ppl.evaluation.clear import MISSED, NOT_THERE, followers
 from scalor_ppl.evaluation.frames import scored_clip
 from scalor_ppl.results.drawing import id_colour
 from scalor_ppl.results.files import written_whole
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 _MISSED_COLOUR = (0.8, 0.8, 0.8)
 _ABSENT_COLOUR = (1.0, 1.0, 1.0)

@@ -14,7 +14,7 @@ from scalor_ppl.evaluation.counting import (
     propagation,
 )
 from scalor_ppl.evaluation.frames import Match, scored_clip
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 if TYPE_CHECKING:
     from scalor_ppl.data.records import Truth

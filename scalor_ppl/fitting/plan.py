@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scalor_ppl.config import Config
+from scalor_ppl.config.schema import Config
+from scalor_ppl.config.settings import checked, merged, parse_setting, read_preset
 from scalor_ppl.fitting.draft import Reason
 from scalor_ppl.fitting.proposal import propose
 from scalor_ppl.fitting.survey import Survey, survey
-from scalor_ppl.inference.budget import scaled
-from scalor_ppl.inference.sources import options_of
-from scalor_ppl.settings import checked, merged, parse_setting, read_preset
+from scalor_ppl.training.budget import scaled
+from scalor_ppl.training.sources import options_of
 
 PRESET = "natural"
 

@@ -1,7 +1,7 @@
 """Who is who: identities that outlast the trackers, by what objects look like."""
 
 from scalor_ppl.identity.identities import AHEAD, Identities, Sight
-from scalor_ppl.identity.looks import looks_of
 from scalor_ppl.identity.recognise import recognised, sights_of
+from scalor_ppl.scalor.looks import looks_of
 
 __all__ = ["AHEAD", "Identities", "Sight", "looks_of", "recognised", "sights_of"]

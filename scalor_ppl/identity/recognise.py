@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from scalor_ppl.identity.identities import AHEAD, Identities, Sight
-from scalor_ppl.results.tracks import EMPTY, Tracks
+from scalor_ppl.tracks.table import EMPTY, Tracks
 
 
 def sights_of(
@@ -15,7 +15,7 @@ def sights_of(
 
     Args:
         ids: int64 [T, K], `EMPTY` where nothing lives.
-        where: [T, K, 4], boxes in the convention of :mod:`scalor_ppl.geometry`.
+        where: [T, K, 4], boxes in the convention of :mod:`scalor_ppl.render.boxes`.
         looks: [T, K, D], see `looks.looks_of`.
         size: height and width of the frames.
     """

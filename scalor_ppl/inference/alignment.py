@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from scalor_ppl.results.tracks import EMPTY, Tracks
+from scalor_ppl.tracks.table import EMPTY, Tracks
 
 
 def aligned(reference: Tracks, draws: Sequence[Tracks]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from scalor_ppl.data import ClipSource
-from scalor_ppl.distributions import PresenceKind
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.estimators import ESTIMATORS
-from scalor_ppl.inference.particles import ParticleEstimator
 from scalor_ppl.inference.posterior import to_video
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.training import fast_pyro
+from scalor_ppl.nn.distributions import PresenceKind
+from scalor_ppl.objectives.estimators import ESTIMATORS
+from scalor_ppl.objectives.particles import ParticleEstimator
+from scalor_ppl.training.loop import fast_pyro
+from scalor_ppl.training.runs import Program
 
 BOUNDS = ("elbo", "iwae")
 AT_ONCE = 60  # tiled videos in one pass

@@ -9,12 +9,12 @@ from pyro import poutine
 from pyro.poutine import Trace
 from torch import Tensor
 
-from scalor_ppl.inference.particles import latent_and_observed, per_video
 from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.training import fast_pyro
+from scalor_ppl.objectives.particles import latent_and_observed, per_video
 from scalor_ppl.results.samples import Samples, joined
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.training.loop import fast_pyro
+from scalor_ppl.training.runs import Program
 
 # Frames that pass through the networks side by side: as many as in ``evaluate``.
 FRAMES_AT_ONCE = 200

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.noise import SameNoise
 from scalor_ppl.inference.posterior import infer, to_video
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.training import fast_pyro
-from scalor_ppl.inference.whatif import Intervene, Intervention, check_imagined
+from scalor_ppl.scalor.noise import SameNoise
+from scalor_ppl.scalor.whatif import Intervene, Intervention, check_imagined
+from scalor_ppl.training.loop import fast_pyro
+from scalor_ppl.training.runs import Program
 
 
 def imagine(

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.distributions import PresenceKind
 from scalor_ppl.inference.bounds import presence_as
-from scalor_ppl.inference.particles import ParticleEstimator
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.training import fast_pyro
+from scalor_ppl.nn.distributions import PresenceKind
+from scalor_ppl.objectives.particles import ParticleEstimator
+from scalor_ppl.training.loop import fast_pyro
+from scalor_ppl.training.runs import Program
 
 WARM_UP = 2  # steps; the first touch of memory is slow
 

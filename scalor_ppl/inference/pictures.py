@@ -10,13 +10,13 @@ import torch
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
-from scalor_ppl.inference.runs import Program
 from scalor_ppl.results.drawing import draw_tracks
 from scalor_ppl.results.glimpses import object_row
 from scalor_ppl.results.pixels import enlarge
 from scalor_ppl.results.sheets import contact_sheet
-from scalor_ppl.results.tracks import Tracks
 from scalor_ppl.results.video import write_gif, write_mp4
+from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.training.runs import Program
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from pyro.poutine import Trace
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
-from scalor_ppl.distributions import LogitRelaxedBernoulli
-from scalor_ppl.geometry import boxes_from_where
-from scalor_ppl.memory import Memory
-from scalor_ppl.objects import Trackers, strongest, take, tight_where
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
+from scalor_ppl.render.boxes import boxes_from_where
+from scalor_ppl.scalor.memory import Memory
+from scalor_ppl.scalor.slots import Trackers, strongest, take, tight_where
+from scalor_ppl.tracks.table import Tracks
 
 
 class MostLikely(Messenger):

@@ -8,8 +8,8 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores, evaluate_by_rules
 from scalor_ppl.identity import looks_of, recognised
 from scalor_ppl.inference.posterior import infer, to_video, tracks_of
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.training import fast_pyro
+from scalor_ppl.training.loop import fast_pyro
+from scalor_ppl.training.runs import Program
 
 
 def score(

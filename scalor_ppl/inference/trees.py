@@ -11,7 +11,6 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.inference.alignment import aligned
 from scalor_ppl.inference.draws import draw_posterior, reference_tracks, to_samples
 from scalor_ppl.inference.generation import imagine
-from scalor_ppl.inference.runs import Program
 from scalor_ppl.results.datatree import (
     drawn_video,
     frame_densities,
@@ -20,7 +19,8 @@ from scalor_ppl.results.datatree import (
     statistics,
 )
 from scalor_ppl.results.samples import by_object
-from scalor_ppl.results.tracks import EMPTY
+from scalor_ppl.tracks.table import EMPTY
+from scalor_ppl.training.runs import Program
 
 
 def posterior_tree(

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scalor_ppl.inference.runs import METRICS
+from scalor_ppl.training.runs import METRICS
 
 
 def read_figures(run: Path) -> list[dict[str, Any]]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.config import DataConfig
+from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.data import Clip, ClipSource, SourceOptions, iterate_frames
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.sources import open_data
-from scalor_ppl.results.mot import read_mot
-from scalor_ppl.results.tracks import EMPTY, Tracks
+from scalor_ppl.tracks.mot import read_mot
+from scalor_ppl.tracks.table import EMPTY, Tracks
+from scalor_ppl.training.sources import open_data
 
 
 @dataclass(frozen=True)

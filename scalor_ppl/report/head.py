@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scalor_ppl.inference.checkpoints import last_checkpoint, step_of
-from scalor_ppl.inference.origin import read_parts
 from scalor_ppl.report.figures import read_figures
 from scalor_ppl.report.material import Material
+from scalor_ppl.training.checkpoints import last_checkpoint, step_of
+from scalor_ppl.training.origin import read_parts
 
 
 def facts(material: Material) -> list[tuple[str, str]]:

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from scalor_ppl.config import Config
+from scalor_ppl.config.schema import Config
 from scalor_ppl.data import Truth
 from scalor_ppl.inference.posterior import infer, to_video, tracks_of
-from scalor_ppl.inference.runs import SHIPPED, Program, load_run, located
-from scalor_ppl.inference.sizes import program_for
-from scalor_ppl.inference.sources import chosen
-from scalor_ppl.inference.training import fast_pyro
 from scalor_ppl.report.footage import read_footage
 from scalor_ppl.report.lives import Life, lives_of
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.scalor.sizes import program_for
+from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.training.loop import fast_pyro
+from scalor_ppl.training.runs import SHIPPED, Program, load_run, located
+from scalor_ppl.training.sources import chosen
 
 OBSERVED, IMAGINED = 5, 10  # frames of a continuation
 

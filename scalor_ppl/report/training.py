@@ -6,12 +6,12 @@ from typing import Any, Final
 import numpy as np
 from markupsafe import Markup
 
-from scalor_ppl.inference.curves import CURVE, read_curve
 from scalor_ppl.report.axes import axis_of
 from scalor_ppl.report.figures import read_figures
 from scalor_ppl.report.lines import Line, line_chart
 from scalor_ppl.report.material import Material
 from scalor_ppl.report.parts import Figure, Section
+from scalor_ppl.studies.curves import CURVE, read_curve
 
 # Title of the panel by the figure's name; others follow under their own names.
 PANELS: Final = {

@@ -10,7 +10,7 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.results.drawing import id_colour
 from scalor_ppl.results.files import written_whole
 from scalor_ppl.results.pixels import as_rgb
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 SUFFIX = ".rrd"
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from scalor_ppl.results.pixels import as_rgb, enlarge
-from scalor_ppl.results.tracks import EMPTY
+from scalor_ppl.tracks.table import EMPTY
 
 _GOLDEN = (5**0.5 - 1) / 2
 # Hues come close again after 8, 13, 21 .. steps of the golden ratio (Fibonacci numbers). Another

@@ -6,7 +6,7 @@ import numpy as np
 
 from scalor_ppl.results.drawing import id_colour
 from scalor_ppl.results.pixels import as_rgb
-from scalor_ppl.results.tracks import EMPTY
+from scalor_ppl.tracks.table import EMPTY
 
 _PAPER = 40  # grey of the tiles' ground: neither an object's black outline nor its white
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scalor_ppl.results.tracks import EMPTY, Tracks
+from scalor_ppl.tracks.table import EMPTY, Tracks
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from scalor_ppl.data.records import Size
-from scalor_ppl.results.tracks import EMPTY
 from scalor_ppl.tracking.stream import Tracked
+from scalor_ppl.tracks.table import EMPTY
 
 COVERED = 0.5
 """An object is seen where its presence times its mask is above this."""

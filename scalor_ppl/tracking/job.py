@@ -7,9 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.signals import stop_signals
-from scalor_ppl.inference.sizes import program_for
+from scalor_ppl.scalor.sizes import program_for
 from scalor_ppl.tracking.masks import MaskOutput
 from scalor_ppl.tracking.output import About, Output, part_of
 from scalor_ppl.tracking.overlay import OverlayOutput
@@ -28,6 +26,8 @@ from scalor_ppl.tracking.table import TableOutput
 from scalor_ppl.tracking.targets import Targets
 from scalor_ppl.tracking.watch import Outcome, Silent, Watcher
 from scalor_ppl.tracking.writers import format_of
+from scalor_ppl.training.runs import Program
+from scalor_ppl.training.signals import stop_signals
 
 SAVE_EVERY = 10.0
 """Seconds of work that a killed process loses at most, about."""

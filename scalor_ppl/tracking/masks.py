@@ -9,11 +9,11 @@ import h5netcdf
 import numpy as np
 
 from scalor_ppl.results.files import written_whole
-from scalor_ppl.results.tracks import EMPTY
 from scalor_ppl.tracking.appended import AppendedFile
 from scalor_ppl.tracking.idmaps import id_maps
 from scalor_ppl.tracking.output import About, part_of
 from scalor_ppl.tracking.stream import Tracked
+from scalor_ppl.tracks.table import EMPTY
 
 _LENGTH = 8  # bytes of the number in front of each block of the file in the making
 

@@ -12,13 +12,13 @@ from scalor_ppl.data.frames import resized
 from scalor_ppl.data.records import Size
 from scalor_ppl.results.drawing import draw_boxes, id_colour
 from scalor_ppl.results.pixels import as_rgb
-from scalor_ppl.results.tracks import EMPTY
 from scalor_ppl.tracking.appended import AppendedFile
 from scalor_ppl.tracking.h264 import Encoder, wrap
 from scalor_ppl.tracking.idmaps import id_maps, resampled
 from scalor_ppl.tracking.output import About, part_of
 from scalor_ppl.tracking.stream import Tracked
 from scalor_ppl.tracking.trails import Trails
+from scalor_ppl.tracks.table import EMPTY
 
 WIDEST = 1280
 """Pixels across; wider videos are drawn smaller."""

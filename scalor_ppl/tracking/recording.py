@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scalor_ppl.config import Config, DataConfig
+from scalor_ppl.config.schema import Config, DataConfig
 from scalor_ppl.data import TOY_SETS, SourceOptions, iterate_frames
 from scalor_ppl.data.frames import resized
 from scalor_ppl.data.netcdf import is_netcdf
 from scalor_ppl.data.probing import probe
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.sources import reading
+from scalor_ppl.training.sources import reading
 
 
 class Frame(NamedTuple):

@@ -12,10 +12,10 @@ import torch
 
 from scalor_ppl.data.frames import find_sequences
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.memory import Memory
 from scalor_ppl.results.files import written_whole
+from scalor_ppl.scalor.memory import Memory
 from scalor_ppl.tracking.appended import explained
+from scalor_ppl.training.runs import Program
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
 from scalor_ppl.identity import looks_of
 from scalor_ppl.inference.posterior import Followed, follow, to_video, tracks_of
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.inference.sizes import program_for
-from scalor_ppl.inference.training import fast_pyro
-from scalor_ppl.memory import Memory
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.scalor.memory import Memory
+from scalor_ppl.scalor.sizes import program_for
 from scalor_ppl.tracking.recording import Frame, Recording, open_recording
+from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.training.loop import fast_pyro
+from scalor_ppl.training.runs import Program
 
 CHUNK = 16
 
@@ -37,7 +37,7 @@ class Tracked:
         numbers: int64 [T], the frames' numbers in the file, from 0.
         tracks: boxes are in pixels of the recording's own frames; ids are unique in the video.
         depth: float32 [T, K]; smaller is nearer.
-        where: float32 [T, K, 4], boxes in the convention of :mod:`scalor_ppl.geometry`.
+        where: float32 [T, K, 4], boxes in the convention of :mod:`scalor_ppl.render.boxes`.
         masks: float32 [T, K, h, w] in 0..1, the objects' masks within their boxes.
         looks: float32 [T, K, D], what the objects look like, see `looks.looks_of`.
         size: height and width in which the frames were tracked.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from scalor_ppl.config import Config
+from scalor_ppl.config.schema import Config
 from scalor_ppl.data import SourceOptions
 from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.motion import Motion

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tiny import Square, fresh, trained, write_clips, write_images, write_video
 
-from scalor_ppl.inference.curves import CURVE
-from scalor_ppl.inference.runs import METRICS
+from scalor_ppl.studies.curves import CURVE
+from scalor_ppl.training.runs import METRICS
 
 pytest_plugins = "report_fixtures"
 

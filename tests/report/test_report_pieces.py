@@ -12,7 +12,7 @@ from av.codec.codec import UnknownCodecError
 from PIL import Image
 from tiny import Square, write_images
 
-from scalor_ppl.config import DataConfig
+from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.errors import UserError
 from scalor_ppl.report import embed
 from scalor_ppl.report.configuration import without_folders
@@ -25,7 +25,7 @@ from scalor_ppl.report.panels import beside
 from scalor_ppl.report.trails import draw_trails
 from scalor_ppl.report.trajectories import draw_ways
 from scalor_ppl.results.drawing import id_colour
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 pytest_plugins = "report_fixtures"
 

@@ -11,7 +11,7 @@ import pytest
 from tiny import Square
 
 from scalor_ppl.report.viewer import write_rerun
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
 
 pytest_plugins = "report_fixtures"
 

@@ -14,7 +14,7 @@ from tiny import ALONE, CommandLine
 from tracking_helpers import RUN, broken_images, write_frames
 
 from scalor_ppl.cli.track import Reporter
-from scalor_ppl.results.mot import read_mot
+from scalor_ppl.tracks.mot import read_mot
 
 pytest_plugins = "tracking_fixtures"
 
@@ -109,7 +109,7 @@ import gc, resource, sys, tracemalloc
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from scalor_ppl.inference.runs import load_run
+from scalor_ppl.training.runs import load_run
 from scalor_ppl.tracking import Silent, track_to_files
 
 class Meter(Silent):

@@ -17,15 +17,15 @@ import xarray as xr
 from tracking_helpers import tracks_at_once, with_data, write_frames
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.rendering import write_glimpses
-from scalor_ppl.results.mot import read_mot, write_mot
+from scalor_ppl.render.glimpses import write_glimpses
 from scalor_ppl.tracking import FORMATS, Tracked, track_to_files, track_video
 from scalor_ppl.tracking.idmaps import id_maps, resampled
 from scalor_ppl.tracking.recognition import recognised_stream
 from scalor_ppl.tracking.rows import ROW, rows_of
 from scalor_ppl.tracking.table import TableOutput
 from scalor_ppl.tracking.trails import Trails
+from scalor_ppl.tracks.mot import read_mot, write_mot
+from scalor_ppl.training.runs import Program
 
 pytest_plugins = "tracking_fixtures"
 

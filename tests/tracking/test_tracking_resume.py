@@ -17,9 +17,9 @@ import xarray as xr
 from tracking_helpers import RUN, broken_images, write_frames
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.runs import Program
 from scalor_ppl.tracking import Outcome, Silent, track_to_files
 from scalor_ppl.tracking import job as jobs
+from scalor_ppl.training.runs import Program
 
 pytest_plugins = "tracking_fixtures"
 
@@ -29,7 +29,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from scalor_ppl.inference.runs import load_run
+from scalor_ppl.training.runs import load_run
 from scalor_ppl.tracking import Silent, track_to_files
 
 class Killer(Silent):

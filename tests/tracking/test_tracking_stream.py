@@ -20,12 +20,12 @@ from tracking_helpers import (
 )
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.runs import Program, build_program
-from scalor_ppl.memory import Memory
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.scalor.memory import Memory
 from scalor_ppl.tracking import BrokenVideoError, Tracked, track_video
 from scalor_ppl.tracking.recognition import recognised_stream
 from scalor_ppl.tracking.recording import open_recording
+from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.training.runs import Program, build_program
 
 pytest_plugins = "tracking_fixtures"
 

@@ -10,10 +10,10 @@ import av
 import numpy as np
 from PIL import Image
 
-from scalor_ppl.config import DataConfig
+from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.inference.posterior import follow, infer, to_video, tracks_of
-from scalor_ppl.inference.runs import Program
-from scalor_ppl.results.tracks import Tracks
+from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.training.runs import Program
 
 RUN = Path("pretrained:dsprites-vld")
 SET = "moving-dsprites-vld"

@@ -1,12 +1,12 @@
-"""Tracks as MOTChallenge text: see :mod:`scalor_ppl.results.mot`, which reads it.
+"""Tracks as MOTChallenge text: see :mod:`scalor_ppl.tracks.mot`, which reads it.
 
 Frames and ids count from 1 there: a row's are those of the other formats plus 1.
 """
 
 import numpy as np
 
-from scalor_ppl.results.mot_rows import track_row
 from scalor_ppl.tracking.writers.form import Format, renamed
+from scalor_ppl.tracks.mot_rows import track_row
 
 
 def encode(rows: np.ndarray) -> bytes:

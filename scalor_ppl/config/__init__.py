@@ -1,0 +1,1 @@
+"""Settings: their schema, presets, schedules, and how they are read."""

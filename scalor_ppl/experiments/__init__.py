@@ -1,1 +1,0 @@
-"""The rows of RESULTS.md as data: one TOML file each, read by ``scalor_ppl.experiment``."""

@@ -1,0 +1,1 @@
+"""Layers and distributions that any program may use."""

@@ -1,0 +1,1 @@
+"""Objectives: particles and estimators."""

@@ -1,0 +1,1 @@
+"""The seam: what a program is, and how it is found."""

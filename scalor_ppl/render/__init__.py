@@ -1,0 +1,1 @@
+"""Where <-> box <-> pixels: glimpses read and written."""

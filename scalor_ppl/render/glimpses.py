@@ -1,0 +1,285 @@
+"""Reading glimpses from images, writing them back, and composing frames (paper, algorithm 3).
+
+A box (`where`, see `geometry`) spans a glimpse as a spatial transformer does: glimpse pixels lie at
+u in (-1, 1) (`align_corners=False`), image x = centre x + width * u. Interpolation is bilinear and
+everything outside an image or a glimpse is zero, exactly as in `grid_sample`. An object touches
+only its own window: no function here makes a canvas per object.
+
+Two backends compute the same numbers: matrix products in plain torch (any device, float32 and
+float64) and compiled loops over windows (CPU, float32). Half-precision input is cast to float32.
+A box that is not finite, or has no extent, is skipped like an inactive one: it gives zeros and gets
+zero gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import ModuleType
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from scalor_ppl.render import torch_backend
+
+Backend = Literal["auto", "torch", "numba"]
+
+# Added to the summed weight before dividing by it: the colour of a pixel that no object covers.
+WEIGHT_EPS = 1e-6
+
+_backend: Backend = "auto"
+
+
+class Frame(NamedTuple):
+    """Rendered frames.
+
+    Attributes:
+        image: [F, C, H, W] objects over the background.
+        mask: [F, 1, H, W] in [0, 1], how far objects cover a pixel.
+        foreground: [F, C, H, W] objects over black, that is mask x colour.
+    """
+
+    image: Tensor
+    mask: Tensor
+    foreground: Tensor
+
+
+def set_backend(name: Backend) -> None:
+    """Choose how glimpses are read and written, for the whole process.
+
+    Args:
+        name: "torch" (matrix products), "numba" (compiled loops, CPU and float32 only), or "auto":
+            numba where it can be used, otherwise torch.
+    """
+    global _backend
+    if name not in ("auto", "torch", "numba"):
+        raise ValueError(f"no such rendering backend: {name!r}; choose auto, torch or numba")
+    if name == "numba" and _kernels() is None:
+        raise ValueError("rendering backend 'numba' needs numba, which is not installed")
+    _backend = name
+
+
+@contextmanager
+def use_backend(name: Backend) -> Iterator[None]:
+    """Choose the backend within a `with` block; see `set_backend`."""
+    previous = _backend
+    set_backend(name)
+    try:
+        yield
+    finally:
+        set_backend(previous)
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    """Load the compiled path, once and only when it is first needed."""
+    try:
+        from scalor_ppl.render import compiled_backend
+    except ImportError:
+        return None
+    return compiled_backend
+
+
+def _compiled(*tensors: Tensor) -> ModuleType | None:
+    """The compiled path if it is to be used for these tensors, else None."""
+    if _backend == "torch":
+        return None
+    fits = all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+    if fits:
+        return _kernels()
+    if _backend == "numba":
+        raise ValueError("rendering backend 'numba' works on float32 CPU tensors only; use 'auto'")
+    return None
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """Cast half precision to float32: positions need more digits than it has."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _expect(name: str, tensor: Tensor | None, *shape: int) -> None:
+    """Refuse a wrong shape here: broadcast, it would be an error; in a compiled loop, a crash."""
+    if tensor is not None and tensor.shape != shape:
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
+
+
+@contextmanager
+def _no_autocast(tensor: Tensor) -> Iterator[None]:
+    """Keep matrix products of tap weights in full precision under mixed precision."""
+    with torch.autocast(tensor.device.type, enabled=False):
+        yield
+
+
+def read_glimpses(images: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
+    """Read a glimpse per box out of each image (a spatial transformer).
+
+    Differentiable in `where` and, where they need it, in the images.
+
+    Args:
+        images: [F, C, H, W].
+        where: [F, K, 4] boxes in image coordinates.
+        size: height and width of a glimpse in pixels.
+
+    Returns:
+        [F, K, C, gh, gw].
+    """
+    _expect("where", where, images.shape[0], where.shape[1], 4)
+    images, where = _full(images), _full(where)
+    compiled = _compiled(images, where)
+    if compiled is not None:
+        glimpses: Tensor = compiled.read(images, where, size)
+        return glimpses
+    with _no_autocast(images):
+        return torch_backend.read(images, where, size)
+
+
+def write_glimpses(
+    planes: Tensor, where: Tensor, size: tuple[int, int], active: Tensor | None = None
+) -> Tensor:
+    """Write glimpses into their boxes and sum over objects (the inverse spatial transformer).
+
+    Linear in the planes; differentiable in planes and boxes.
+
+    Args:
+        planes: [F, K, P, gh, gw] P planes per object.
+        where: [F, K, 4] boxes in image coordinates.
+        size: height and width of the image in pixels.
+        active: [F, K] bool; slots that are off add nothing and get zero gradient.
+
+    Returns:
+        [F, P, H, W].
+    """
+    frames, slots = planes.shape[:2]
+    _expect("where", where, frames, slots, 4)
+    _expect("active", active, frames, slots)
+    planes, where = _full(planes), _full(where)
+    compiled = _compiled(planes, where)
+    if compiled is not None:
+        canvas: Tensor = compiled.write(planes, where, size, active)
+        return canvas
+    with _no_autocast(planes):
+        return torch_backend.write(planes, where, size, active)
+
+
+def composite(
+    colour: Tensor,
+    mask: Tensor,
+    presence: Tensor,
+    depth: Tensor,
+    where: Tensor,
+    background: Tensor | None,
+    size: tuple[int, int],
+    active: Tensor | None = None,
+) -> Frame:
+    """Render frames from their objects and background (paper, Appendix A and algorithm 3).
+
+    Each object has weight gamma = mask * presence * sigmoid(-depth). Colour is the weighted mean of
+    the objects' at a pixel, sum(colour * gamma) / sum(gamma); a pixel is covered by
+    M = min(sum(mask * presence), 1), and the image is M * colour + (1 - M) * background.
+    The weight is interpolated together with colour x weight, so that edges do not bleed black.
+
+    The paper writes x = x_fg + (1 - M) * x_bg with x_fg the normalised sum of colour x gamma. Where
+    one object alone covers a pixel, M * colour is exactly its alpha-blended colour; without the
+    factor M the edge of a mask would be counted twice, once here and once in the background.
+
+    Args:
+        colour: [F, K, C, gh, gw] in [0, 1].
+        mask: [F, K, 1, gh, gw] in [0, 1].
+        presence: [F, K] in [0, 1].
+        depth: [F, K] real; smaller is nearer.
+        where: [F, K, 4] boxes in image coordinates.
+        background: [F, C, H, W] in [0, 1], or None for black.
+        size: height and width of the image in pixels.
+        active: [F, K] bool; slots that are off are skipped and get zero gradient.
+
+    Returns:
+        The frames: image, mask, and objects over black.
+    """
+    frames, slots, channels, rows, columns = colour.shape
+    _expect("mask", mask, frames, slots, 1, rows, columns)
+    _expect("presence", presence, frames, slots)
+    _expect("depth", depth, frames, slots)
+    _expect("where", where, frames, slots, 4)
+    _expect("background", background, frames, channels, *size)
+    _expect("active", active, frames, slots)
+    presence, where = _full(presence), _full(where)
+    colour, mask = _full(colour), _full(mask)
+    weight = presence * torch.sigmoid(-_full(depth))
+    tensors = [colour, mask, presence, weight, where]
+    if background is not None:
+        background = _full(background)
+        tensors.append(background)
+    arguments = (colour, mask, presence, weight, where, background, size, active, WEIGHT_EPS)
+    compiled = _compiled(*tensors)
+    if compiled is not None:
+        return Frame(*compiled.composite(*arguments))
+    with _no_autocast(colour):
+        return Frame(*torch_backend.composite(*arguments))
+
+
+@torch.no_grad()
+def overlap_share(
+    mask: Tensor,
+    where: Tensor,
+    canvas_mask: Tensor,
+    mask_threshold: float = 0.3,
+    canvas_threshold: float = 0.1,
+) -> Tensor:
+    """Share of each proposed mask that propagated objects already cover (paper 3.1, algorithm 1).
+
+    delta = |m_D and M_P| / |m_D| on thresholded masks. It is counted on the proposal's own glimpse
+    pixels, at which the canvas is read: no canvas per proposal. As on a canvas, pixels outside the
+    view count neither above nor below.
+
+    Args:
+        mask: [F, N, gh, gw] proposed masks in [0, 1].
+        where: [F, N, 4] boxes in image coordinates.
+        canvas_mask: [F, 1, H, W] mask of the propagated objects in [0, 1].
+        mask_threshold: a glimpse pixel above this belongs to the proposal.
+        canvas_threshold: a pixel above this is covered.
+
+    Returns:
+        [F, N] in [0, 1], without gradient; 0 where the proposed mask is empty.
+    """
+    mask, where = _full(mask), _full(where)
+    size = (mask.shape[-2], mask.shape[-1])
+    read = read_glimpses(_full(canvas_mask), where, size).squeeze(2)
+    by_row, by_column = _inside(where, size)
+    own = (mask > mask_threshold) & by_row.unsqueeze(-1) & by_column.unsqueeze(-2)
+    both = (own & (read > canvas_threshold)).sum((-2, -1))
+    return both / own.sum((-2, -1)).clamp(min=1)
+
+
+@torch.no_grad()
+def visible_pixels(mask: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pixels of the view that each mask covers.
+
+    The sum of the mask over glimpse pixels whose centre lies inside the view, times the image
+    pixels per glimpse pixel.
+
+    Args:
+        mask: [F, K, gh, gw] in [0, 1].
+        where: [F, K, 4] boxes in image coordinates.
+        size: height and width of the view in pixels.
+
+    Returns:
+        [F, K] pixels, without gradient; 0 for a box that is not usable.
+    """
+    mask, where = _full(mask), _full(where)
+    rows, columns = mask.shape[-2:]
+    by_row, by_column = _inside(where, (rows, columns))
+    inside = by_row.unsqueeze(-1) & by_column.unsqueeze(-2)
+    covered = torch.where(inside, mask, torch.zeros_like(mask)).sum((-2, -1))
+    area = where[..., 2] * where[..., 3] * (size[0] * size[1] / (rows * columns))
+    kept = torch_backend.usable(where)
+    return torch.where(kept, covered * area, torch.zeros_like(covered))
+
+
+def _inside(where: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Which glimpse rows [F, K, gh] and columns [F, K, gw] lie inside the view."""
+    centre_x, centre_y, wide, high = where.unsqueeze(-1).unbind(2)
+    y = centre_y + high * torch_backend.pixel_centres(size[0], where)
+    x = centre_x + wide * torch_backend.pixel_centres(size[1], where)
+    return y.abs() < 1, x.abs() < 1

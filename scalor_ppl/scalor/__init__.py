@@ -1,0 +1,1 @@
+"""What only SCALOR has: slots, priors, networks, refinement, read-out."""

@@ -1,0 +1,68 @@
+"""Background transitions."""
+
+import torch
+from pyro.distributions import TorchDistribution
+from torch import Tensor, nn
+
+from scalor_ppl.config.schema import ModelConfig
+from scalor_ppl.nn.distributions import diagonal_normal
+from scalor_ppl.scalor.networks import mlp, positive
+from scalor_ppl.scalor.priors.base import BackgroundPrior
+from scalor_ppl.scalor.slots import Objects
+
+
+class RecurrentBackground(BackgroundPrior):
+    """p(z_bg_t | z_bg_<t, z_fg_t) of the paper: a GRU over the past and the objects present.
+
+    The first frame's z_bg is standard normal plus what the objects say.
+
+    Args:
+        config: of the model.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        background, hidden = config.background_dim, config.hidden
+        self.background = background
+        self.hidden = hidden
+        self.embed = mlp(6 + config.what, hidden, hidden)
+        self.cell = nn.GRUCell(background, hidden)
+        self.first = nn.Parameter(torch.zeros(hidden))
+        self.head = mlp(2 * hidden, hidden, 2 * background)
+        with torch.no_grad():
+            last = self.head[-1]
+            assert isinstance(last, nn.Linear)
+            last.weight.mul_(0.1)
+            last.bias.zero_()
+
+    def initial(self, videos: int) -> Tensor:
+        """The state before the first frame, ``[B, hidden]``."""
+        return self.first.expand(videos, self.hidden)
+
+    def update(self, state: Tensor, z_bg: Tensor) -> Tensor:
+        """The state after z_bg ``[B, background]`` of a frame is known."""
+        return self.cell(z_bg, state)
+
+    def forward(self, state: Tensor, last: Tensor | None, objects: Objects) -> TorchDistribution:
+        """Normal about the last z_bg, given the state and the mean object, weighted by z_pres."""
+        foreground = (
+            self.embed(objects.code(self.config.anywhere)) * objects.presence[..., None]
+        ).sum(1)
+        foreground = foreground / (1 + objects.presence.sum(1, keepdim=True))
+        loc, scale = self.head(torch.cat((state, foreground), -1)).chunk(2, -1)
+        if last is not None:
+            loc = loc + last
+        # softplus^-1(1): the first prior starts as a standard normal.
+        return diagonal_normal(loc[:, None], positive(scale, 0.5413)[:, None])
+
+
+class IndependentBackground(BackgroundPrior):
+    """z_bg ~ N(0, 1) in every frame: the background of a frame says nothing of the next.
+
+    A baseline: what the transition is worth is the difference to this. Generated videos flicker.
+    """
+
+    def forward(self, state: Tensor, last: Tensor | None, objects: Objects) -> TorchDistribution:
+        """Standard normal."""
+        loc = self.zero.expand(len(objects.presence), 1, self.config.background_dim)
+        return diagonal_normal(loc, torch.ones_like(loc))

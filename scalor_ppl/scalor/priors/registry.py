@@ -1,0 +1,95 @@
+"""Priors by name: what the table ``prior`` of the configuration chooses from."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+
+from scalor_ppl.config.schema import Config, ModelConfig
+from scalor_ppl.config.settings import nearest
+from scalor_ppl.errors import UserError
+from scalor_ppl.programs.loader import load_class
+from scalor_ppl.scalor.priors.background import IndependentBackground, RecurrentBackground
+from scalor_ppl.scalor.priors.base import BackgroundPrior, DiscoveryPrior, Prior, PropagationPrior
+from scalor_ppl.scalor.priors.check import check_prior
+from scalor_ppl.scalor.priors.discovery import ConstantDiscovery, LearnedDiscovery
+from scalor_ppl.scalor.priors.interaction import InteractionPropagation
+from scalor_ppl.scalor.priors.propagation import (
+    MomentumPropagation,
+    RecurrentPropagation,
+    VelocityPropagation,
+)
+
+Kind = TypeVar("Kind", bound=Prior)
+
+DISCOVERY: dict[str, type[DiscoveryPrior]] = {
+    "constant": ConstantDiscovery,
+    "learned": LearnedDiscovery,
+}
+PROPAGATION: dict[str, type[PropagationPrior]] = {
+    "recurrent": RecurrentPropagation,
+    "momentum": MomentumPropagation,
+    "velocity": VelocityPropagation,
+    "interaction": InteractionPropagation,
+}
+BACKGROUND: dict[str, type[BackgroundPrior]] = {
+    "recurrent": RecurrentBackground,
+    "independent": IndependentBackground,
+}
+
+
+class Priors(NamedTuple):
+    """The priors of a program; no background where the model has a black one."""
+
+    discovery: DiscoveryPrior
+    propagation: PropagationPrior
+    background: BackgroundPrior | None
+
+
+def build_priors(config: Config) -> Priors:
+    """The priors that a configuration names.
+
+    Raises:
+        UserError: one of them is not known, or cannot be used.
+    """
+    names, model = config.prior, config.model
+    # All are looked up first: a wrong name is told even where nothing asks for that prior. And they
+    # are made in this order: a seed gives the parameters that it gave before there was a choice.
+    discovery = _class("discovery", names.discovery, DISCOVERY, DiscoveryPrior)
+    propagation = _class("propagation", names.propagation, PROPAGATION, PropagationPrior)
+    background = _class("background", names.background, BACKGROUND, BackgroundPrior)
+    backdrop = None if model.background == "none" else _made("background", background, model)
+    return Priors(
+        _made("discovery", discovery, model), _made("propagation", propagation, model), backdrop
+    )
+
+
+def _class(role: str, name: str, known: Mapping[str, type[Kind]], kind: type[Kind]) -> type[Kind]:
+    """The class behind a registered name, ``file.py:Class`` or ``package.module:Class``."""
+    if name in known:
+        return known[name]
+    if name.endswith(".py"):
+        raise UserError(f"prior.{role}: say which class of the file, as {name}:Class")
+    if ":" not in name:
+        raise UserError(
+            f"prior.{role}: there is no {name!r}{nearest(name, list(known))}; "
+            "one of your own is file.py:Class"
+        )
+    found = load_class(name)
+    if not issubclass(found, kind):
+        raise UserError(
+            f"prior.{role}: {name} is not a subclass of scalor_ppl.scalor.priors.{kind.__name__}"
+        )
+    return found
+
+
+def _made(role: str, chosen: type[Kind], config: ModelConfig) -> Kind:
+    """The prior, from the model's configuration; one of somebody's own is tried first."""
+    if chosen.__module__.startswith(f"{__package__}."):
+        return chosen(config)
+    try:
+        prior = chosen(config)
+        check_prior(prior, config)
+    except Exception as error:  # whatever a class of somebody's own does
+        raise UserError(
+            f"prior.{role}: {chosen.__name__} cannot be used: {type(error).__name__}: {error}"
+        ) from error
+    return prior

@@ -1,0 +1,220 @@
+"""Semi-amortized inference: where and what of a frame's objects, bettered by gradient.
+
+A glimpse shows an object's neighbours too, and one look cannot tell whose pixels they are. From
+what the networks say, a few steps of gradient on the likelihood of the whole frame let the objects
+explain each other away (the semi-amortized inference of Kim et al., ICML 2018, frame by frame).
+What is refined is the location of a posterior, a function of the frames seen so far, so that a
+bound stays one.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scalor_ppl.config.schema import GuideConfig
+from scalor_ppl.models.scalor import Latents, Scalor
+from scalor_ppl.render.glimpses import composite
+from scalor_ppl.scalor.slots import Trackers, take
+
+# Of Adam in its first step, from where they fall to 0: of a box's shift in half boxes and of its
+# raw size, and of z_what.
+WHERE_RATE = 0.1
+WHAT_RATE = 0.5
+MOMENTA = (0.8, 0.95)
+# In nats: a value that matters less than this to the likelihood is hardly moved.
+LEAST_GRADIENT = 1e-3
+# The networks' posterior of where counts so many times as much as that of what: looks may change
+# more than places.
+FIRMNESS = 3.0
+# The weight of a pixel that no guessed object covers: it may be of one that is not found yet, which
+# its neighbours would otherwise stretch to paint, and so hide.
+UNCOVERED = 0.3
+
+
+class Better(NamedTuple):
+    """Refined values of one phase's n rows (tracker slots, or cells).
+
+    Attributes:
+        where: as at the site, ``[B, n, 4]``.
+        what: ``[B, n, D]``.
+        found: ``[B, n, 1]`` bool: whether the row was refined; the others' values mean nothing.
+    """
+
+    where: Tensor
+    what: Tensor
+    found: Tensor
+
+    @classmethod
+    def of(cls, parts: Tensor) -> "Better":
+        """From where, what and whether they were refined, ``[B, n, 4 + D + 1]``."""
+        return cls(parts[..., :4], parts[..., 4:-1], parts[..., -1:] > 0)
+
+
+class Refinement(NamedTuple):
+    """Refined values of a frame: of the tracked objects (none in the first frame), of the cells."""
+
+    tracked: Better | None
+    proposed: Better
+
+
+class Guess(NamedTuple):
+    """What the networks say of one phase's rows.
+
+    Attributes:
+        latents: most likely values of its four sites.
+        where: standard deviations of where's posterior ``[B, n, 4]``.
+        what: and of what's ``[B, n, D]``.
+    """
+
+    latents: Latents
+    where: Tensor
+    what: Tensor
+
+
+class Rows(NamedTuple):
+    """What the boxes and looks of objects are made from, one row per object, ``[B, n, .]``.
+
+    Attributes:
+        origin: position that the raw movement starts from, in image coordinates, 2.
+        reach: the largest movement, in image coordinates, 2.
+        guess: z_where, which is movement and size before they are bounded, and z_what, 4 + D.
+        scale: their standard deviations.
+    """
+
+    origin: Tensor
+    reach: Tensor
+    guess: Tensor
+    scale: Tensor
+
+
+def refine(
+    model: Scalor,
+    image: Tensor,
+    background: Tensor | None,
+    before: Trackers | None,
+    tracked: Guess | None,
+    proposed: Guess,
+    after: Trackers,
+    config: GuideConfig,
+) -> Refinement:
+    """Better where and what of a frame's objects, by gradient from a guess.
+
+    Which objects there are, and their depth, stays as guessed.
+
+    Args:
+        model: the program.
+        image: the frame ``[B, C, H, W]`` in [0, 1].
+        background: guessed ``[B, C, H, W]``; none where the model has none.
+        before: trackers after the frame before; none in the first.
+        tracked: of the propagation sites; none in the first frame.
+        proposed: of the discovery sites.
+        after: trackers that follow from the guess.
+        config: of the guide: steps, and how much its posterior of what counts.
+    """
+    candidates = model.candidates(model.presence.weight(proposed.latents.presence))
+    groups = [proposal_rows(model, proposed, candidates)]
+    if before is not None and tracked is not None:
+        groups.insert(0, tracked_rows(model, before, tracked))
+    rows = Rows(*(torch.cat(each, 1) for each in zip(*groups, strict=True)))
+    capacity = after.ids.shape[1]
+    slots = Rows(*(take(each, after.origin, capacity) for each in rows))
+    values = descend(model, image, background, slots, after, config)
+
+    # Back from the slots to the rows that they were taken from, marked as refined.
+    present = (after.objects.presence > 0.5).flatten()
+    values = torch.cat((values, torch.ones_like(values[..., :1])), -1).flatten(0, 1)[present]
+    videos, count = rows.guess.shape[:2]
+    parts = values.new_zeros(videos * count, values.shape[-1])
+    parts = parts.index_copy(0, after.origin[present], values).unflatten(0, (videos, count))
+    own, others = parts.split((count - model.proposals, model.proposals), 1)
+    if candidates is not None:
+        cells = parts.new_zeros(videos * model.cells, parts.shape[-1])
+        cells = cells.index_copy(0, candidates, others.flatten(0, 1))
+        others = cells.unflatten(0, (videos, model.cells))
+    return Refinement(None if before is None else Better.of(own), Better.of(others))
+
+
+def tracked_rows(model: Scalor, before: Trackers, guess: Guess) -> Rows:
+    """Of tracked objects, which move from where they were."""
+    last = before.objects.where[..., :2]
+    return Rows(last, model.step.expand_as(last), *beside(guess))
+
+
+def proposal_rows(model: Scalor, guess: Guess, candidates: Tensor | None) -> Rows:
+    """Of the proposals that are decoded, which lie about their cells' centres."""
+    centres = model.centres.expand(*guess.where.shape[:2], 2)
+    reach = (model.config.reach * model.cell).expand_as(centres)
+    rows = Rows(centres, reach, *beside(guess))
+    if candidates is None:
+        return rows
+    return Rows(*(take(each, candidates, model.proposals) for each in rows))
+
+
+def beside(guess: Guess) -> tuple[Tensor, Tensor]:
+    """Where and what side by side: values, and standard deviations."""
+    latents = guess.latents
+    return torch.cat((latents.where, latents.what), -1), torch.cat((guess.where, guess.what), -1)
+
+
+def descend(
+    model: Scalor,
+    image: Tensor,
+    background: Tensor | None,
+    start: Rows,
+    trackers: Trackers,
+    config: GuideConfig,
+) -> Tensor:
+    """Raw where and what ``[B, K, 4 + D]`` under which the frame is more likely.
+
+    Args:
+        model: the program.
+        image: the frame ``[B, C, H, W]``.
+        background: as the frame; none where the model has none.
+        start: where the slots begin.
+        trackers: whose presence and depth hold.
+        config: of the guide.
+    """
+    objects = trackers.objects
+    active = objects.presence > 0
+    # Shifts are counted in half boxes, wherever an object comes from; sizes are as they are.
+    unit = torch.cat((objects.where[..., 2:] / start.reach, torch.ones_like(start.reach)), -1)
+    pull = start.guess.new_full(start.guess.shape[-1:], config.refine_pull)
+    pull[:4] *= FIRMNESS
+    shift = torch.zeros_like(unit).requires_grad_()
+    what = start.guess[..., 4:].detach().clone().requires_grad_()
+    adam = torch.optim.Adam(
+        [{"params": [shift], "lr": WHERE_RATE}, {"params": [what], "lr": WHAT_RATE}],
+        betas=MOMENTA,
+        eps=LEAST_GRADIENT,
+    )
+    falling = torch.optim.lr_scheduler.LambdaLR(adam, lambda n: 1 - n / config.refine)
+    share: Tensor | None = None
+    with torch.enable_grad():
+        for _ in range(config.refine):
+            raw = start.guess[..., :4] + shift * unit
+            position = start.origin + start.reach * torch.tanh(raw[..., :2])
+            where = torch.cat((position, model.sizes(position, raw[..., 2:])), -1)
+            colour, mask = model.decode(what).split((model.channels, 1), 2)
+            frame = composite(
+                colour,
+                mask,
+                objects.presence,
+                objects.depth,
+                where,
+                background,
+                model.size,
+                active,
+            )
+            # Negative log densities, but for constants. Sums: each video goes its own way.
+            if share is None:
+                share = UNCOVERED + (1 - UNCOVERED) * frame.mask.detach()
+            error = (share * ((frame.image - image) / model.config.sigma).square()).sum() / 2
+            away = (torch.cat((raw, what), -1) - start.guess) / start.scale
+            loss = error + (pull * away.square()).sum() / 2
+            # Not backward(): the decoder's own parameters want no gradient here.
+            shift.grad, what.grad = torch.autograd.grad(loss, (shift, what))
+            adam.step()
+            falling.step()
+    raw = start.guess[..., :4] + shift * unit
+    return torch.cat((raw, what), -1).detach()

@@ -1,0 +1,303 @@
+"""Objects in slots of fixed number: accept-reject, selection, death, identities.
+
+Everything here is a pure function of tensors with static shapes: no loop over videos, no value
+that travels to the host. Model and guide call the same functions, so that they cannot disagree.
+
+Shapes: B videos, K tracker slots (the capacity), N proposals (one per grid cell).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scalor_ppl.config.schema import RulesConfig
+from scalor_ppl.render.boxes import boxes_from_where
+from scalor_ppl.render.glimpses import overlap_share, visible_pixels
+
+Size = tuple[int, int]
+
+
+class Objects(NamedTuple):
+    """The latents of n object slots and what follows from them.
+
+    Attributes:
+        presence: z_pres in [0, 1], ``[B, n]``; 0 where the slot is empty or was rejected.
+        where: centre and size ``[B, n, 4]`` in the convention of :mod:`scalor_ppl.render.boxes`.
+        raw: ``[B, n, 4]``: the last movement and the size before they were bounded (the movement
+            is 0 for an object just discovered).
+        depth: z_depth ``[B, n]``; small is near the camera.
+        what: z_what ``[B, n, D]``.
+        glimpse: decoded colour and mask in [0, 1], ``[B, n, C + 1, h, w]``.
+    """
+
+    presence: Tensor
+    where: Tensor
+    raw: Tensor
+    depth: Tensor
+    what: Tensor
+    glimpse: Tensor
+
+    @property
+    def colour(self) -> Tensor:
+        """Colour of the glimpses ``[B, n, C, h, w]``."""
+        return self.glimpse[:, :, :-1]
+
+    @property
+    def mask(self) -> Tensor:
+        """Mask of the glimpses ``[B, n, 1, h, w]``."""
+        return self.glimpse[:, :, -1:]
+
+    def code(self, anywhere: bool = False) -> Tensor:
+        """presence, where, depth and what side by side, ``[B, n, 6 + D]``.
+
+        Args:
+            anywhere: do not tell the position nor what depends on the frame's size: zeros in
+                place of the centre, and the raw size, which is relative to its bounds in pixels.
+        """
+        where = self.where
+        if anywhere:
+            where = torch.cat((torch.zeros_like(self.raw[..., :2]), self.raw[..., 2:]), -1)
+        return torch.cat((self.presence[..., None], where, self.depth[..., None], self.what), -1)
+
+
+def tight_where(objects: Objects, level: float = 0.5) -> Tensor:
+    """Boxes about the masks instead of the glimpses, ``[B, n, 4]``.
+
+    Where objects differ in size, a glimpse may be much larger than what its mask shows. An object
+    whose mask stays below the level everywhere keeps the box of its glimpse.
+
+    Args:
+        objects: of B videos.
+        level: from which a pixel of the glimpse belongs to the object, 0 to 1.
+    """
+    inside = objects.mask.squeeze(2) >= level
+    centre, size = objects.where.split(2, -1)
+    # Along x what any row shows, along y what any column does.
+    spans = [_span(inside.any(axis)) for axis in (-2, -1)]
+    low, high = (torch.stack(ends, -1) for ends in zip(*spans, strict=True))
+    found = inside.flatten(2).any(-1)[..., None]
+    # A box reaches from centre - size to centre + size.
+    tight = torch.cat((centre + size * (low + high - 1), size * (high - low)), -1)
+    return torch.where(found, tight, objects.where)
+
+
+def _span(line: Tensor) -> tuple[Tensor, Tensor]:
+    """First and last edge of what is true in ``[..., n]`` bool, as shares of n."""
+    count = line.shape[-1]
+    number = line.float()
+    return number.argmax(-1) / count, 1 - number.flip(-1).argmax(-1) / count
+
+
+class Trackers(NamedTuple):
+    """The K slots after a frame.
+
+    Attributes:
+        objects: what is rendered in this frame, also objects that die in it.
+        alive: ``[B, K]`` bool: tracked on into the next frame.
+        ids: ``[B, K]`` int64: identity of the live trackers, unique within a video for ever;
+            -1 in the other slots.
+        discovered: ``[B, K]`` bool: live and found in this frame.
+        next_id: ``[B]`` int64: the first identity that was never given.
+        doubled: ``[B, K]`` int64: for how many frames in a row, up to this one, an older tracker
+            has been in the same place.
+        origin: ``[B * K]`` int64: for each slot, the row of the slots and proposals it came from
+            (see :func:`take`).
+    """
+
+    objects: Objects
+    alive: Tensor
+    ids: Tensor
+    discovered: Tensor
+    next_id: Tensor
+    doubled: Tensor
+    origin: Tensor
+
+
+def accept(
+    proposals: Objects,
+    canvas: Tensor | None,
+    rules: RulesConfig,
+    size: Size,
+    tracked: Objects | None = None,
+) -> Tensor:
+    """The accept-reject test (paper section 3.1, equation 6; algorithm 1).
+
+    A proposal is rejected when at least the share ``rules.overlap`` of its mask lies on the
+    propagated objects' mask; where ``rules.near_tracked`` says so, when its centre lies inside the
+    ellipse of a propagated object; and, where ``rules.duplicate_rejection`` says so, when it lies
+    inside the ellipse of a stronger proposal that is itself accepted.
+
+    Args:
+        proposals: N proposals.
+        canvas: mask of the propagated objects ``[B, 1, H, W]``; none where there are none.
+        rules: the rules.
+        size: height and width of the image.
+        tracked: the propagated objects; none where there are none.
+
+    Returns:
+        ``[B, N]`` bool: accepted. Piecewise constant in its inputs: no gradient.
+    """
+    with torch.no_grad():
+        accepted = torch.ones_like(proposals.presence, dtype=torch.bool)
+        if rules.rejection and canvas is not None:
+            share = overlap_share(proposals.mask.squeeze(2), proposals.where, canvas)
+            accepted = share < rules.overlap
+        if rules.near_tracked is not None and tracked is not None:
+            near = _inside_ellipse(proposals.where, tracked.where, size, rules.near_tracked)
+            # One that leaves in this frame says nothing of what comes after it.
+            near = near & (tracked.presence > 0.5)[:, None]
+            accepted = accepted & ~near.any(-1)
+        if rules.duplicate_rejection:
+            where = proposals.where
+            near = _inside_ellipse(where, where, size, rules.duplicate_radius)
+            accepted = _keep_strongest(proposals.presence, near, accepted)
+        return accepted
+
+
+def doubled_frames(before: Tensor, where: Tensor, ids: Tensor, radius: float, size: Size) -> Tensor:
+    """For how many frames in a row each tracker has shared its place with an older one.
+
+    Where two objects cross, both trackers may follow the same one of them from there on. Nothing in
+    the bound parts them again, and over a long video such pairs pile up.
+
+    Args:
+        before: the count after the last frame, 0 for objects just found, ``[B, K]``.
+        where: boxes ``[B, K, 4]``.
+        ids: identities ``[B, K]``, -1 in slots that are not alive; older ones are smaller.
+        radius: of the ellipse about the older one's centre, as a share of its box.
+        size: height and width of the image.
+    """
+    alive = ids >= 0
+    older = alive[:, None] & (ids[:, None] < ids[:, :, None])
+    shared = (older & _inside_ellipse(where, where, size, radius)).any(-1) & alive
+    return torch.where(shared, before + 1, torch.zeros_like(before))
+
+
+def _inside_ellipse(where: Tensor, others: Tensor, size: Size, radius: float) -> Tensor:
+    """``[B, N, M]``: whether centre i lies within ``radius`` boxes of the other j, box of j."""
+    inner, outer = (boxes_from_where(each, size) for each in (where, others))
+    centre = inner[..., :2] + inner[..., 2:] / 2
+    extent = outer[..., 2:]
+    other = outer[..., :2] + extent / 2
+    offset = (centre[:, :, None] - other[:, None]) / extent[:, None]
+    return offset.square().sum(-1) < radius**2
+
+
+def _keep_strongest(presence: Tensor, near: Tensor, eligible: Tensor) -> Tensor:
+    """Suppress what lies near something stronger that is kept itself.
+
+    Greedy suppression is sequential; its fixed point is reached in parallel by applying the rule
+    to its own result. After an odd number of rounds no kept pair is a duplicate, and only chains
+    of more than three touching proposals can lose a member that the greedy order would keep.
+    """
+    strength = torch.where(eligible, presence, torch.zeros_like(presence))
+    order = torch.arange(presence.shape[1], device=presence.device)
+    earlier = order[None, :] < order[:, None]
+    ahead = (strength[:, None] > strength[:, :, None]) | (
+        (strength[:, None] == strength[:, :, None]) & earlier
+    )
+    beats = near & ahead
+    kept = eligible
+    for _ in range(3):
+        kept = eligible & ~(beats & kept[:, None]).any(-1)
+    return kept
+
+
+def strongest(presence: Tensor, count: int) -> Tensor:
+    """Rows of the ``count`` largest z_pres of each video, for :func:`take`, ``[B * count]``."""
+    with torch.no_grad():
+        return _origin(torch.topk(presence, count, dim=1).indices, presence.shape[1])
+
+
+def _origin(chosen: Tensor, rows: int) -> Tensor:
+    """Indices ``[B, n]`` into each video's ``rows`` as indices into all of them, ``[B * n]``."""
+    base = torch.arange(chosen.shape[0], device=chosen.device) * rows
+    return (chosen + base[:, None]).flatten()
+
+
+def take(rows: Tensor, origin: Tensor, capacity: int) -> Tensor:
+    """Rows of ``[B, K + N, ...]`` (or ``[B, N, ...]`` in the first frame) into the K slots."""
+    return rows.flatten(0, 1).index_select(0, origin).unflatten(0, (-1, capacity))
+
+
+def join(propagated: Objects | None, proposals: Objects) -> Objects:
+    """Propagated objects and proposals side by side, ``[B, K + N, ...]``."""
+    if propagated is None:
+        return proposals
+    return Objects(*(torch.cat(pair, 1) for pair in zip(propagated, proposals, strict=True)))
+
+
+def update_trackers(
+    before: Trackers | None,
+    propagated: Objects | None,
+    proposals: Objects,
+    capacity: int,
+    rules: RulesConfig,
+    size: Size,
+) -> Trackers:
+    """Join propagated and accepted objects in the K slots (end of a frame).
+
+    Slots go to the largest z_pres; a tracker that survives comes before any discovery. An object
+    lives on when z_pres > 1/2 (for hard presence: when it is 1), and, where ``rules.vanish`` says
+    so, when its mask still covers enough of the view, and, where ``rules.doubled`` says so, unless
+    it has shared an older tracker's place for too long; one that is deleted gives up its slot in
+    the next frame. Each new identity is the next number never given in its video.
+
+    Args:
+        before: trackers after the last frame; none in the first.
+        propagated: their objects in this frame ``[B, K, ...]``, presence 0 in dead slots; none in
+            the first frame.
+        proposals: proposals ``[B, N, ...]``, presence 0 where rejected.
+        capacity: K.
+        rules: the rules.
+        size: height and width of the image.
+
+    Returns:
+        The trackers after this frame. Where there are fewer candidates than slots the last slots
+        repeat a candidate with presence 0.
+    """
+    candidates = join(propagated, proposals)
+    with torch.no_grad():
+        videos, rows = candidates.presence.shape
+        device = candidates.presence.device
+        key = candidates.presence
+        old = torch.zeros_like(key, dtype=torch.bool)
+        known = torch.full_like(key, -1, dtype=torch.int64)
+        next_id = torch.zeros(videos, dtype=torch.int64, device=device)
+        if before is not None:
+            slots = before.ids.shape[1]
+            old[:, :slots] = before.alive
+            known[:, :slots] = before.ids
+            next_id = before.next_id
+        chosen = torch.topk(key + (old & (key > 0.5)), min(capacity, rows), dim=1).indices
+        filled = torch.ones_like(chosen, dtype=torch.bool)
+        if rows < capacity:
+            spare = capacity - rows
+            chosen = torch.cat((chosen, chosen.new_zeros(videos, spare)), 1)
+            filled = torch.cat((filled, filled.new_zeros(videos, spare)), 1)
+        origin = _origin(chosen, rows)
+    objects = Objects(*(take(rows_of, origin, capacity) for rows_of in candidates))
+    if rows < capacity:
+        objects = objects._replace(presence=objects.presence * filled)
+    with torch.no_grad():
+        alive = objects.presence > 0.5
+        if rules.vanish:
+            covered = visible_pixels(objects.mask.squeeze(2), objects.where, size)
+            box = objects.where[..., 2] * objects.where[..., 3] * (size[0] * size[1])
+            alive = alive & (covered >= rules.vanish_share * box)
+        survives = take(old, origin, capacity) & filled & alive
+        discovered = alive & ~survives
+        number = discovered.long().cumsum(1)
+        ids = torch.where(survives, take(known, origin, capacity), next_id[:, None] + number - 1)
+        ids = torch.where(alive, ids, torch.full_like(ids, -1))
+        next_id = next_id + number[:, -1]
+        doubled = torch.zeros_like(ids)
+        if rules.doubled:
+            if before is not None:
+                unborn = doubled.new_zeros(videos, rows - before.ids.shape[1])
+                doubled = take(torch.cat((before.doubled, unborn), 1), origin, capacity) * survives
+            doubled = doubled_frames(doubled, objects.where, ids, rules.doubled_radius, size)
+            alive = alive & (doubled < rules.doubled_frames)
+            ids = torch.where(alive, ids, torch.full_like(ids, -1))
+    return Trackers(objects, alive, ids, discovered, next_id, doubled, origin)

@@ -1,0 +1,1 @@
+"""Comparisons, curves, the ledger of results, benchmarks."""

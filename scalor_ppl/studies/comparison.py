@@ -1,0 +1,296 @@
+"""Objectives compared on trained programs: bounds, weights, noise of gradients, time.
+
+Everything is measured for one kind of presence at a time. The relaxed and the hard program are two
+models: their bounds are bounds on different numbers.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scalor_ppl.config.settings import nearest
+from scalor_ppl.data import ClipSource
+from scalor_ppl.environment import commit, environment
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.bounds import effective_size, log_weights, standard_error
+from scalor_ppl.inference.gradients import Noise, measure_gradient
+from scalor_ppl.inference.posterior import to_video
+from scalor_ppl.nn.distributions import PresenceKind
+from scalor_ppl.objectives.estimators import ESTIMATORS
+from scalor_ppl.objectives.particles import ParticleEstimator
+from scalor_ppl.studies.pareto import LEAST_DRAWS, LIMIT, pareto_k
+from scalor_ppl.training.runs import Program
+
+PRESENCES: tuple[PresenceKind, ...] = get_args(PresenceKind)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared, and on how much.
+
+    Attributes:
+        estimators: registered names.
+        particles: numbers of particles, K.
+        clips: how many clips are bounded.
+        frames: length of each.
+        gradients: draws of the gradient.
+        batch: clips of the batch that the gradient is of.
+        seed: of the draws.
+    """
+
+    estimators: tuple[str, ...]
+    particles: tuple[int, ...]
+    clips: int = 10
+    frames: int = 10
+    gradients: int = 20
+    batch: int = 2
+    seed: int = 0
+
+    @property
+    def cases(self) -> list[tuple[str, PresenceKind, int]]:
+        """Estimator, presence and K of every row: as far as the estimator can do with them."""
+        return [
+            (name, presence, particles)
+            for name in self.estimators
+            for presence in PRESENCES
+            if presence in ESTIMATORS[name].presences
+            for particles in self.particles
+            if particles >= ESTIMATORS[name].least_particles
+        ]
+
+    @property
+    def draws(self) -> int:
+        """Draws per clip: enough for k-hat, and for the most particles."""
+        return max(LEAST_DRAWS, *self.particles)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One estimator with one kind of presence and K particles, on one run.
+
+    Attributes:
+        run: its name.
+        estimator: registered name.
+        presence: of the program that is bounded and differentiated.
+        particles: K.
+        bound: on log p(x) in nats a clip, mean over clips; none for what is no bound.
+        error: standard error of that mean; none of a single clip.
+        by_clip: the bound of each clip.
+        effective: effective sample size of K weights, mean over clips, 1 to K.
+        guide, model: noise of the gradient of their parameters.
+        milliseconds: of forward and backward, median.
+    """
+
+    run: str
+    estimator: str
+    presence: PresenceKind
+    particles: int
+    bound: float | None
+    error: float | None
+    by_clip: tuple[float, ...]
+    effective: float
+    guide: Noise
+    model: Noise
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The weights' tail, on one run with one kind of presence.
+
+    Attributes:
+        run: its name.
+        presence: of the program.
+        draws: per clip.
+        k_hat: of each clip.
+    """
+
+    run: str
+    presence: PresenceKind
+    draws: int
+    k_hat: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Over clips."""
+        return float(np.median(self.k_hat))
+
+    @property
+    def share(self) -> float:
+        """Share of the clips with a k-hat above the limit."""
+        return float(np.mean(np.array(self.k_hat) > LIMIT))
+
+    def to_dict(self) -> dict[str, Any]:
+        """With median and share."""
+        return asdict(self) | {"median": self.median, f"share_above_{LIMIT}": self.share}
+
+
+def compare_run(
+    run: str,
+    program: Program,
+    source: ClipSource,
+    question: Question,
+    say: Callable[[str], None] = lambda message: None,
+) -> tuple[list[Row], list[Tail]]:
+    """All rows of one run, and its tails by presence.
+
+    Bounds of one presence are of the same draws, whatever the estimator: K at a time, and the mean
+    of that over all draws.
+
+    Args:
+        run: its name.
+        program: the run's.
+        source: of clips that it was not trained on; clips 0, 1, ... are taken.
+        question: what is asked.
+        say: told what is being measured.
+
+    Raises:
+        UserError: the clips are of another size.
+    """
+    program.check_fits(source.name, source.height, source.width, source.channels)
+    videos = _videos(program, source, question.clips, question.frames)
+    batch = torch.cat(_videos(program, source, question.batch, question.frames))
+    weights: dict[tuple[str, PresenceKind], np.ndarray] = {}
+    rows: list[Row] = []
+    tails: list[Tail] = []
+    for name, presence, particles in question.cases:
+        say(f"{run}: {name}, {presence}, {particles}")
+        # Weights proper, and those of the estimator where it has others in their place.
+        own = "ours" if ESTIMATORS[name].log_weights is ParticleEstimator.log_weights else name
+        for key, cls in (("ours", ParticleEstimator), (own, ESTIMATORS[name])):
+            if (key, presence) not in weights:
+                weights[key, presence] = draw_weights(program, videos, question, presence, cls)
+        if presence not in {tail.presence for tail in tails}:
+            k_hat = pareto_k(weights["ours", presence])
+            tails.append(Tail(run, presence, question.draws, tuple(map(float, k_hat))))
+        estimator = ESTIMATORS[name](num_particles=particles)
+        gradient = measure_gradient(
+            program,
+            batch,
+            estimator,
+            presence=presence,
+            repeats=question.gradients,
+            seed=question.seed,
+        )
+        by_clip: tuple[float, ...] = ()
+        if is_bound(name):
+            by_clip = in_groups(weights[own, presence], particles, estimator.bound)
+        effective = in_groups(weights["ours", presence], particles, effective_size)
+        rows.append(
+            Row(
+                run,
+                name,
+                presence,
+                particles,
+                float(np.mean(by_clip)) if by_clip else None,
+                standard_error(by_clip),
+                by_clip,
+                float(np.mean(effective)),
+                gradient.noise["guide"],
+                gradient.noise["model"],
+                1e3 * gradient.seconds,
+            )
+        )
+    return rows, tails
+
+
+def _videos(program: Program, source: ClipSource, count: int, frames: int) -> list[Tensor]:
+    """The first clips of a source, at most as many as there are, each ``[1, T, C, H, W]``."""
+    count = min(count, max(1, source.starts(frames)))
+    clips = (source.clip(number, frames).video[None] for number in range(count))
+    return [to_video(clip, program.device) for clip in clips]
+
+
+def draw_weights(
+    program: Program,
+    videos: Sequence[Tensor],
+    question: Question,
+    presence: PresenceKind,
+    weigh: type[ParticleEstimator] = ParticleEstimator,
+) -> np.ndarray:
+    """Log-weights of every clip, float64 ``[clips, S]``."""
+    torch.manual_seed(question.seed)
+    drawn = [
+        log_weights(program, video, question.draws, presence=presence, weigh=weigh)
+        for video in videos
+    ]
+    return torch.cat(drawn, 1).T.double().cpu().numpy()
+
+
+def in_groups(
+    weights: np.ndarray, particles: int, reduce: Callable[[Tensor], Tensor]
+) -> tuple[float, ...]:
+    """Per clip, the mean over groups of K draws of what ``reduce`` makes of ``[K, groups]``.
+
+    Args:
+        weights: log-weights ``[clips, S]``, S at least K; a rest that fills no group is left out.
+        particles: K.
+        reduce: ``[K, B]`` to ``[B]``.
+    """
+    groups = weights.shape[1] // particles
+    grouped = torch.from_numpy(weights[:, : groups * particles]).unflatten(1, (groups, particles))
+    return tuple(reduce(clip.T).mean().item() for clip in grouped)
+
+
+def is_bound(name: str) -> bool:
+    """Whether an objective is a bound on log p(x); the paper's is not."""
+    return ESTIMATORS[name].bound is not ParticleEstimator.bound
+
+
+def check_estimators(names: Sequence[str]) -> None:
+    """Complain about a name that is not registered.
+
+    Raises:
+        UserError: there is one.
+    """
+    for name in names:
+        if name not in ESTIMATORS:
+            raise UserError(f"no estimator named {name!r}{nearest(name, list(ESTIMATORS))}")
+
+
+def surroundings(device: torch.device) -> dict[str, Any]:
+    """Machine, versions and commit."""
+    return environment(device) | {"arviz": version("arviz"), "commit": commit()}
+
+
+def to_document(
+    question: Question,
+    programs: Mapping[str, Program],
+    source: Mapping[str, Any],
+    rows: Sequence[Row],
+    tails: Sequence[Tail],
+) -> dict[str, Any]:
+    """Everything, fit for JSON: what is not finite becomes none.
+
+    Args:
+        question: what was asked.
+        programs: by the run's name.
+        source: what the clips were read by.
+        rows: of all runs.
+        tails: likewise.
+    """
+    first = next(iter(programs.values()))
+    return finite(
+        {
+            "environment": surroundings(first.device),
+            "question": asdict(question) | {"draws": question.draws, "data": source},
+            "runs": {name: each.config.model_dump(mode="json") for name, each in programs.items()},
+            "rows": [asdict(row) for row in rows],
+            "weights": [tail.to_dict() for tail in tails],
+        }
+    )
+
+
+def finite(value: Any) -> Any:
+    """Nested values with none in the place of numbers that are not finite: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

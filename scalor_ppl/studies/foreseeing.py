@@ -1,0 +1,91 @@
+"""What a trained program foresees of clips that it has seen the beginning of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from scalor_ppl.data import Clip, ClipSource
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation.foresight import Foresight, clip_foresight, foresight
+from scalor_ppl.inference.posterior import infer, to_video, tracks_of
+from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.training.loop import fast_pyro
+from scalor_ppl.training.runs import Program
+
+# Frames, of all draws, that pass through the networks side by side.
+FRAMES_AT_ONCE = 600
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every program.
+
+    Attributes:
+        clips: how many, at most as many as there are; clips 0, 1, ... are taken.
+        observe: frames of each that are seen.
+        ahead: frames that are imagined after them, discovery switched off.
+        draws: how often.
+        seed: of the draws.
+    """
+
+    clips: int = 100
+    observe: int = 5
+    ahead: int = 10
+    draws: int = 8
+    seed: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Length of the clips."""
+        return self.observe + self.ahead
+
+
+def foresee_clips(
+    program: Program,
+    source: ClipSource,
+    question: Question,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Foresight:
+    """Track the beginnings of clips, imagine how they go on, and measure it.
+
+    Tracking takes the most likely latents, so that draws differ only by what is imagined.
+
+    Args:
+        program: trained.
+        source: of clips with ground truth.
+        question: what is asked.
+        tell: gets a line on how far the work is.
+
+    Raises:
+        UserError: the clips are of another size than the program's, or too short, or have no ground
+            truth.
+    """
+    program.check_fits(source.name, source.height, source.width, source.channels)
+    count = min(question.clips, max(1, source.starts(question.frames)))
+    batch = max(1, FRAMES_AT_ONCE // (question.frames * question.draws))
+    torch.manual_seed(question.seed)
+    measured = []
+    for begin in range(0, count, batch):
+        tell(f"clip {begin + 1} of {count}")
+        clips = [source.clip(i, question.frames) for i in range(begin, min(begin + batch, count))]
+        truths = [clip.truth for clip in clips if clip.truth is not None]
+        if len(truths) < len(clips):
+            raise UserError(f"{source.name} has no ground truth: there is nothing to compare")
+        tracks = _imagined(program, clips, question)
+        for number, truth in enumerate(truths):
+            draws = tracks[number * question.draws : (number + 1) * question.draws]
+            measured.append(clip_foresight(draws, truth, observe=question.observe))
+    return foresight(measured)
+
+
+def _imagined(program: Program, clips: list[Clip], question: Question) -> list[Tracks]:
+    """Tracks of all draws of the first clip, then of the second, ..."""
+    seen = np.stack([clip.video[: question.observe] for clip in clips])
+    # Draws lie along the plate of videos, where they are independent of each other.
+    video = to_video(seen, program.device).repeat_interleave(question.draws, 0)
+    rates = [*[None] * question.observe, *[0.0] * question.ahead]
+    with fast_pyro():
+        scene = infer(program.model, program.guide, video, frames=question.frames, discovery=rates)
+    return tracks_of(scene.trackers, program.model.size, tight=program.config.model.tight_boxes)

@@ -1,0 +1,1 @@
+"""The table of tracks, and its formats."""

@@ -1,0 +1,424 @@
+"""The training loop: SVI with a torch optimizer, schedules, checkpoints, and a calm end.
+
+Deterministic by seed: batch number i is a pure function of the data's seed and i, and a resumed
+run restores the optimizer and the random state, so that on a CPU it goes on bit for bit.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyro
+import torch
+from torch import Tensor, nn
+
+from scalor_ppl.config.schedules import value_at
+from scalor_ppl.config.schema import TrainConfig
+from scalor_ppl.data import Batch, ClipSource, batches
+from scalor_ppl.data.batches import place_of
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.posterior import to_video
+from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.scalor.memory import Memory
+from scalor_ppl.scalor.template import begin_template
+from scalor_ppl.training.checkpoints import (
+    all_checkpoints,
+    checkpoint_folder,
+    last_checkpoint,
+    load_training,
+    load_weights,
+    save_checkpoint,
+)
+from scalor_ppl.training.muon import ADAM, Muon
+from scalor_ppl.training.origin import note_part
+from scalor_ppl.training.runs import (
+    CONFIG,
+    Program,
+    append_metrics,
+    cut_metrics,
+    run_config,
+    write_config,
+)
+from scalor_ppl.training.signals import stop_signals
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer | Muon]] = {
+    "muon": Muon,
+    "adam": ADAM,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+class Watcher(Protocol):
+    """Who is told how training goes (the command line's progress, a notebook, a test)."""
+
+    def began(self, step: int) -> None:
+        """Everything is ready; so many steps were done before, which is 0 but for a resumed run."""
+
+    def stepped(self, step: int, figures: Mapping[str, float]) -> None:
+        """A logged step is done: its number and its figures."""
+
+    def pictured(self, step: int, program: Program) -> None:
+        """It is time for pictures of what the program makes of the data."""
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def began(self, step: int) -> None:
+        """Nothing."""
+
+    def stepped(self, step: int, figures: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def pictured(self, step: int, program: Program) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Outcome:
+    """How a training ended.
+
+    Attributes:
+        step: steps done.
+        skipped: steps left out because a loss or gradient was not finite.
+        interrupted: whether a signal ended it.
+        checkpoint: the last checkpoint.
+        minutes: wall-clock time of the training, with its checkpoints and pictures; that of the
+            parts before an interruption included, from checkpoint to checkpoint.
+        figures: of the last logged step.
+    """
+
+    step: int
+    skipped: int
+    interrupted: bool
+    checkpoint: Path
+    minutes: float
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+class TrainingError(Exception):
+    """Losses or gradients were not finite for several steps; says which, and what to do."""
+
+
+@dataclass
+class _Progress:
+    step: int = 0
+    skipped: int = 0
+    in_a_row: int = 0
+    before: float = 0.0  # seconds, of the parts before this one
+    since: float = 0.0  # reading of the clock at the beginning of this part
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of training up to now."""
+        return self.before + time.perf_counter() - self.since
+
+
+def train(
+    program: Program,
+    source: ClipSource,
+    run: Path,
+    *,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Train a program on a source of clips; write figures and checkpoints into the run's folder.
+
+    Args:
+        program: fresh from ``build_program``.
+        source: of training clips.
+        run: the run's folder, made by ``create_run``.
+        resume: go on from the run's newest checkpoint.
+        watcher: told of progress.
+
+    Returns:
+        How it ended; SIGINT and SIGTERM end it after the step at hand, with a checkpoint.
+
+    Raises:
+        TrainingError: ``train.patience`` steps in a row were not finite.
+        UserError: the checkpoint cannot be used, or the source is too short.
+    """
+    return _Training(program, source, run, watcher or Silent()).run_all(resume)
+
+
+class _Training:
+    """The state of one training."""
+
+    def __init__(self, program: Program, source: ClipSource, run: Path, watcher: Watcher) -> None:
+        self.program = program
+        self.config: TrainConfig = program.config.train
+        self.source = source
+        self.run = run
+        self.watcher = watcher
+        self.progress = _Progress()
+        self.estimator = make_estimator(
+            self.config.estimator, self.config.particles, program.config.model.presence
+        )
+        # Parameters live in the modules, not in Pyro's global store: see the ELBO module's docs.
+        with pyro.settings.context(module_local_params=True):
+            self.objective = self.estimator(program.model, program.guide)
+        if self.config.chunks > 1 and not hasattr(self.estimator, "last"):
+            raise UserError(
+                f"train.chunks = {self.config.chunks} wants an estimator of this package: "
+                f"{self.config.estimator} does not tell what to go on with"
+            )
+        self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
+        self.optimizer = OPTIMIZERS[self.config.optimizer](self.parameters, lr=0.0)
+        # After the clips of the step before, where they are to go on (``train.chunks``).
+        self.memory: Memory | None = None
+
+    def run_all(self, resume: bool) -> Outcome:
+        """Train to the end, or until a signal comes."""
+        config = self.config
+        torch.manual_seed(config.seed)
+        if resume:
+            self._restore()
+            cut_metrics(self.run, self.progress.step)
+            if self.program.config != run_config(self.run):  # another number of steps
+                write_config(self.run, self.program.config)
+        elif self.program.config.model.background == "template":
+            begin_template(self.program.model, self.source)
+        if self.progress.step < config.steps:
+            note_part(self.run, self.progress.step, self.program.device)
+        self.watcher.began(self.progress.step)
+        figures: dict[str, float] = {}
+        checkpoint: Path | None = last_checkpoint(self.run) if resume else None
+        stream = batches(
+            self.source,
+            batch=config.batch,
+            frames=lambda step: round(value_at(config.frames, step, config.steps)),
+            seed=config.seed,
+            start=self.progress.step,
+            augment=self.program.config.data.augment,
+            upright=self.program.config.upright,
+            chunks=config.chunks,
+            chunks_from=config.chunks_from,
+        )
+        with fast_pyro(), stop_signals() as stopped:
+            self.progress.since = time.perf_counter()
+            try:
+                while self.progress.step < config.steps and not stopped():
+                    figures = self._step(next(stream)) or figures
+                    checkpoint = self._afterwards(figures) or checkpoint
+            finally:
+                stream.close()
+            if checkpoint != checkpoint_folder(self.run, self.progress.step):
+                checkpoint = self._save()
+            interrupted = stopped()
+        return Outcome(
+            self.progress.step,
+            self.progress.skipped,
+            interrupted,
+            checkpoint,
+            self.progress.seconds / 60,
+            figures,
+        )
+
+    def _step(self, batch: Batch) -> dict[str, float] | None:
+        """One optimizer step; its figures where it is a logged one."""
+        config, step = self.config, self.progress.step
+        self.program.model.anneal(
+            temperature=config.temperature.at(step, config.steps),
+            discovery_rate=config.discovery_rate.at(step, config.steps),
+        )
+        rate = value_at(config.learning_rate, step, config.steps)
+        rate *= min(1.0, (step + 1) / (config.warmup + 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        video = to_video(batch.video, self.program.device)
+        # Nats per frame, whatever the batch: a mean over the local batch.
+        loss = self._loss(video, batch.corner) / (video.shape[0] * video.shape[1])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
+        finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
+        if finite:
+            self.optimizer.step()
+            self.progress.in_a_row = 0
+        else:
+            self._skip(loss, norm)
+        self.progress.step += 1
+        last = self.progress.step == config.steps
+        if finite and (self.progress.step % config.log_every == 0 or last):
+            return self._figures(video, loss.item(), norm.item(), rate)
+        return None
+
+    def _loss(self, video: Tensor, corner: np.ndarray | None) -> Tensor:
+        """Minus the bound of all clips; where chunks follow one another, the memory goes on."""
+        arguments = [video]
+        if corner is not None:
+            arguments.append(torch.from_numpy(corner).to(video.device))
+        place = place_of(self.progress.step, self.config.chunks, self.config.chunks_from)
+        if place.chunks == 1:
+            return self.objective(*arguments)
+        before = self.memory if place.chunk else None
+        loss = self.objective(*arguments, memory=before)
+        self.memory = None
+        if place.chunk + 1 < place.chunks:
+            self.memory = self._remembered(video.shape[1], before)
+        return loss
+
+    def _remembered(self, frames: int, before: Memory | None) -> Memory:
+        """The memory after a step, from what model and guide returned in it."""
+        model, guide = (trace.nodes["_RETURN"]["value"] for trace in self.estimator.last)
+        begun = 0 if before is None else before.frame
+        return Memory(begun + frames, model.memory, guide.memory).detached()
+
+    def _figures(self, video: Tensor, loss: float, norm: float, rate: float) -> dict[str, float]:
+        frames = video.shape[0] * video.shape[1]
+        figures = {
+            "step": self.progress.step,
+            "seconds": round(self.progress.seconds, 3),
+            "loss": loss,
+            "gradient_norm": norm,
+            "learning_rate": rate,
+            "temperature": self.program.model.presence.temperature,
+            "skipped": self.progress.skipped,
+        }
+        last = getattr(self.estimator, "last", None)
+        if last is not None:
+            parts = self.estimator.parts()
+            figures |= {name: value / frames for name, value in parts.items()}
+            model_trace, _ = last
+            scene = model_trace.nodes["_RETURN"]["value"]
+            figures |= self.program.model.diagnostics(scene)
+        append_metrics(self.run, figures)
+        self.watcher.stepped(self.progress.step, figures)
+        return figures
+
+    def _afterwards(self, figures: Mapping[str, float]) -> Path | None:
+        step, config = self.progress.step, self.config
+        # The traces hold the whole graph of the step: let go of it before anything else is made.
+        if hasattr(self.estimator, "last"):
+            self.estimator.last = None
+        if config.image_every and step % config.image_every == 0:
+            state = torch.get_rng_state()
+            self.watcher.pictured(step, self.program)
+            torch.set_rng_state(state)
+        # After a step that was not finite the parameters may be the reason: they are not "good".
+        good = not self.progress.in_a_row
+        return self._save() if good and step % config.checkpoint_every == 0 else None
+
+    def _skip(self, loss: Tensor, norm: Tensor) -> None:
+        """Count a step that was not finite; give up after several in a row."""
+        self.progress.skipped += 1
+        self.progress.in_a_row += 1
+        if self.progress.in_a_row < self.config.patience:
+            return
+        raise TrainingError(
+            f"{self.progress.in_a_row} steps in a row were not finite "
+            f"(loss {loss.item():.3g}, gradient norm {norm.item():.3g}; {self._culprits()}); "
+            f"lower train.learning_rate or train.clip, or raise model.sigma, {self._way_on()}"
+        )
+
+    def _way_on(self) -> str:
+        kept = all_checkpoints(self.run)
+        if not kept:
+            return "and train again: there is no checkpoint yet"
+        return f"in {self.run / CONFIG} and --resume: the last good checkpoint is {kept[-1]}"
+
+    def _culprits(self) -> str:
+        named = [
+            (f"{part}.{name}", parameter)
+            for part, module in self.program.parts.items()
+            for name, parameter in module.named_parameters()
+        ]
+        for what, tensors in (
+            ("value", ((n, p) for n, p in named)),
+            ("gradient", ((n, p.grad) for n, p in named if p.grad is not None)),
+        ):
+            bad = [n for n, tensor in tensors if not torch.isfinite(tensor).all()]
+            if bad:
+                return f"first with a non-finite {what}: {bad[0]}, {len(bad)} in all"
+        return "all parameters and gradients are finite, the loss is not"
+
+    def _save(self) -> Path:
+        training = {
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "skipped": self.progress.skipped,
+            "in_a_row": self.progress.in_a_row,
+            "seconds": self.progress.seconds,
+        }
+        if self.memory is not None:
+            training["memory"] = self.memory.to_tensors()
+        if self.program.device.type == "cuda":
+            training["random_cuda"] = torch.cuda.get_rng_state(self.program.device)
+        return save_checkpoint(self.run, self.progress.step, self.program.parts, training)
+
+    def _restore(self) -> None:
+        folder = last_checkpoint(self.run)
+        load_weights(folder, self.program.parts)
+        training = load_training(folder)
+        try:
+            self.optimizer.load_state_dict(training["optimizer"])
+            self.progress = _Progress(
+                training["step"], training["skipped"], training["in_a_row"], training["seconds"]
+            )
+            torch.set_rng_state(training["random"])
+            if "memory" in training:
+                self.memory = Memory.from_tensors(training["memory"])
+            if "random_cuda" in training and self.program.device.type == "cuda":
+                torch.cuda.set_rng_state(training["random_cuda"], self.program.device)
+        except (KeyError, ValueError) as error:
+            raise UserError(
+                f"{folder} does not fit this configuration ({error}); resume with the "
+                "configuration that it was trained with"
+            ) from None
+
+
+@contextmanager
+def fast_pyro() -> Iterator[None]:
+    """Pyro and torch without validation of arguments and samples, which costs a third of a step."""
+    enabled = torch.distributions.Distribution._validate_args
+    with pyro.validation_enabled(False):
+        torch.distributions.Distribution.set_default_validate_args(False)
+        try:
+            yield
+        finally:
+            torch.distributions.Distribution.set_default_validate_args(enabled)
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N`` as a device.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"no device named {name!r}: use auto, cpu or cuda") from None
+    if device.type == "cpu" and device.index is not None:
+        raise UserError(f"--device {name}: a CPU has no number, use cpu")
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise UserError(
+                f"--device {name}: torch sees {count or 'no'} GPU here; use --device cpu, or "
+                "install a build of torch with CUDA"
+            )
+    elif device.type != "cpu":
+        raise UserError(f"--device {name} is not supported: use auto, cpu or cuda")
+    return device
+
+
+def frames_needed(config: TrainConfig) -> int:
+    """The longest clip of a training step."""
+    if isinstance(config.frames, int):
+        return config.frames
+    return math.ceil(max(config.frames.start, config.frames.end))
+
+
+def check_length(source: ClipSource, config: TrainConfig) -> None:
+    """Complain now about a source that is too short for the longest clips of the training."""
+    frames = config.chunks * frames_needed(config)
+    if source.starts(frames) < 1:
+        source.clip(0, frames)  # says what is wrong

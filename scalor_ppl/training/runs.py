@@ -1,0 +1,237 @@
+"""The folder of a run: its configuration, figures, pictures and checkpoints.
+
+runs/NAME/config.toml       the resolved configuration
+runs/NAME/metrics.jsonl     one line per logged step
+runs/NAME/images/           contact sheets
+runs/NAME/checkpoints/      see checkpoints
+runs/NAME/origin.json       machine, versions and commit of each part of the training
+
+``pretrained:NAME`` in the place of a folder is a run that ships with the package: configuration
+and weights only.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import tomli_w
+import torch
+from safetensors.torch import load_file, save_file
+
+from scalor_ppl.config.schema import Config
+from scalor_ppl.config.settings import nearest, read_config
+from scalor_ppl.errors import UserError
+from scalor_ppl.programs.loader import load_guide, load_model
+from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_weights, step_of
+
+CONFIG = "config.toml"
+METRICS = "metrics.jsonl"
+SHIPPED = "pretrained:"
+LARGEST = 3_000_000  # bytes of a program that ships with the package
+
+
+@dataclass(frozen=True)
+class Program:
+    """A model and its guide, ready to use, and the configuration they were made from."""
+
+    config: Config
+    model: Any
+    guide: Any
+    device: torch.device
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What a checkpoint holds, by name."""
+        return {"model": self.model, "guide": self.guide}
+
+    def check_fits(self, name: str, height: int, width: int, channels: int) -> None:
+        """Complain about a video of another size than the program's.
+
+        Raises:
+            UserError: it has another size.
+        """
+        own = self.config.model
+        if (height, width, channels) != (own.height, own.width, own.channels):
+            raise UserError(
+                f"{name} is {height} x {width} x {channels}, but the run was trained on "
+                f"{own.height} x {own.width} x {own.channels}: bring it to that size first"
+            )
+
+
+def build_program(config: Config, device: torch.device) -> Program:
+    """Build model and guide of a configuration on a device; parameters as the seed says."""
+    torch.manual_seed(config.train.seed)
+    # Channels last: what convolutions over thousands of small glimpses run fastest in.
+    model = load_model(config).to(device, memory_format=torch.channels_last)
+    model.mixed = config.train.precision == "bfloat16"
+    guide = load_guide(config, model).to(device, memory_format=torch.channels_last)
+    return Program(config, model, guide, device)
+
+
+def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> Program:
+    """The trained program of a run, from its newest checkpoint.
+
+    Args:
+        run: its folder, or ``pretrained:NAME``.
+        device: to put it on.
+        refine: steps of gradient that better what the networks infer of a frame, in place of the
+            run's own ``guide.refine``.
+
+    Raises:
+        UserError: the folder is no run, or its checkpoint cannot be used.
+    """
+    run = located(run)
+    config = run_config(run)
+    if refine is not None:
+        config = config.model_copy(
+            update={"guide": config.guide.model_copy(update={"refine": refine})}
+        )
+    program = build_program(config, device)
+    folder = last_checkpoint(run)
+    load_weights(folder, program.parts)
+    train, step = config.train, step_of(folder)
+    program.model.anneal(
+        temperature=train.temperature.at(step, train.steps),
+        discovery_rate=train.discovery_rate.at(step, train.steps),
+    )
+    program.model.eval()
+    program.guide.eval()
+    return program
+
+
+def run_config(run: Path) -> Config:
+    """The resolved configuration of a run.
+
+    Raises:
+        UserError: there is no such folder, or it is not a run.
+    """
+    run = located(run)
+    if not run.is_dir():
+        raise UserError(f"no such run: {run}; train one with: scalor-ppl train --out {run}")
+    if not (run / CONFIG).is_file():
+        raise UserError(f"{run} is not a run: it has no {CONFIG}")
+    return read_config(run / CONFIG)
+
+
+def located(run: Path) -> Path:
+    """The folder of a run: itself, or that of ``pretrained:NAME`` inside the package.
+
+    Raises:
+        UserError: no program of that name ships with the package.
+    """
+    name = str(run)
+    if not name.startswith(SHIPPED):
+        return run
+    name = name.removeprefix(SHIPPED)
+    if name not in pretrained_names():
+        raise UserError(f"no pretrained program named {name!r}{nearest(name, pretrained_names())}")
+    return _pretrained() / name
+
+
+def own_folder(run: Path) -> Path:
+    """Where what is made of a run goes: its folder; for a shipped one a folder of its name here."""
+    return Path(str(run).removeprefix(SHIPPED))
+
+
+def pretrained_names() -> list[str]:
+    """Names of the trained programs that ship with the package."""
+    return sorted(p.name for p in _pretrained().iterdir() if (p / CONFIG).is_file())
+
+
+def _pretrained() -> Path:
+    return Path(str(files("scalor_ppl.pretrained")))
+
+
+def check_export(folder: Path) -> None:
+    """Complain now about a folder that an export must not replace.
+
+    Raises:
+        UserError: something else than a former export is there.
+    """
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    training = list(folder.glob("checkpoints/*/training.pt"))
+    if folder.exists() and (not folder.is_dir() or held - {CONFIG, "checkpoints"} or training):
+        raise UserError(f"{folder} is there and no former export: choose another --export")
+    check_writable(folder / CONFIG)
+
+
+def export_run(run: Path, folder: Path) -> None:
+    """Copy what is needed to use a run: configuration and newest weights, nothing of this machine.
+
+    Weights that would take more than ``LARGEST`` bytes are rounded to half precision.
+
+    Args:
+        run: a trained run on a registered set.
+        folder: to be made; a former export there is replaced, whole.
+
+    Raises:
+        UserError: the run is none, or the folder holds something else or cannot be written.
+    """
+    config, checkpoint = run_config(run), last_checkpoint(run)
+    check_export(folder)
+    weights = load_file(checkpoint / WEIGHTS)
+    if (checkpoint / WEIGHTS).stat().st_size > LARGEST:
+        weights = {name: tensor.half() for name, tensor in weights.items()}
+    data = config.data.model_copy(update={"folder": None})
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".export-", dir=folder.parent) as temporary:
+        made = Path(temporary) / "run"
+        target = made / "checkpoints" / checkpoint.name
+        target.mkdir(parents=True)
+        save_file(weights, target / WEIGHTS)
+        write_config(made, config.model_copy(update={"data": data}))
+        if folder.exists():
+            folder.rename(Path(temporary) / "former")
+        made.rename(folder)
+
+
+def create_run(run: Path, config: Config) -> None:
+    """Make the folder of a new run.
+
+    Raises:
+        UserError: the folder exists and holds something, or it cannot be made.
+    """
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        if (run / CONFIG).is_file():
+            raise UserError(f"{run} is a run already: go on with --resume, or choose another --out")
+        raise UserError(f"{run} exists and is not a run: choose another --out")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot make {run}: {reason}; choose another --out") from None
+    write_config(run, config)
+
+
+def write_config(run: Path, config: Config) -> None:
+    """Write the resolved configuration of a run."""
+    document = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+    with written_whole(run / CONFIG) as path:
+        path.write_text(document)
+
+
+def append_metrics(run: Path, line: Mapping[str, Any]) -> None:
+    """Add a line to the run's figures."""
+    with (run / METRICS).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def cut_metrics(run: Path, step: int) -> None:
+    """Drop figures after a step: those of an interrupted run that its checkpoint does not hold."""
+    path = run / METRICS
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError):
+            continue  # cut short in the middle of a line
+    with written_whole(path) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in kept))
