@@ -27,17 +27,13 @@ from scalor_ppl.config.schema import Config, GuideConfig
 from scalor_ppl.inference.posterior import MostLikely
 from scalor_ppl.models.scalor import Latents, Scalor
 from scalor_ppl.nn.distributions import diagonal_normal
+from scalor_ppl.nn.layers import COARSE, ConvLSTM, GridEncoder, mlp, positive
 from scalor_ppl.render.glimpses import read_glimpses
 from scalor_ppl.scalor.memory import Memory, Seen
 from scalor_ppl.scalor.networks import (
-    COARSE,
-    ConvLSTM,
-    GridEncoder,
     glimpse_encoder,
-    mlp,
     open_colours,
     open_means,
-    positive,
     run_mixed,
 )
 from scalor_ppl.scalor.priors import persistence

@@ -42,11 +42,12 @@ from torch import Tensor, nn
 
 from scalor_ppl.config.schema import Config, ModelConfig
 from scalor_ppl.nn.distributions import PixelNormal, Presence
+from scalor_ppl.nn.layers import ImageDecoder
 from scalor_ppl.programs.once import Once
 from scalor_ppl.render.boxes import CellPositions, bounded, cell_centres, cell_size, moved
 from scalor_ppl.render.glimpses import Frame, composite, write_glimpses
 from scalor_ppl.scalor.memory import Foreseen, Memory
-from scalor_ppl.scalor.networks import BackgroundDecoder, Template, glimpse_decoder, run_mixed
+from scalor_ppl.scalor.networks import Template, glimpse_decoder, run_mixed
 from scalor_ppl.scalor.priors import (
     BackgroundPrior,
     DiscoveryPrior,
@@ -137,9 +138,7 @@ class Scalor(nn.Module):
                 config.background_dim, self.channels, config.frame or self.size
             )
         elif background is not None:
-            self.background_decoder = BackgroundDecoder(
-                config.background_dim, self.channels, self.size
-            )
+            self.background_decoder = ImageDecoder(config.background_dim, self.channels, self.size)
         self.register_buffer("step", torch.tensor(config.max_step).expand(2), persistent=False)
         extent = torch.tensor([config.width, config.height])
         bounds = torch.tensor([config.object_width, config.object_height])

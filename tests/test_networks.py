@@ -7,17 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scalor_ppl.nn.layers import ConvLSTM, GridEncoder, SubPixelDecoder, mlp, positive
 from scalor_ppl.scalor.networks import (
     ConvGlimpseEncoder,
-    ConvLSTM,
     FcGlimpseDecoder,
     FcGlimpseEncoder,
-    GridEncoder,
-    SubPixelDecoder,
     glimpse_decoder,
     glimpse_encoder,
-    mlp,
-    positive,
     run_mixed,
 )
 

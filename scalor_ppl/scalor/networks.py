@@ -1,34 +1,13 @@
-"""Networks of the model and the guide: encoders, decoders, ConvLSTM, small MLPs. No Pyro here."""
+"""Networks that only SCALOR has: of glimpses, and of a fixed camera's background. No Pyro here."""
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Size = tuple[int, int]
-
-# A sub-pixel decoder starts from at most this many pixels a side.
-BASE = 4
-# Rows and columns of the coarse map of a background.
-COARSE = 4
-
-
-def mlp(*widths: int) -> nn.Sequential:
-    """Linear layers with CELU between them; ``widths`` are input, hidden..., output."""
-    layers: list[nn.Module] = []
-    for i, (wide, narrow) in enumerate(pairwise(widths)):
-        layers.append(nn.Linear(wide, narrow))
-        if i < len(widths) - 2:
-            layers.append(nn.CELU())
-    return nn.Sequential(*layers)
-
-
-def positive(raw: Tensor, shift: float = 0.0) -> Tensor:
-    """A standard deviation from an unbounded number: ``softplus(raw + shift) + 0.001``."""
-    return F.softplus(raw + shift) + 1e-3
+from scalor_ppl.nn.layers import COARSE, Size, SubPixelDecoder, mlp
 
 
 def run_mixed(network: nn.Module, inputs: Tensor, mixed: bool) -> Tensor:
@@ -40,94 +19,6 @@ def run_mixed(network: nn.Module, inputs: Tensor, mixed: bool) -> Tensor:
         return network(inputs)
     with torch.autocast(inputs.device.type, torch.bfloat16):
         return network(inputs).float()
-
-
-def kept_in_scale(layers: nn.Sequential) -> nn.Sequential:
-    """He's initialisation (He et al. 2015) for all layers, so that deep networks pass signals on.
-
-    PyTorch's own shrinks a signal more than twofold a layer: over the eight layers from a
-    background's code to its pixels neither the code nor its encoder gets a gradient to speak of.
-    """
-    for layer in layers:
-        if isinstance(layer, nn.Linear | nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    return layers
-
-
-class GridEncoder(nn.Module):
-    """Images to one feature vector per grid cell, for any image and grid size.
-
-    Strided convolutions halve the image while it stays at least as large as the grid; where that
-    does not end on the grid exactly, average pooling does.
-
-    Args:
-        channels: channels of the images.
-        features: channels of the result.
-        size: height and width of the images.
-        grid: rows and columns of cells.
-        width: channels after the first convolution; doubles with each halving up to ``features``.
-    """
-
-    def __init__(
-        self, channels: int, features: int, size: Size, grid: Size, width: int = 16
-    ) -> None:
-        super().__init__()
-        self.grid = grid
-        halvings = max(0, int(math.log2(min(size[0] / grid[0], size[1] / grid[1]))))
-        layers: list[nn.Module] = []
-        narrow = channels
-        for _ in range(halvings):
-            wide = min(features, width)
-            layers += [nn.Conv2d(narrow, wide, 4, 2, 1), nn.CELU()]
-            narrow, width = wide, 2 * width
-        layers += [nn.Conv2d(narrow, features, 3, 1, 1), nn.CELU()]
-        self.layers = kept_in_scale(nn.Sequential(*layers))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images ``[N, C, H, W]`` to features ``[N, F, Gh, Gw]``."""
-        features = self.layers(images)
-        if features.shape[-2:] != self.grid:
-            features = F.adaptive_avg_pool2d(features, self.grid)
-        return features
-
-
-class ConvLSTM(nn.Module):
-    """A convolutional LSTM over a sequence of feature maps (Shi et al. 2015)."""
-
-    def __init__(self, features: int, hidden: int) -> None:
-        super().__init__()
-        self.hidden = hidden
-        self.from_input = nn.Conv2d(features, 4 * hidden, 3, 1, 1)
-        self.from_state = nn.Conv2d(hidden, 4 * hidden, 3, 1, 1, bias=False)
-
-    def forward(
-        self, features: Tensor, state: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run over time.
-
-        Args:
-            features: ``[B, T, F, h, w]``.
-            state: hidden and cell ``[B, hidden, h, w]`` from an earlier chunk; none starts at zero.
-
-        Returns:
-            The hidden states ``[B, T, hidden, h, w]`` and the last state.
-        """
-        videos, frames = features.shape[:2]
-        # What comes from the input does not wait for the recurrence: all frames at once.
-        inputs = self.from_input(features.flatten(0, 1)).unflatten(0, (videos, frames)).unbind(1)
-        outputs = []
-        for gates in inputs:
-            if state is not None:
-                gates = gates + self.from_state(state[0])
-            enter, forget, leave, new = gates.chunk(4, 1)
-            cell = torch.sigmoid(enter) * torch.tanh(new)
-            if state is not None:
-                cell = cell + torch.sigmoid(forget + 1.0) * state[1]
-            hidden = torch.sigmoid(leave) * torch.tanh(cell)
-            state = (hidden, cell)
-            outputs.append(hidden)
-        assert state is not None
-        return torch.stack(outputs, 1), state
 
 
 class FcGlimpseEncoder(nn.Module):
@@ -197,71 +88,6 @@ class OutlinedDecoder(nn.Module):
     def forward(self, what: Tensor) -> Tensor:
         """z_what ``[N, D]`` to logits of colour and mask ``[N, C + 1, h, w]``."""
         return torch.cat((self.colours(what), self.mask(what[:, : self.outline])), 1)
-
-
-class SubPixelDecoder(nn.Module):
-    """Convolutional decoder with sub-pixel upsampling (Shi et al. 2016), the paper's appendix E.
-
-    Pointwise convolutions before each doubling and one 3 x 3 before the last: no activation of
-    many channels ever has the full resolution, where it would cost most.
-
-    Args:
-        what: dimension of the code.
-        channels: channels of the result.
-        size: height and width of the result, any.
-    """
-
-    def __init__(self, what: int, channels: int, size: Size) -> None:
-        super().__init__()
-        self.size = size
-        doublings = max(1, math.ceil(math.log2(max(size) / BASE)))
-        scale = 2**doublings
-        self.start = (-(-size[0] // scale), -(-size[1] // scale))
-        widths = [max(16, 128 >> i) for i in range(doublings)]
-        self.width = widths[0]
-        self.first = kept_in_scale(
-            nn.Sequential(
-                nn.Linear(what, 256),
-                nn.CELU(),
-                nn.Linear(256, self.width * self.start[0] * self.start[1]),
-                nn.CELU(),
-            )
-        )
-        layers: list[nn.Module] = []
-        for wide, narrow in pairwise(widths):
-            layers += [nn.Conv2d(wide, 4 * narrow, 1), nn.PixelShuffle(2), nn.CELU()]
-        layers += [nn.Conv2d(widths[-1], 4 * channels, 3, 1, 1), nn.PixelShuffle(2)]
-        self.layers = kept_in_scale(nn.Sequential(*layers))
-
-    def forward(self, what: Tensor) -> Tensor:
-        """Codes ``[N, D]`` to unbounded pixels ``[N, channels, H, W]``."""
-        image = self.layers(self.first(what).unflatten(-1, (self.width, *self.start)))
-        return image[..., : self.size[0], : self.size[1]]
-
-
-class BackgroundDecoder(nn.Module):
-    """Background pixels from z_bg: a coarse map, linear in the code, and sub-pixel detail.
-
-    The coarse map learns the scene's colours in a few hundred steps, before objects are used to
-    explain them; the deep path alone takes several times as long.
-
-    Args:
-        background: dimension of z_bg.
-        channels: channels of the result.
-        size: height and width of the result.
-    """
-
-    def __init__(self, background: int, channels: int, size: Size) -> None:
-        super().__init__()
-        self.detail = SubPixelDecoder(background, channels, size)
-        self.coarse = nn.Linear(background, channels * COARSE * COARSE)
-        nn.init.normal_(self.coarse.weight, std=0.3 * background**-0.5)
-
-    def forward(self, z_bg: Tensor) -> Tensor:
-        """Codes ``[N, E]`` to unbounded pixels ``[N, C, H, W]``."""
-        detail = self.detail(z_bg)
-        coarse = self.coarse(z_bg).unflatten(-1, (detail.shape[1], COARSE, COARSE))
-        return detail + F.interpolate(coarse, detail.shape[-2:], mode="bilinear")
 
 
 class Template(nn.Module):

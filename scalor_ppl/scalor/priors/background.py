@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from scalor_ppl.config.schema import ModelConfig
 from scalor_ppl.nn.distributions import diagonal_normal
-from scalor_ppl.scalor.networks import mlp, positive
+from scalor_ppl.nn.layers import mlp, positive
 from scalor_ppl.scalor.priors.base import BackgroundPrior
 from scalor_ppl.scalor.slots import Objects
 
