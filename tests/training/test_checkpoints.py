@@ -115,7 +115,7 @@ trained(Path(sys.argv[1]), train={"steps": 12})
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_killed_while_writing_one_goes_on_from_the_older_one(tmp_path: Path) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
-    script = [sys.executable, "-c", KILLED, str(run), str(Path(__file__).parent)]
+    script = [sys.executable, "-c", KILLED, str(run), str(Path(__file__).parents[1])]
     ended = subprocess.run(script, check=False, timeout=120)
     assert ended.returncode == -signal.SIGKILL
     names = sorted(path.name for path in (run / "checkpoints").iterdir())

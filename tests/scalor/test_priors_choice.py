@@ -25,7 +25,7 @@ from scalor_ppl.scalor.priors.registry import BACKGROUND, DISCOVERY, PROPAGATION
 from scalor_ppl.training.runs import CONFIG, run_config
 from scalor_ppl.training.sources import anchored
 
-FRICTION = Path(__file__).parents[1] / "docs" / "my_prior.py"
+FRICTION = Path(__file__).parents[2] / "docs" / "my_prior.py"
 KINDS = ("relaxed", "hard")
 EVERY = [
     *({"discovery": name} for name in DISCOVERY),

@@ -41,7 +41,7 @@ from scalor_ppl.training.runs import Program
 
 KINDS = ["relaxed", "hard"]
 FRAMES = 7
-DOCUMENT = Path(__file__).parents[1] / "docs" / "whatif.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "whatif.md"
 LATENTS = ("presence", "where", "depth", "what")
 
 

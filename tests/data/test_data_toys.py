@@ -12,7 +12,7 @@ from scalor_ppl.data.shapes import OUTLINES, extents
 from scalor_ppl.data.specs import VISIBLE_SHARE
 from scalor_ppl.data.toys import ToySource
 
-MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist"
+MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 SPRITES = [name for name, spec in TOY_SETS.items() if spec.shapes == "dsprites"]
 DIGITS = [name for name, spec in TOY_SETS.items() if spec.shapes == "mnist"]
 needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason=f"no MNIST files in {MNIST}")

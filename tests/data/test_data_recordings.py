@@ -22,7 +22,7 @@ from scalor_ppl.data import (
 )
 from scalor_ppl.errors import UserError
 
-REAL = Path(__file__).parents[2] / "shared" / "data"
+REAL = Path(__file__).parents[3] / "shared" / "data"
 GREY = np.arange(256, dtype=np.uint8)
 
 
