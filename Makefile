@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check clean
+.PHONY: demo test check results clean
 
 demo: $(READY)
 	$(BIN)/scalor-ppl demo --out runs/demo
@@ -16,6 +16,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# RESULTS.md from the lines in results/.
+results: $(READY)
+	$(BIN)/scalor-ppl reproduce --table
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""``scalor-ppl reproduce``: train a row of RESULTS.md, score it, add a line."""
+"""``scalor-ppl reproduce``: train a row of RESULTS.md, score it, add a line to the ledger."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,8 @@ from scalor_ppl.inference.pictures import write_tracked
 from scalor_ppl.inference.scoring import score
 from scalor_ppl.results.files import check_writable, written_whole
 from scalor_ppl.studies.curves import recorder
-from scalor_ppl.studies.ledger import Entry, append_entry
+from scalor_ppl.studies.ledger import Entry, append_entry, read_entries, scored_entry
+from scalor_ppl.studies.tables import LEDGER, render_results
 from scalor_ppl.training.loop import pick_device
 from scalor_ppl.training.origin import read_parts
 from scalor_ppl.training.runs import (
@@ -56,18 +57,29 @@ def reproduce(
     seeds: Seeds = "0",
     data_dir: DataFolder = None,
     out: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs/reproduce"),
-    results: Annotated[Path, typer.Option(help="File to add a line to.")] = Path("RESULTS.md"),
+    results: Annotated[Path, typer.Option(help="Ledger to add a line to, .jsonl.")] = Path(
+        "results", LEDGER
+    ),
+    table: Annotated[
+        bool, typer.Option("--table", help="Train nothing: make RESULTS.md of the ledger's folder.")
+    ] = False,
     export: Annotated[
         Path | None, typer.Option(help="Copy weights and configuration here.", metavar="FOLDER")
     ] = None,
     device: Device = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
-    """Train an experiment of the package, score it on fresh clips, add a line to RESULTS.md.
+    """Train an experiment of the package, score it on fresh clips, add a line to the ledger.
 
     A run that was interrupted goes on; one that is finished is scored again.
     """
     console = Console()
+    if table:
+        if row is not None:
+            raise UserError("--table trains nothing: leave out the experiment")
+        written = write_results(results.parent)
+        console.print(f"{written}", **PLAIN)
+        return
     if row is None:
         for name in experiment_names():
             console.print(
@@ -78,7 +90,7 @@ def reproduce(
     experiment, numbers = read_experiment(row), parse_seeds(seeds)
     if export is not None and len(numbers) > 1:
         raise UserError("--export copies one run: give one seed")
-    check_writable(results)
+    check_ledger(results)
     if export is not None:
         check_export(export)
     for seed in numbers:
@@ -99,25 +111,44 @@ def reproduce(
         program = load_run(run, pick_device(device))
         figures: dict[str, Any] = {"minutes": outcome.minutes, "trials": {}}
         for trial in experiment.trials:
-            entry = Entry(
+            scores = score_trial(program, trial)
+            entry = scored_entry(
+                scores,
+                read_parts(run),
                 experiment=experiment.name,
                 trial=trial.title,
                 seed=seed,
-                scores=score_trial(program, trial),
                 steps=outcome.step,
-                minutes=outcome.minutes,
-                parts=read_parts(run),
-                scored=commit(),
+                minutes=round(outcome.minutes, 1),
+                scored_by=commit(),
             )
             append_entry(results, entry)
-            console.print(score_table(entry.scores, f"{experiment.title}, {trial.title}"))
+            console.print(score_table(scores, f"{experiment.title}, {trial.title}"))
             console.print(verdict(experiment, trial, entry), **PLAIN)
-            figures["trials"][trial.title] = {k: v.to_dict() for k, v in entry.scores.items()}
+            figures["trials"][trial.title] = {k: v.to_dict() for k, v in scores.items()}
         with written_whole(run / SCORES) as path:
             path.write_text(json.dumps(figures, indent=2))
         write_tracked(program, open_data(program.config.data, "test"), 10, run / "tracked")
     if export is not None:
         export_run(run, export)
+
+
+def check_ledger(path: Path) -> None:
+    """Complain now about a ledger that a line could not be added to when the work is done."""
+    if path.suffix != ".jsonl":
+        raise UserError(f"--results {path}: a ledger has JSON lines, end its name in .jsonl")
+    check_writable(path)
+    if path.is_file():
+        read_entries(path)
+
+
+def write_results(folder: Path) -> Path:
+    """Make RESULTS.md, beside the folder, of its lines, tables and words."""
+    page = folder.absolute().parent / "RESULTS.md"
+    text = render_results(folder)
+    with written_whole(page) as path:
+        path.write_text(text, encoding="utf-8")
+    return page
 
 
 def score_trial(program: Program, trial: Trial) -> Any:
@@ -137,10 +168,12 @@ def verdict(experiment: Experiment, trial: Trial, entry: Entry) -> str:
     """What was reached, beside what was to be reached and the paper's figure."""
     parts = []
     for name, rule in (("mota", "standard"), ("plain", "plain")):
-        wanted, got = getattr(trial.target, name), entry.scores[rule].mota
+        wanted, got = getattr(trial.target, name), getattr(entry, name)
         if wanted is not None:
-            said = "reached" if got >= wanted else "NOT reached"
-            parts.append(f"{rule} MOTA {got:.3f}, to reach {wanted:.3f}: {said}")
+            reached = got is not None and got >= wanted
+            figure = "none" if got is None else f"{got:.3f}"
+            said = "reached" if reached else "NOT reached"
+            parts.append(f"{rule} MOTA {figure}, to reach {wanted:.3f}: {said}")
     if experiment.minutes is not None:
         said = "within" if entry.minutes <= experiment.minutes else "NOT within"
         parts.append(f"{entry.minutes:.1f} min of training, {said} {experiment.minutes:g}")

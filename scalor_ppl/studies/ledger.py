@@ -1,124 +1,184 @@
-"""RESULTS.md's log: one line of a Markdown table per trained and scored program."""
+"""The ledger of results: one line of JSON per trained program and trial.
 
+``scalor-ppl reproduce`` appends to it, ``scalor_ppl.studies.tables`` makes RESULTS.md of it. A line
+is never changed: who scores a run again adds a line, and the last one of a seed counts.
+"""
+
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores
 
-HEADINGS = (
-    "experiment",
-    "trial",
-    "seed",
-    "MOTA",
-    "plain",
-    "strict",
-    "IoU",
-    "precision",
-    "recall",
-    "IDF1",
-    "HOTA",
-    "IDSW",
-    "frag",
-    "count error",
-    "MSE",
-    "propagation",
-    "found / clip",
-    "clips",
-    "steps",
-    "minutes",
-    "threads",
-    "hardware",
-    "commit",
-    "date",
+DIGITS = 6  # decimals kept of a figure: more than any table shows
+STANDARD = (  # figures that are taken from the scores of the rule "standard" as they are
+    *("precision", "recall", "idf1", "hota", "id_switches", "fragmentations", "count_mae", "mse"),
+    *("propagation_rate", "discoveries_per_video"),
 )
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A program and what it scored on one trial.
+class Entry(BaseModel):
+    """What one program scored on one trial; a figure that does not apply is None.
 
     Attributes:
         experiment: name of the experiment.
         trial: title of the trial.
         seed: of the training.
-        scores: by rule.
+        mota: CLEAR-MOT within twice the object size, slivers set aside; at most 1.
+        plain: the same, every object counts.
+        strict: the same as `mota`, within half the object size.
+        iou: MOTA by box overlap of at least a half.
+        precision: by the rule of `mota`, 0..1.
+        recall: likewise.
+        idf1: likewise.
+        hota: likewise.
+        id_switches: likewise.
+        fragmentations: likewise.
+        count_mae: mean relative error of the number of objects in a frame.
+        mse: mean squared error of the reconstruction, pixels in 0..1.
+        propagation_rate: share of objects after the first frame that were propagated, 0..1.
+        discoveries_per_video: discoveries a clip.
+        clips: number of clips.
+        frames: length of a clip.
         steps: of training.
         minutes: of training, wall-clock.
-        parts: where and by which commit it was trained, as ``inference.origin`` gives it.
-        scored: commit of the source that scored it.
+        threads: of the training; "1 then 3" where its parts differ, as in the fields below.
+        hardware: processor or GPU of the training.
+        commit: of the source that trained it.
+        scored_by: commit of the source that scored it.
+        date: on which it was trained, year-month-day.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     experiment: str
     trial: str
     seed: int
-    scores: Mapping[str, Scores]
+    mota: float | None = None
+    plain: float | None = None
+    strict: float | None = None
+    iou: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    idf1: float | None = None
+    hota: float | None = None
+    id_switches: int | None = None
+    fragmentations: int | None = None
+    count_mae: float | None = None
+    mse: float | None = None
+    propagation_rate: float | None = None
+    discoveries_per_video: float | None = None
+    clips: int
+    frames: int
     steps: int
     minutes: float
-    parts: Sequence[Mapping[str, Any]]
-    scored: str
+    threads: str
+    hardware: str
+    commit: str
+    scored_by: str
+    date: str
 
-    def cells(self) -> list[str]:
-        """The line's cells, in the order of ``HEADINGS``."""
-        by = self.scores
-        main = by["standard"]
-        shares = [by[rule].mota for rule in ("standard", "plain", "strict", "iou")]
-        shares += [main.precision, main.recall, main.idf1, main.hota]
-        trained = self._said(lambda part: part["commit"])
-        return [
-            self.experiment,
-            self.trial,
-            str(self.seed),
-            *(f"{share:.3f}" for share in shares),
-            str(main.id_switches),
-            str(main.fragmentations),
-            f"{main.count_mae:.3f}",
-            f"{main.mse:.4f}",
-            f"{main.propagation_rate:.3f}",
-            f"{main.discoveries_per_video:.1f}",
-            f"{main.clips} x {main.frames // main.clips}",
-            str(self.steps),
-            f"{self.minutes:.1f}",
-            self._said(lambda part: str(part["threads"])),
-            self._said(hardware),
-            trained if trained == self.scored else f"{trained}, scored by {self.scored}",
-            self._said(lambda part: part["date"][:10]),
-        ]
 
-    def _said(self, of: Callable[[Mapping[str, Any]], str]) -> str:
-        """What the parts of the training say: one word where all agree."""
-        return " then ".join(dict.fromkeys(of(part) for part in self.parts)) or "unknown"
+def scored_entry(
+    scores: Mapping[str, Scores], parts: Sequence[Mapping[str, Any]], **known: Any
+) -> Entry:
+    """The line of a scored program.
+
+    Args:
+        scores: by rule: "standard", "plain", "strict" and "iou".
+        parts: where and by which commit it was trained, as ``training.origin`` gives it.
+        **known: the fields that neither says: experiment, trial, seed, steps, minutes, scored_by.
+    """
+    main = scores["standard"]
+    return Entry(
+        mota=_kept(main.mota),
+        **{rule: _kept(scores[rule].mota) for rule in ("plain", "strict", "iou")},
+        **{name: _kept(getattr(main, name)) for name in STANDARD},
+        clips=main.clips,
+        frames=main.frames // main.clips,
+        threads=_said(parts, lambda part: str(part["threads"])),
+        hardware=_said(parts, hardware),
+        commit=_said(parts, lambda part: part["commit"]),
+        date=_said(parts, lambda part: part["date"][:10]),
+        **known,
+    )
 
 
 def hardware(part: Mapping[str, Any]) -> str:
-    """The processor or GPU of a part."""
+    """The processor or GPU of a part of a training."""
     if part["device"] != "cpu":
         return part["device"]
     return f"{part['cores']} x {part['processor']}"
 
 
 def append_entry(path: Path, entry: Entry) -> None:
-    """Add a line at the end of the file, and the log's head where the file does not end with it.
+    """Add a line at the end of the file; missing folders are made.
 
     A line is written at once: several processes may append to one file.
     """
-    before = path.read_text() if path.is_file() else ""
-    table = []
-    for line in reversed(before.splitlines()):
-        if not line.startswith("|"):
-            break
-        table.append(line)
-    text = _row(entry.cells())
-    if not table or table[-1] != _row(HEADINGS).strip():
-        gap = "\n" if before.strip() else ""
-        text = gap + _row(HEADINGS) + _row(["---"] * len(HEADINGS)) + text
-    if before and not before.endswith("\n"):
-        text = "\n" + text
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(text)
+    line = entry.model_dump_json(exclude_none=True) + "\n"
+    with path.open("a+b") as file:
+        if file.tell() > 0:
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":  # an editor that left the last line open
+                line = "\n" + line
+        file.write(line.encode())
 
 
-def _row(cells: tuple[str, ...] | list[str]) -> str:
-    return "| " + " | ".join(cells) + " |\n"
+def read_entries(path: Path) -> list[Entry]:
+    """The lines of a ledger, in order.
+
+    Raises:
+        UserError: the file cannot be read, or a line is none of a ledger.
+    """
+    entries = []
+    for number, line in read_lines(path):
+        try:
+            entries.append(Entry.model_validate(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"{path}, line {number}: {field}: {first['msg']}") from None
+    return entries
+
+
+def read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines with their numbers, from 1; empty lines are left out.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no JSON object.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}, line {number} is no JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{path}, line {number} is no JSON object")
+        found.append((number, value))
+    return found
+
+
+def _kept(figure: float) -> float | None:
+    """A figure as it is written: NaN, a ratio of nothing to nothing, becomes None."""
+    if isinstance(figure, int):
+        return figure
+    return round(figure, DIGITS) if math.isfinite(figure) else None
+
+
+def _said(parts: Sequence[Mapping[str, Any]], of: Callable[[Mapping[str, Any]], str]) -> str:
+    """What the parts of a training say: one word where all agree."""
+    return " then ".join(dict.fromkeys(of(part) for part in parts)) or "unknown"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,11 @@ from scalor_ppl.config.experiment import (
     read_experiment,
 )
 from scalor_ppl.data import TOY_SETS
-from scalor_ppl.environment import commit, environment
+from scalor_ppl.environment import commit
 from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation import Scores
 from scalor_ppl.inference.scoring import score
 from scalor_ppl.studies.curves import read_curve
-from scalor_ppl.studies.ledger import HEADINGS, Entry, append_entry
+from scalor_ppl.studies.ledger import read_entries
 from scalor_ppl.training.runs import (
     CONFIG,
     export_run,
@@ -39,6 +37,7 @@ from scalor_ppl.training.runs import (
     run_config,
 )
 
+LINES = Path("results", "ledger.jsonl")
 TINY = Experiment(
     name="tiny",
     title="Tiny",
@@ -58,18 +57,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(command, "read_experiment", lambda name: TINY)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def lines_of(path: Path) -> list[dict[str, str]]:
-    """The lines of a log, by heading."""
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in path.read_text().splitlines()
-        if line.startswith("|") and not line.startswith("| ---")
-    ]
-    head, *rest = rows
-    assert tuple(head) == HEADINGS
-    return [dict(zip(HEADINGS, row, strict=True)) for row in rest]
 
 
 @pytest.mark.parametrize("name", experiment_names())
@@ -97,17 +84,19 @@ def test_reproduce_trains_scores_and_logs(cli: CommandLine, tiny: Path) -> None:
     said = cli("reproduce", "tiny", "--seeds", "4,5", *ALONE)
     assert said.code == 0, said
     assert "to reach 0.900: NOT reached" in said.out
-    lines = lines_of(tiny / "RESULTS.md")
-    assert [(line["trial"], line["seed"]) for line in lines] == [
-        ("short", "4"),
-        ("long", "4"),
-        ("short", "5"),
-        ("long", "5"),
+    lines = read_entries(tiny / LINES)
+    assert [(line.trial, line.seed) for line in lines] == [
+        ("short", 4),
+        ("long", 4),
+        ("short", 5),
+        ("long", 5),
     ]
-    assert [line["clips"] for line in lines[:2]] == ["3 x 2", "2 x 4"]
+    assert [(line.clips, line.frames) for line in lines[:2]] == [(3, 2), (2, 4)]
     run = tiny / "runs" / "reproduce" / "tiny" / "seed_4"
     figures = json.loads((run / "scores.json").read_text())
-    assert f"{figures['trials']['short']['plain']['mota']:.3f}" == lines[0]["plain"]
+    short = figures["trials"]["short"]
+    assert lines[0].plain == pytest.approx(short["plain"]["mota"], abs=1e-6)
+    assert lines[0].mse == pytest.approx(short["standard"]["mse"], abs=1e-6)
     assert (run / "tracked" / "sheet.png").is_file()
 
 
@@ -137,16 +126,16 @@ def test_reproduce_goes_on_with_its_own_run_and_no_other(
     assert cli("reproduce", "tiny", *ALONE).code == 0
     assert all((weights_of(run)[name] == tensor).all() for name, tensor in before.items())
     assert len(metrics_of(run)) == logged
-    assert len(lines_of(tiny / "RESULTS.md")) == 4
+    assert len(read_entries(tiny / LINES)) == 4
     # The line says where and by what the run was trained, whoever scores it again.
     (part,) = json.loads((run / "origin.json").read_text())
     said = []
     for parts in ([part | {"commit": "abc", "threads": 7}], [part, part | {"threads": 3}], []):
         (run / "origin.json").write_text(json.dumps(parts))
         assert cli("reproduce", "tiny", *ALONE).code == 0
-        said.append(lines_of(tiny / "RESULTS.md")[-1])
-    assert said[0]["commit"].startswith("abc, scored by ")
-    assert [line["threads"] for line in said] == ["7", "1 then 3", "unknown"]
+        said.append(read_entries(tiny / LINES)[-1])
+    assert (said[0].commit, said[0].scored_by) == ("abc", commit())
+    assert [line.threads for line in said] == ["7", "1 then 3", "unknown"]
     other = TINY.model_copy(update={"settings": TINY.settings | {"model": {"capacity": 4}}})
     monkeypatch.setattr(command, "read_experiment", lambda name: other)
     assert "was trained with other settings" in cli.refused("reproduce", "tiny", *ALONE)
@@ -154,7 +143,7 @@ def test_reproduce_goes_on_with_its_own_run_and_no_other(
 
 def test_bad_input_is_found_before_the_training(cli: CommandLine, tiny: Path) -> None:
     (tiny / "file").touch()
-    refused = cli.refused("reproduce", "tiny", "--results", "file/RESULTS.md", *ALONE)
+    refused = cli.refused("reproduce", "tiny", "--results", "file/ledger.jsonl", *ALONE)
     assert "is no folder to write to" in refused
     refused = cli.refused("reproduce", "tiny", "--seeds", "1,2", "--export", "there", *ALONE)
     assert "give one seed" in refused
@@ -193,29 +182,6 @@ def test_shipped_programs_are_small_and_load(name: str) -> None:
 
 def test_an_unknown_shipped_program(cli: CommandLine) -> None:
     assert "no pretrained program named 'xyz'" in cli.refused("evaluate", "pretrained:xyz", *ALONE)
-
-
-def test_the_log_grows_at_its_end(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "LOG.md"
-    half: dict[str, Any] = dict.fromkeys(Scores.__dataclass_fields__, 0.5)
-    figures = Scores(**half | {"id_switches": 1, "clips": 2, "frames": 20})
-    scores = dict.fromkeys(("standard", "plain", "strict", "iou"), figures)
-    part = environment(CPU) | {"commit": "abc", "threads": 1}
-    entry = Entry("a", "b", 7, scores, 10, 1.25, [part], "abc")
-    append_entry(path, entry)
-    append_entry(path, replace(entry, seed=8, scored="def"))
-    assert [line["seed"] for line in lines_of(path)] == ["7", "8"]
-    assert [line["commit"] for line in lines_of(path)] == ["abc", "abc, scored by def"]
-    # Neither joined to a line that was left open, nor put into another table.
-    for words in ("# Words\n", "# Words", "| a | b |\n| --- | --- |\n| 1 | 2 |\n"):
-        path.write_text(words)
-        append_entry(path, entry)
-        assert path.read_text().startswith(words.rstrip() + "\n\n| experiment |")
-    path.write_text(path.read_text().partition("\n\n")[2].rstrip("\n"))
-    append_entry(path, replace(entry, seed=9))
-    assert [line["seed"] for line in lines_of(path)] == ["7", "9"]
-    line = lines_of(path)[0]
-    assert (line["MOTA"], line["clips"], line["minutes"]) == ("0.500", "2 x 10", "1.2")
 
 
 def test_commit_is_unknown_without_history_of_its_own(
