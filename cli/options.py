@@ -74,15 +74,21 @@ def parse_seeds(text: str) -> list[int]:
 def labelled(runs: Sequence[str]) -> dict[str, Path]:
     """Folders of ``LABEL=FOLDER`` or ``FOLDER`` by label.
 
+    What is there as it is written is a folder, whatever its name; so is what has a slash before
+    the first ``=``, as no label has one.
+
     Raises:
         UserError: two have one label.
     """
     folders: dict[str, Path] = {}
     for text in runs:
         label, equals, folder = text.partition("=")
+        # A folder may have a "=" of its own, as sweeps name theirs: lr=0.1/run.
+        if not equals or "/" in label or Path(text).exists():
+            label = folder = text
         if label in folders:
             raise UserError(f"two runs are called {label}: name them, each as LABEL=FOLDER")
-        folders[label] = Path(folder if equals else text)
+        folders[label] = Path(folder)
     return folders
 
 

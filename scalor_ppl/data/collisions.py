@@ -6,12 +6,13 @@ discs neither overlap nor stick, and energy is kept to rounding.
 """
 
 import numpy as np
-from numba import njit
+
+from scalor_ppl.compiled import compiled
 
 _APPROACH = 1e-9  # pixels^2 a frame; discs that touch and come nearer by less slide past each other
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def bounce(
     position: np.ndarray,
     velocity: np.ndarray,
@@ -69,7 +70,7 @@ def bounce(
     return places, velocities
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _until_wall(place: float, speed: float, low: float, high: float) -> float:
     """Frames until a coordinate reaches the bound that it moves to."""
     if speed == 0:
@@ -77,7 +78,7 @@ def _until_wall(place: float, speed: float, low: float, high: float) -> float:
     return max(((high if speed > 0 else low) - place) / speed, 0.0)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _until_contact(offset: np.ndarray, relative: np.ndarray, contact: float) -> float:
     """Frames until discs at this offset [2], of this relative velocity [2], touch."""
     towards = -np.sum(offset * relative)

@@ -117,8 +117,9 @@ def _sorted(paths: Iterator[Path]) -> list[Path]:
     """In natural order: frame 2 comes before frame 10."""
 
     def key(path: Path) -> list[tuple[int, str]]:
+        # Text and numbers take turns; not by isdigit(), which holds of superscripts too.
         parts = re.split(r"(\d+)", path.name.lower())
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+        return [(int(part), "") if n % 2 else (-1, part) for n, part in enumerate(parts)]
 
     return sorted((p for p in paths if not p.name.startswith(".")), key=key)
 

@@ -1,11 +1,12 @@
 """Video files that keep every pixel as it is."""
 
 from collections.abc import Iterable
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+
+from scalor_ppl.results.rates import frame_rate
 
 RATE = 10.0
 """Frames a second of what has no rate of its own."""
@@ -31,7 +32,7 @@ def encode(path: Path, frames: Iterable[np.ndarray], rate: float = RATE) -> int:
         for frame in frames:
             grey = frame.shape[2] == 1
             if stream is None:
-                stream = container.add_stream("ffv1", rate=Fraction(rate).limit_denominator(1001))
+                stream = container.add_stream("ffv1", rate=frame_rate(rate))
                 stream.height, stream.width = frame.shape[:2]
                 stream.pix_fmt = "gray" if grey else "bgr0"
             pixels = np.ascontiguousarray(frame[..., 0] if grey else frame)

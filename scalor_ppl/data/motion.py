@@ -5,10 +5,11 @@ release the interpreter lock, so that clips are made beside training.
 """
 
 import numpy as np
-from numba import njit
+
+from scalor_ppl.compiled import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def place(candidates: np.ndarray, taken: np.ndarray, distance: float) -> np.ndarray:
     """Choose a place for each object that keeps its distance from those chosen before.
 
@@ -41,7 +42,7 @@ def place(candidates: np.ndarray, taken: np.ndarray, distance: float) -> np.ndar
     return chosen[others:]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def move(
     position: np.ndarray,
     velocity: np.ndarray,

@@ -6,7 +6,8 @@ has boxes of s pixels a side on average.
 """
 
 import numpy as np
-from numba import njit
+
+from scalor_ppl.compiled import compiled
 
 SQUARE, ELLIPSE, HEART, GLYPH = 0, 1, 2, 3
 """Kinds of shape. A glyph is a picture (a digit), the others are formulae."""
@@ -17,7 +18,7 @@ _LIFT = 0.17  # moves the middle of the heart's box to its origin
 _SAMPLES = 4  # per pixel and axis
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _inside(kind: int, u: float, v: float) -> bool:
     """Whether a point lies in a shape, before the shape is scaled to unit coordinates."""
     if kind == SQUARE:
@@ -76,7 +77,7 @@ def extents(kinds: np.ndarray, angles: np.ndarray, sizes: np.ndarray) -> np.ndar
     return reach * sizes[:, None]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _glyph_value(glyph: np.ndarray, u: float, v: float) -> float:
     """Bilinear look-up in a picture whose unit coordinates are its pixels from its centre."""
     x = u + glyph.shape[1] / 2 - 0.5
@@ -90,7 +91,7 @@ def _glyph_value(glyph: np.ndarray, u: float, v: float) -> float:
     return upper_value * (1 - lower) + lower_value * lower
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _coverage(
     kind: int, glyph: np.ndarray, x: float, y: float, cos: float, sin: float, scale: float
 ) -> float:
@@ -109,7 +110,7 @@ def _coverage(
     return total / (_SAMPLES * _SAMPLES)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def paint(
     canvas: np.ndarray,
     masks: np.ndarray,

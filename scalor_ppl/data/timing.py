@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -10,6 +11,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+_SLOW = Fraction(1, 1000)  # frames a second
 _STREAMED = ("mpegts", "mpeg")  # broadcasts: announce nothing, and begin and end anywhere
 
 
@@ -107,6 +109,22 @@ def evenly_spaced(times: list[int]) -> bool:
     bound = max(usual / 4, float(usual > 1))
     odd = sum(abs(step - usual) > bound for step in steps)
     return odd <= max(1, len(steps) // 50)
+
+
+def slow_rate(times: list[int], stream: VideoStream) -> Fraction | None:
+    """Frames a second by the times of the packets, where they are hours apart; else None.
+
+    ffmpeg reads no rate below 1/30000 out of a Matroska file, but another, or one from nowhere.
+
+    Args:
+        times: at which frames are decoded, in ticks.
+        stream: whose they are.
+    """
+    span = max(times, default=0) - min(times, default=0)
+    if not span or not stream.time_base:
+        return None
+    rate = (len(set(times)) - 1) / (span * stream.time_base)
+    return rate if rate < _SLOW else None
 
 
 def lacks_end(path: Path) -> bool:

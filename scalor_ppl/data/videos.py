@@ -21,7 +21,7 @@ from scalor_ppl.data.conversion import Turn, is_deep, is_grey, orientation, to_p
 from scalor_ppl.data.probing import VideoInfo
 from scalor_ppl.data.reading import Found, taken, white
 from scalor_ppl.data.records import SourceOptions
-from scalor_ppl.data.timing import Clock, evenly_spaced, lacks_end
+from scalor_ppl.data.timing import Clock, evenly_spaced, lacks_end, slow_rate
 from scalor_ppl.errors import UserError
 
 # A title in another encoding than UTF-8 is no reason to refuse a video; PyAV 19 takes any.
@@ -96,7 +96,7 @@ def look_at_video(path: Path) -> VideoInfo:
                 raise ValueError("no frame of it can be decoded")
             turned = orientation(first)[0]
             height, width = (first.width, first.height) if turned else (first.height, first.width)
-            rate = stream.average_rate or stream.guessed_rate
+            rate = slow_rate(times, stream) or stream.average_rate or stream.guessed_rate
             return VideoInfo(
                 name=path.name,
                 height=height,

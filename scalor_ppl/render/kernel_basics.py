@@ -10,9 +10,9 @@ limits in `torch_backend`, delete the `__pycache__` folder.
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from numba import boolean, float32
 
+from scalor_ppl.compiled import compiled
 from scalor_ppl.render.torch_backend import LARGEST_COORDINATE, SMALLEST_EXTENT
 
 # Not "nnan" and "ninf": the test that skips boxes with NaN must survive optimisation.
@@ -24,20 +24,12 @@ A4, A5 = float32[:, :, :, ::1], float32[:, :, :, :, ::1]
 ACTIVE = boolean[:, ::1]
 
 
-def compiled(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile for one signature, and keep the result on disk where a folder for it exists."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        options: dict[str, Any] = {"nogil": True, "fastmath": FAST, "error_model": "numpy"}
-        try:
-            return numba.njit(*signature, cache=True, **options)(function)
-        except RuntimeError:  # numba found no folder that it may write to
-            return numba.njit(*signature, **options)(function)
-
-    return decorate
+def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile for one signature, with what kernels of the renderer allow the compiler to do."""
+    return compiled(*signature, fastmath=FAST, error_model="numpy")
 
 
-@compiled()
+@kernel()
 def kept(where, active, frame, slot):  # type: ignore[no-untyped-def]
     """Whether a slot is active and its box finite and not empty; no array means all active."""
     if active.shape[0] > 0 and not active[frame, slot]:

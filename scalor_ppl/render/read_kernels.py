@@ -12,10 +12,10 @@ read along glimpse rows; feature maps are copied with their channels last and re
 import numpy as np
 from numba import float32, int64, void
 
-from scalor_ppl.render.kernel_basics import A3, A4, A5, compiled, kept
+from scalor_ppl.render.kernel_basics import A3, A4, A5, kept, kernel
 
 
-@compiled()
+@kernel()
 def _glimpse_taps(centre, extent, pixels, count, tap, share):  # type: ignore[no-untyped-def]
     """Taps in an image axis of `pixels` (one zero in front, two behind) for each glimpse pixel."""
     for i in range(count):
@@ -30,7 +30,7 @@ def _glimpse_taps(centre, extent, pixels, count, tap, share):  # type: ignore[no
             share[i] = 0.0
 
 
-@compiled(void(A4, A3, A5, int64, int64))
+@kernel(void(A4, A3, A5, int64, int64))
 def read_forward(images, where, glimpses, first, last):  # type: ignore[no-untyped-def]
     """Read glimpses [F, K, C, gh, gw] from images [F, C, H, W]."""
     _, channels, height, width = images.shape
@@ -61,7 +61,7 @@ def read_forward(images, where, glimpses, first, last):  # type: ignore[no-untyp
                         line[b] = left + share_x[b] * (right - left)
 
 
-@compiled(void(A4, A3, A5, A4, A3, int64, int64))
+@kernel(void(A4, A3, A5, A4, A3, int64, int64))
 def read_backward(  # type: ignore[no-untyped-def]
     images, where, grad_glimpses, grad_images, grad_where, first, last
 ):
@@ -130,7 +130,7 @@ def read_backward(  # type: ignore[no-untyped-def]
             grad_images[f] = grad_image[:, 1 : height + 1, 1 : width + 1]
 
 
-@compiled(void(A4, A3, A5, int64, int64))
+@kernel(void(A4, A3, A5, int64, int64))
 def read_deep_forward(images, where, glimpses, first, last):  # type: ignore[no-untyped-def]
     """Do as `read_forward`, faster for many channels."""
     _, channels, height, width = images.shape
@@ -167,7 +167,7 @@ def read_deep_forward(images, where, glimpses, first, last):  # type: ignore[no-
                     glimpse[c, i] = pixels[i, c]
 
 
-@compiled(void(A4, A3, A5, A4, A3, int64, int64))
+@kernel(void(A4, A3, A5, A4, A3, int64, int64))
 def read_deep_backward(  # type: ignore[no-untyped-def]
     images, where, grad_glimpses, grad_images, grad_where, first, last
 ):

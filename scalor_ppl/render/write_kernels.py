@@ -15,10 +15,10 @@ takes `a + t (b - a)`, the derivative for the tap position is `b - a`.
 import numpy as np
 from numba import float32, int64, void
 
-from scalor_ppl.render.kernel_basics import A2, A3, A4, A5, ACTIVE, compiled, kept
+from scalor_ppl.render.kernel_basics import A2, A3, A4, A5, ACTIVE, kept, kernel
 
 
-@compiled()
+@kernel()
 def _canvas_taps(centre, extent, pixels, count, tap, share):  # type: ignore[no-untyped-def]
     """Taps in a glimpse of `count` pixels for the canvas pixels that a box covers on one axis.
 
@@ -43,7 +43,7 @@ def _canvas_taps(centre, extent, pixels, count, tap, share):  # type: ignore[no-
     return begin, end - begin
 
 
-@compiled()
+@kernel()
 def _resample(glimpse, tap, share, n, strips):  # type: ignore[no-untyped-def]
     """Resample the rows of a bordered glimpse along x: strips[p, 1 + row, :n]; border rows zero."""
     planes, rows = glimpse.shape[0], glimpse.shape[1]
@@ -59,7 +59,7 @@ def _resample(glimpse, tap, share, n, strips):  # type: ignore[no-untyped-def]
                 strip[i] = left + share[i] * (line[tap[i] + 1] - left)
 
 
-@compiled()
+@kernel()
 def _stamp(glimpse, box, canvas, scratch):  # type: ignore[no-untyped-def]
     """Add one bordered glimpse [P, gh, gw + 2] to a canvas [P, H, W]."""
     tap_x, share_x, tap_y, share_y, strips = scratch
@@ -81,7 +81,7 @@ def _stamp(glimpse, box, canvas, scratch):  # type: ignore[no-untyped-def]
                 line[i] += s * above[i] + t * below[i]
 
 
-@compiled()
+@kernel()
 def _unstamp(lines, box, grad_canvas, grad_lines, grad_box, scratch):  # type: ignore[no-untyped-def]
     """Give the adjoint of `_stamp`: fill grad_lines and grad_box [4].
 
@@ -165,7 +165,7 @@ def _unstamp(lines, box, grad_canvas, grad_lines, grad_box, scratch):  # type: i
     grad_box[2] = stretched * factor
 
 
-@compiled()
+@kernel()
 def _scratch(planes, rows, height, width):  # type: ignore[no-untyped-def]
     """Memory for the taps and strips of one object, made once per kernel call."""
     return (
@@ -177,7 +177,7 @@ def _scratch(planes, rows, height, width):  # type: ignore[no-untyped-def]
     )
 
 
-@compiled()
+@kernel()
 def _scratch_back(planes, rows, height, width):  # type: ignore[no-untyped-def]
     """Memory for the adjoint of one object, made once per kernel call."""
     return (
@@ -192,7 +192,7 @@ def _scratch_back(planes, rows, height, width):  # type: ignore[no-untyped-def]
     )
 
 
-@compiled(void(A5, A3, ACTIVE, A4, int64, int64))
+@kernel(void(A5, A3, ACTIVE, A4, int64, int64))
 def write_forward(planes, where, active, canvas, first, last):  # type: ignore[no-untyped-def]
     """Write planes [F, K, P, gh, gw] to canvas [F, P, H, W]."""
     _, slots, count, rows, columns = planes.shape
@@ -206,7 +206,7 @@ def write_forward(planes, where, active, canvas, first, last):  # type: ignore[n
                 _stamp(glimpse, where[f, k], canvas[f], scratch)
 
 
-@compiled(void(A5, A3, ACTIVE, A4, A5, A3, int64, int64))
+@kernel(void(A5, A3, ACTIVE, A4, A5, A3, int64, int64))
 def write_backward(  # type: ignore[no-untyped-def]
     planes, where, active, grad_canvas, grad_planes, grad_where, first, last
 ):
@@ -227,7 +227,7 @@ def write_backward(  # type: ignore[no-untyped-def]
                 grad_where[f, k] = 0.0
 
 
-@compiled()
+@kernel()
 def _weigh(colour, mask, presence, weight, glimpse):  # type: ignore[no-untyped-def]
     """Fill a bordered glimpse with colour x weight, weight, and mask x presence."""
     channels, rows, columns = colour.shape
@@ -242,7 +242,7 @@ def _weigh(colour, mask, presence, weight, glimpse):  # type: ignore[no-untyped-
                 glimpse[c, a, b + 1] = colour[c, a, b] * glimpse[channels, a, b + 1]
 
 
-@compiled(void(A5, A4, A2, A2, A3, ACTIVE, A4, float32, A4, A4, A4, A4, int64, int64))
+@kernel(void(A5, A4, A2, A2, A3, ACTIVE, A4, float32, A4, A4, A4, A4, int64, int64))
 def composite_forward(  # type: ignore[no-untyped-def]
     colour,
     mask,
@@ -290,7 +290,7 @@ def composite_forward(  # type: ignore[no-untyped-def]
                         )
 
 
-@compiled()
+@kernel()
 def _unblend(  # type: ignore[no-untyped-def]
     sums, background, behind, eps, grad_image, grad_covered, grad_foreground, grad_sums, grad_behind
 ):
@@ -324,7 +324,7 @@ def _unblend(  # type: ignore[no-untyped-def]
             )
 
 
-@compiled(
+@kernel(
     void(
         *(A5, A4, A2, A2, A3, ACTIVE, A4, float32, A4),
         *(A4, A4, A4),

@@ -1,6 +1,5 @@
 """Clips as mp4 and gif."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,6 +8,9 @@ from PIL import Image
 
 from scalor_ppl.results.files import written_whole
 from scalor_ppl.results.pixels import as_rgb, enlarge
+from scalor_ppl.results.rates import frame_rate
+
+_LONGEST = 2**16 - 1  # hundredths of a second that a gif can show a frame for
 
 
 def write_mp4(
@@ -33,12 +35,11 @@ def write_mp4(
     pictures = _pictures(frames, fps)
     height, width = (scale * size for size in pictures.shape[1:3])
     odd = ((0, height % 2), (0, width % 2), (0, 0))
-    rate = Fraction(fps).limit_denominator(1001)
     with (
         written_whole(path) as lent,
         av.open(str(lent), "w", format="mp4", options={"movflags": "+faststart"}) as container,
     ):
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf)})
+        stream = container.add_stream("libx264", rate=frame_rate(fps), options={"crf": str(crf)})
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         # One thread: a clip is short, and the machine's cores may be busy training.
@@ -75,7 +76,7 @@ def write_gif(path: str | Path, frames: np.ndarray, fps: float = 10.0, scale: in
         )
         for picture in pictures
     ]
-    milliseconds = max(20, 10 * round(100 / fps))
+    milliseconds = 10 * min(max(2, round(100 / fps)), _LONGEST)
     with written_whole(path) as lent:
         indexed[0].save(
             lent,

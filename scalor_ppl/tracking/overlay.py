@@ -1,7 +1,6 @@
 """The video with what was found drawn on it."""
 
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from scalor_ppl.data.frames import resized
 from scalor_ppl.data.records import Size
 from scalor_ppl.results.drawing import draw_boxes, id_colour
 from scalor_ppl.results.pixels import as_rgb
+from scalor_ppl.results.rates import frame_rate
 from scalor_ppl.tracking.appended import AppendedFile
 from scalor_ppl.tracking.h264 import Encoder, wrap
 from scalor_ppl.tracking.idmaps import id_maps, resampled
@@ -27,7 +27,8 @@ SMALLEST = 256
 """Pixels of the longer side; smaller videos are enlarged by a whole factor, so that ids fit."""
 
 _TINT = 0.35
-_UNTIMED = 10.0  # frames a second of a folder of images
+_UNTIMED = 10.0  # frames a second of a folder of images, and of a time-lapse
+_SLOWEST = 1.0  # frames a second; a picture an hour is nothing to watch, and no mp4 can be so slow
 
 
 class OverlayOutput:
@@ -36,7 +37,8 @@ class OverlayOutput:
     Args:
         target: where it will be, NAME.mp4.
         threshold: least presence of an object, 0..1.
-        fps: frames a second of what was tracked; none for those of images.
+        fps: frames a second of what was tracked; none for those of images. What has less than one a
+            second is shown at ten.
         state: what `sync` gave, to go on from there.
     """
 
@@ -49,7 +51,7 @@ class OverlayOutput:
     ) -> None:
         self.target = target
         self._threshold = threshold
-        self._rate = Fraction(fps or _UNTIMED).limit_denominator(1001)
+        self._rate = frame_rate(_UNTIMED if fps is None or fps < _SLOWEST else fps)
         self._trails = Trails(state["trails"] if state else None)
         self._encoder = Encoder(self._rate)
         self._file = AppendedFile(part_of(target), state["length"] if state else 0)

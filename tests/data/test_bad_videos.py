@@ -524,6 +524,14 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(load_video("12:30.mkv").video) == 3
 
 
+@pytest.mark.parametrize("name", ["²1.png", "a%03d.png", "[b]c.png", "a b=1?.png", "#.png"])
+def test_odd_names_of_images(tmp_path: Path, name: str) -> None:
+    wide = moving(1)[0].astype(np.uint16) * 16  # colours of 16 bits, which ffmpeg reads
+    path = write(tmp_path / "plain.png", wide[None], "png", "rgb48be", layout="rgb48le")
+    path.rename(tmp_path / name)
+    assert np.abs(load_video(tmp_path).video.astype(int) - moving(1)).max() <= 1
+
+
 def test_a_title_in_an_old_encoding_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "a.avi"
     with av.open(str(path), "w") as container:
