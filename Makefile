@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check results clean
+.PHONY: demo test check results docs clean
 
 demo: $(READY)
 	$(BIN)/scalor-ppl demo --out runs/demo
@@ -21,6 +21,15 @@ check: $(READY)
 results: $(READY)
 	$(BIN)/scalor-ppl reproduce --table
 
+# The site, strictly: a warning is an error. Nothing is fetched while it is built.
+docs: $(READY) $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -28,4 +37,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build docs/_build *.egg-info

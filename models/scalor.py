@@ -24,7 +24,7 @@ site                   value              meaning
 ``z_depth_disc_{t}``   ``[B, N]``         depth
 ``z_what_disc_{t}``    ``[B, N, D]``      appearance
 ``z_bg_{t}``           ``[B, 1, E]``      background, where the model has one
-``x_{t}``              ``[B, 1, C, H, W]``  the frame, observed for the frames given
+``x_{t}``              [B, 1, C, H, W]    the frame, observed for the frames given
 =====================  =================  ==========================================================
 
 Plates: ``videos`` (dim -2), ``trackers`` and ``cells`` (dim -1). The latents of a tracker slot that

@@ -5,19 +5,21 @@ max) and how many of them are visible on average. It does not give sizes, speeds
 those below are our choice. A size is the mean side of an object's box, over all shapes and angles;
 sizes within a clip vary by `spread`. Denser sets have smaller and slower objects, so that they fit:
 
-| density | in the world | visible | size (px) | speed (px a frame) |
-|---|---|---|---|---|
-| vld | 2 to 4 | 2.9 | 12 | 1 to 3 |
-| ld | 8 to 11 | 8 | 10 | 1 to 2.5 |
-| md | 18 to 24 | 20 | 8 | 0.8 to 2 |
-| hd | 50 to 64 | 55 | 6 | 0.5 to 1.5 |
-| vhd | 90 to 110 | 90 | 5 | 0.5 to 1.5 |
-| dense-discovery | 10 to 15 new at frames 1, 5, 9 | all | 7 | 0.8 to 2 |
-| 6-36 | 6 to 36 | - | 7 | 0.8 to 2 |
-| 15-25, 50-60 | 15 to 25, 50 to 60 | - | 6 | 0.8 to 2 |
-| crossing | 4 to 8 | - | 10 | 1.5 to 4 |
-| colliding | 6 to 8 | all | 9 | 1.5 to 3 at first |
-| wide | 30 | - | 12 | 1 to 3 |
+===============  ==============================  =======  =========  ==================
+density          in the world                    visible  size (px)  speed (px a frame)
+===============  ==============================  =======  =========  ==================
+vld              2 to 4                          2.9      12         1 to 3
+ld               8 to 11                         8        10         1 to 2.5
+md               18 to 24                        20       8          0.8 to 2
+hd               50 to 64                        55       6          0.5 to 1.5
+vhd              90 to 110                       90       5          0.5 to 1.5
+dense-discovery  10 to 15 new at frames 1, 5, 9  all      7          0.8 to 2
+6-36             6 to 36                         -        7          0.8 to 2
+15-25, 50-60     15 to 25, 50 to 60              -        6          0.8 to 2
+crossing         4 to 8                          -        10         1.5 to 4
+colliding        6 to 8                          all      9          1.5 to 3 at first
+wide             30                              -        12         1 to 3
+===============  ==============================  =======  =========  ==================
 
 The view is 64 pixels a side (paper, section 5.1), that of `wide` 256: about as sparse as vld.
 

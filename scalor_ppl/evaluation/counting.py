@@ -13,7 +13,7 @@ class CountSums:
     """Sums over frames of one clip, or of many.
 
     Attributes:
-        error: sum of |predicted - true| / true over the frames that have objects.
+        error: sum of ``|predicted - true| / true`` over the frames that have objects.
         frames: how many these are. A frame without objects has no relative error and is left out;
             what is predicted there shows in the precision.
     """

@@ -39,7 +39,7 @@ class Scores:
         hota: mean over 19 similarities of the geometric mean of `deta` and `assa`, 0..1.
         deta: HOTA's detection accuracy, mean over the similarities, 0..1.
         assa: HOTA's association accuracy, likewise.
-        count_mae: mean over frames of |predicted - true| / true; frames without objects left out.
+        count_mae: mean over frames of ``|predicted - true| / true``; empty ones left out.
         mse: mean squared error of the reconstruction in 0..1 units; NaN where it was not given.
         propagation_rate: share of objects after the first frame that were propagated, 0..1.
         discoveries_per_video: discoveries a clip, the first frame's included.

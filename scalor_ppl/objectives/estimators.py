@@ -1,13 +1,13 @@
 """Objectives by name. With log-weights log w[k] of K particles (see particles), for each video:
 
-``elbo``           mean of log w. Pyro's Trace_ELBO, particles vectorised.
-``elbo-analytic``  the same with divergences in closed form where there is one.
-``iwae``           log mean w (Burda et al. 2016): between the ELBO and log p(x), rising with K.
-``vimco``          the same bound for hard presence, its scores weighted by what each particle adds
-                   to the others (Mnih and Rezende 2016).
-``stl``            the ELBO, gradient along paths only (Roeder et al. 2017, sticking the landing).
-``dreg``           the IWAE bound, doubly reparameterised gradient (Tucker et al. 2019).
-``scalor``         the paper's own objective. Not a bound; never to be reported as a likelihood.
+* ``elbo``: mean of log w. Pyro's Trace_ELBO, particles vectorised.
+* ``elbo-analytic``: the same with divergences in closed form where there is one.
+* ``iwae``: log mean w (Burda et al. 2016), between the ELBO and log p(x), rising with K.
+* ``vimco``: the same bound for hard presence, its scores weighted by what each particle adds to the
+  others (Mnih and Rezende 2016).
+* ``stl``: the ELBO, gradient along paths only (Roeder et al. 2017, sticking the landing).
+* ``dreg``: the IWAE bound, doubly reparameterised gradient (Tucker et al. 2019).
+* ``scalor``: the paper's own objective. Not a bound; never to be reported as a likelihood.
 
 All but ``scalor`` are lower bounds on log p(x), for relaxed presence of the relaxed program and for
 hard presence of the hard one: two different models, whose bounds do not compare.

@@ -229,9 +229,9 @@ def overlap_share(
 ) -> Tensor:
     """Share of each proposed mask that propagated objects already cover (paper 3.1, algorithm 1).
 
-    delta = |m_D and M_P| / |m_D| on thresholded masks. It is counted on the proposal's own glimpse
-    pixels, at which the canvas is read: no canvas per proposal. As on a canvas, pixels outside the
-    view count neither above nor below.
+    ``delta = |m_D and M_P| / |m_D|`` on thresholded masks. It is counted on the proposal's own
+    glimpse pixels, at which the canvas is read: no canvas per proposal. As on a canvas, pixels
+    outside the view count neither above nor below.
 
     Args:
         mask: [F, N, gh, gw] proposed masks in [0, 1].

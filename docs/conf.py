@@ -1,0 +1,41 @@
+"""Settings of Sphinx: pages in Markdown (MyST), the reference from docstrings (autodoc)."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+project = "scalor-ppl"
+version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+release = version
+copyright = "the scalor-ppl authors"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"scalor-ppl {version}"
+html_static_path: list[str] = []
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+# A constructor without words of its own takes what the class says: do not inherit torch's.
+autodoc_inherit_docstrings = False
+add_module_names = False
+# "Returns: Int [T, objects]: ..." states a shape; its words are no names to refer to.
+suppress_warnings = ["ref.python"]
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+
+def leave_out(app, what, name, obj, skip, options):  # noqa: D103
+    # The class's docstring says what a field is; "Alias for field number 0" says nothing.
+    return skip or type(obj).__name__ == "_tuplegetter"
+
+
+def setup(app):  # noqa: D103
+    app.connect("autodoc-skip-member", leave_out)
