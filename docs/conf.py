@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,10 +35,12 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False  # "Returns: Float [B, T]: what it is" in one paragraph
 
 
-def leave_out(app, what, name, obj, skip, options):  # noqa: D103
+def leave_out(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool:
+    """Whether a member is left out of the reference."""
     # The class's docstring says what a field is; "Alias for field number 0" says nothing.
     return skip or type(obj).__name__ == "_tuplegetter"
 
 
-def setup(app):  # noqa: D103
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
     app.connect("autodoc-skip-member", leave_out)

@@ -77,7 +77,7 @@ def drawing(graph: nx.DiGraph) -> str:
     for node in arrows:
         circle = names[node] not in graph
         job = "a circle of imports" if circle else graph.nodes[names[node]]["job"]
-        boxes.append(box(*place[node], widths[node], names[node], job, circle=circle))
+        boxes.append(box(place[node], widths[node], names[node], job, circle=circle))
     height = len(layers) * (HEIGHT + RISE)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right:.0f} {height}" '
@@ -98,7 +98,7 @@ def layered(arrows: nx.DiGraph) -> list[list]:
 
     An arrow that passes a layer has a place of its own there: a tuple (from, to, layer).
     """
-    depth = {}
+    depth: dict[object, int] = {}
     for node in reversed(list(nx.topological_sort(arrows))):
         depth[node] = max((depth[below] + 1 for below in arrows.successors(node)), default=0)
     top = max(depth.values())
@@ -132,11 +132,11 @@ def ways(arrows: nx.DiGraph, layers: list[list]) -> Iterator[list]:
         yield [above, *(node for node in passed if node[:2] == (above, below)), below]
 
 
-def places(layers: list[list], widths: dict) -> dict:
+def places(layers: list[list], widths: dict) -> dict[object, tuple[float, float]]:
     """Middle of the upper edge of every node, in pixels."""
     sizes = [[widths.get(node, SLOT) for node in layer] for layer in layers]
     widest = max(sum(row) + GAP * (len(row) + 1) for row in sizes)
-    place = {}
+    place: dict[object, tuple[float, float]] = {}
     for level, (layer, row) in enumerate(zip(layers, sizes, strict=True)):
         gap = (widest - sum(row)) / (len(row) + 1)
         x = gap
@@ -161,8 +161,9 @@ def curve(points: list[tuple[float, float]]) -> str:
     return path
 
 
-def box(x: float, y: float, width: float, name: str, job: str, *, circle: bool) -> str:
+def box(at: tuple[float, float], width: float, name: str, job: str, *, circle: bool) -> str:
     """A room with its name and job."""
+    x, y = at
     colour = "#c0392b" if circle else "#2b6cb0"
     short = job if len(job) <= 32 else job[:31].rstrip(" ,") + "…"
     return (
