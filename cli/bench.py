@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.cli.options import PLAIN, ConfigName, Device, Settings, Threads
+from scalor_ppl.cli.tables import print_table
 from scalor_ppl.config.settings import resolve
 from scalor_ppl.studies.benchmark import Report, Spread, run_benchmark
 from scalor_ppl.training.loop import pick_device
@@ -68,7 +69,7 @@ def show(report: Report, console: Console) -> None:
     )
     for table in (_steps(report), _parts(report), _objects(report), _sizes(report)):
         if table.row_count:
-            console.print(table)
+            print_table(table, console)
     memory, pyro = report.memory, report.pyro
     console.print(
         f"peak memory ({memory.kind}): {memory.peak_bytes / MIB:,.0f} MiB, before the first step "

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from scalor_ppl.cli.names import check_once
 from scalor_ppl.cli.options import (
     INTERRUPTED,
     PLAIN,
@@ -23,7 +24,7 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.reproduce import check_same
-from scalor_ppl.cli.tables import ruled_table, wide_console
+from scalor_ppl.cli.tables import print_table, ruled_table, wide_console
 from scalor_ppl.cli.train import start_training
 from scalor_ppl.config.schema import Config
 from scalor_ppl.config.settings import resolve
@@ -175,6 +176,7 @@ def compare_runs(
     if not question.cases:
         least = max(ESTIMATORS[name].least_particles for name in question.estimators)
         raise UserError(f"these estimators need at least {least} particles: --particles 5,25")
+    check_once(runs)
     _check_out(out)
     where = pick_device(device)
     # Objectives are compared as training has them: on what the networks say alone.
@@ -196,7 +198,7 @@ def compare_runs(
             rows += measured[0]
             tails += measured[1]
     for name in programs:
-        console.print(comparison_table(name, [row for row in rows if row.run == name]))
+        print_table(comparison_table(name, [row for row in rows if row.run == name]))
         for tail in tails:
             if tail.run == name:
                 console.print(tail_line(tail))
@@ -275,7 +277,7 @@ def compare_trainings(
                 console.print(f"stopped after step {outcome.step}; the same command goes on")
                 raise typer.Exit(INTERRUPTED)
             results.append(judged(load_run(run, where), outcome, clips=clips, frames=frames))
-    console.print(result_table(results))
+    print_table(result_table(results))
     document = to_training_document(plans, results, device=where, clips=clips, frames=frames)
     with written_whole(out / "compare.json") as path:
         path.write_text(json.dumps(document, indent=2, allow_nan=False))

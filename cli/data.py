@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Seed
+from scalor_ppl.cli.tables import print_table
 from scalor_ppl.data import TOY_SETS, SourceOptions, open_source
 from scalor_ppl.data.cutting import cut_recording
 from scalor_ppl.data.describe import describe as measure
@@ -28,12 +29,11 @@ _VIDEO = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 def list_sets() -> None:
     """Show the registered sets."""
     table = Table("set", "shapes", "objects", "size, pixels", "background")
-    table.columns[0].no_wrap = True
     for name, spec in TOY_SETS.items():
         low, high = spec.count
         moving = "moving" if spec.background else "black"
         table.add_row(name, spec.shapes, f"{low} to {high}", f"{spec.size:g}", moving)
-    Console().print(table)
+    print_table(table)
 
 
 @app.command("describe")
@@ -48,10 +48,10 @@ def describe_source(
     """Measure a source: counts, sizes, speeds, and the paper's figures beside them."""
     options = SourceOptions(data_dir=folder)
     opened = open_source(source, split=split, seed=seed, options=options)
-    table = Table("what", "measured", title=escape(source))
+    table = Table("what", "measured", title=Text(source))
     for row in measure(opened, clips, frames).rows():
         table.add_row(*map(str, row))
-    Console().print(table)
+    print_table(table)
 
 
 @app.command("make")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Refine, Run, Threads, use_threads
-from scalor_ppl.cli.tables import ruled_table
+from scalor_ppl.cli.tables import print_table, ruled_table
 from scalor_ppl.data import ClipSource
 from scalor_ppl.evaluation import Scores
 from scalor_ppl.inference.bounds import Bound, bound_of
@@ -76,7 +76,7 @@ def evaluate(
         figures["bound"] = bounded.to_dict()
     if bound is None or has_truth(source, frames):
         scores = score(program, source, clips=clips, frames=frames, recognise=recognise)
-        Console().print(score_table(scores, f"{settings.source}: {clips} clips of {frames} frames"))
+        print_table(score_table(scores, f"{settings.source}: {clips} clips of {frames} frames"))
         figures |= {rule: each.to_dict() for rule, each in scores.items()}
     if out is not None:
         with written_whole(out) as path:

@@ -23,7 +23,7 @@ from scalor_ppl.cli.options import (
     labelled,
     use_threads,
 )
-from scalor_ppl.cli.tables import ruled_table, wide_console
+from scalor_ppl.cli.tables import print_table, ruled_table, wide_console
 from scalor_ppl.config.experiment import TEST_SEED
 from scalor_ppl.evaluation.foresight import GROUPS, Figures, Foresight
 from scalor_ppl.results.files import check_writable, written_whole
@@ -94,7 +94,7 @@ def foresee(
         console.print(matched_line(label, foresight), **PLAIN)
     for group in GROUPS:
         console.print()
-        console.print(foresight_table(found, group))
+        print_table(foresight_table(found, group))
     if out is not None:
         document = {
             "data": settings.model_dump(mode="json"),

@@ -18,6 +18,7 @@ from scalor_ppl.cli.foresee import foresee
 from scalor_ppl.cli.generate import generate
 from scalor_ppl.cli.infer import infer
 from scalor_ppl.cli.msd import msd
+from scalor_ppl.cli.notes import show_notes
 from scalor_ppl.cli.report import report
 from scalor_ppl.cli.reproduce import reproduce
 from scalor_ppl.cli.score import score
@@ -55,6 +56,7 @@ app.add_typer(data_app, name="data")
 def run() -> None:
     """Run the command line. Exit code 2 is the user's mistake, 1 is ours."""
     keep_freed_memory()
+    show_notes()
     try:
         app()
     except UserError as error:

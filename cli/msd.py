@@ -1,19 +1,26 @@
 """``scalor-ppl msd``: how far tracked objects get, and how many there are."""
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from scalor_ppl.cli.names import told_apart
 from scalor_ppl.cli.options import PLAIN
+from scalor_ppl.cli.tables import print_table, ruled_table
+from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.diffusion import Displacement, displacement
 from scalor_ppl.results.files import check_writable, written_whole
-from scalor_ppl.tracks.mot import read_mot
+from scalor_ppl.tracks.mot_reader import read_rows
+
+_LOG = logging.getLogger(__name__)
+_SHOWN = (1, 2, 5, 10, 20)  # lags, in tracked frames
+_FEW = 5  # objects that tell drift from motion badly
 
 
 def msd(
@@ -22,6 +29,21 @@ def msd(
     drift: Annotated[
         bool, typer.Option("--drift", help="Keep the motion that all objects have in common.")
     ] = False,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Every so many frames one was tracked: lags count these, and those without rows "
+            "have no objects.",
+            show_default="only frames with rows are known, lags count frames",
+        ),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="Least confidence of a row that counts.", show_default="every row counts"
+        ),
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Draw displacement and counts, NAME.png.")
     ] = None,
@@ -34,8 +56,11 @@ def msd(
     for path in (figure, output):
         if path is not None:
             check_writable(path)
-    found = {path.stem: displacement(read_mot(path), lags, drift=drift) for path in tracks}
-    Console().print(_table(found))
+    found = {}
+    for name, path in told_apart(tracks).items():
+        found[name] = _measured(path, lags, drift, stride, confidence)
+        _tell(path, found[name], drift, stride)
+    print_table(_table(found))
     if output is not None:
         with written_whole(output) as path:
             path.write_text(json.dumps({name: _plain(each) for name, each in found.items()}))
@@ -46,23 +71,79 @@ def msd(
         Console().print(str(figure), **PLAIN)
 
 
+def _measured(
+    path: Path, lags: int, drift: bool, stride: int | None, confidence: float | None
+) -> Displacement:
+    table = read_rows(path)
+    if confidence is not None:
+        table = table.kept(table.confidence >= confidence)
+    try:
+        return displacement(table, lags, drift=drift, stride=stride)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _tell(path: Path, found: Displacement, drift: bool, stride: int | None) -> None:
+    """Note what the figures leave out, and what they are not sure of."""
+    if stride is None and found.stride > 0:
+        whole = (int(found.frames[-1]) - int(found.frames[0])) // found.stride + 1
+        if len(found.frames) < whole:
+            _LOG.warning(
+                "%s: %d of %d frames from the first to the last have no rows and are not counted; "
+                "give --stride %d if they were tracked and nothing was there",
+                *(path, whole - len(found.frames), whole, found.stride),
+            )
+    if drift or not found.pairs.any():
+        return
+    if found.drift_left:
+        _LOG.warning(
+            "%s: never two objects in successive frames, so that drift cannot be told from motion: "
+            "it is left in",
+            path,
+        )
+    elif found.steps_left_out:
+        _LOG.warning(
+            "%s: drift is not known over %.1f %% of the steps between frames, which have fewer "
+            "than two objects: displacements over them are left out (--drift keeps all)",
+            *(path, 100 * found.steps_left_out),
+        )
+    if not found.drift_left and found.counts.mean() < _FEW:
+        _LOG.warning(
+            "%s: common drift is told by %.1f objects a frame, which is few; the figures are "
+            "corrected for it as of independent motion",
+            *(path, found.counts.mean()),
+        )
+
+
 def _table(found: dict[str, Displacement]) -> Table:
-    lags = [lag for lag in (1, 2, 5, 10, 20) if any(lag in each.lags for each in found.values())]
+    """A row for each file; columns of lags that the closest tracked frames have."""
+    unit = min((each.stride // each.unit for each in found.values() if each.stride), default=1)
+    lags = [unit * n for n in _SHOWN if any(unit * n in each.lags for each in found.values())]
     headings = [f"lag {lag} (px^2)" for lag in lags]
-    table = Table("tracks", *headings, "slope", "objects a frame", box=box.SIMPLE_HEAD)
+    table = ruled_table("", "tracks", *headings, "slope", "objects a frame")
+    table.title = None
     for name, each in found.items():
         values = [each.squared[lag - 1] if lag in each.lags else math.nan for lag in lags]
-        cells = [f"{value:.2f}" for value in values]
-        table.add_row(name, *cells, f"{each.slope:.2f}", f"{each.counts.mean():.1f}")
+        mean = each.counts.mean() if len(each.counts) else math.nan
+        cells = (_shown(value, form) for value, form in ((each.slope, ".2f"), (mean, ".1f")))
+        table.add_row(name, *(_shown(value, ".2f") for value in values), *cells)
     return table
+
+
+def _shown(value: float, form: str) -> str:
+    return "" if math.isnan(value) else f"{value:{form}}"
 
 
 def _plain(each: Displacement) -> dict[str, object]:
     """Fit for JSON."""
     return {
         "lags": each.lags.tolist(),
+        "lag_frames": each.unit,
         "squared": [None if math.isnan(value) else value for value in each.squared.tolist()],
         "pairs": each.pairs.tolist(),
+        "frames": each.frames.tolist(),
         "counts": each.counts.tolist(),
+        "stride": each.stride,
         "slope": None if math.isnan(each.slope) else each.slope,
+        "drift_left": each.drift_left,
     }

@@ -8,7 +8,9 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.evaluate import score_table
+from scalor_ppl.cli.names import told_apart
 from scalor_ppl.cli.options import PLAIN, check_figure
+from scalor_ppl.cli.tables import print_table
 from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.files import paired, score_pair
@@ -43,6 +45,13 @@ def score(
             "--count-ignored", help="Rows of the truth with confidence 0 count like all others."
         ),
     ] = False,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="Least confidence of a row of tracks that counts.",
+            show_default="every row counts",
+        ),
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Draw ways, and which track follows which object.")
     ] = None,
@@ -55,9 +64,19 @@ def score(
     check_figure("--figure", figure)
     region = None if ignore is None else Region.parse("--ignore", ignore)
     chosen = _frames(frames)
-    pair = paired(tracks, truth, frames=chosen, ignore=region, count_ignored=count_ignored)
-    scores = score_pair(*pair, distance)
-    Console().print(score_table(scores, f"{tracks.name} against {truth.name}"))
+    pair = paired(
+        tracks,
+        truth,
+        frames=chosen,
+        ignore=region,
+        count_ignored=count_ignored,
+        confidence=confidence,
+    )
+    scores = score_pair(pair, distance)
+    ours, theirs = tracks.name, truth.name
+    if ours == theirs and tracks.resolve() != truth.resolve():
+        ours, theirs = told_apart([tracks, truth])
+    print_table(score_table(scores, f"{ours} against {theirs}"))
     if output is not None:
         figures = {rule: each.to_dict() for rule, each in scores.items()}
         with written_whole(output) as path:
@@ -65,7 +84,7 @@ def score(
     if figure is not None:
         from scalor_ppl.evaluation.identity_figure import draw_identities
 
-        draw_identities(*pair, figure, distance, 0 if chosen is None else chosen.start)
+        draw_identities(pair, figure, distance)
         Console().print(str(figure), **PLAIN)
 
 

@@ -2,9 +2,11 @@
 
 from rich import box
 from rich.console import Console, JustifyMethod
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+_WIDEST = 10_000
 WIDTH = 100  # of wide tables, also where the output is no terminal
 
 
@@ -25,3 +27,18 @@ def wide_console() -> Console:
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, WIDTH)
     return console
+
+
+def print_table(table: Table, console: Console | None = None) -> None:
+    """Print a table as wide as it is: a narrow terminal breaks its lines, but nothing is cut.
+
+    Args:
+        table: to print.
+        console: where to; by default one that prints what is in cells as it is, brackets too.
+    """
+    console = console or Console(highlight=False, markup=False)
+    before = console.width
+    needed = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    console.width = max(before, min(needed, _WIDEST))
+    console.print(table)
+    console.width = before

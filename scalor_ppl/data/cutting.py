@@ -7,11 +7,12 @@ import numpy as np
 
 from scalor_ppl.data.frames import find_sequence, look_at, read_frames
 from scalor_ppl.data.lossless import RATE, encode
-from scalor_ppl.data.motchallenge import read_boxes
 from scalor_ppl.data.records import SourceOptions
 from scalor_ppl.data.region import Region
+from scalor_ppl.data.truth import read_truth
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
+from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.mot_rows import truth_row
 
 VIDEO = "video.mkv"
@@ -53,8 +54,9 @@ def cut_recording(
     with written_whole(out / VIDEO) as lent:
         count = encode(lent, _cut(first, frames, region), rate)
     if boxes is not None:
+        table = read_truth(boxes, sequence, range(start, start + count), to_the_end=stop is None)
         with written_whole(out / "gt" / "gt.txt") as lent:
-            lent.write_text("".join(_rows(boxes, region, range(start, start + count))))
+            lent.write_text("".join(_rows(table, region)))
     return count
 
 
@@ -64,9 +66,10 @@ def _cut(first: np.ndarray, frames: Iterator[np.ndarray], region: Region) -> Ite
         yield region.cut(frame)
 
 
-def _rows(path: Path, region: Region, frames: range) -> Iterator[str]:
-    """The boxes in the region, in its pixels and frames."""
-    found = read_boxes(path, frames)
-    for t, n in np.argwhere(region.holds(found.boxes)):
-        box = found.boxes[t, n] - [region.left, region.top, 0, 0]
-        yield truth_row(t, found.ids[n], box, ignored=found.ignored[t, n])
+def _rows(table: BoxTable, region: Region) -> Iterator[str]:
+    """The boxes in the region, in its pixels."""
+    inside = table.kept(region.holds(table.boxes))
+    columns = (inside.frames.tolist(), inside.objects.tolist(), inside.boxes, inside.ignored)
+    for frame, n, box, ignored in zip(*columns, strict=True):
+        moved = box - [region.left, region.top, 0, 0]
+        yield truth_row(frame, inside.labels[n], moved, ignored=bool(ignored))

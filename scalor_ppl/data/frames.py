@@ -100,7 +100,7 @@ def _folder(path: Path) -> Sequence | None:
     images = _images(path / "img1") if (path / "img1").is_dir() else _images(path)
     if images:
         return Sequence(path.name, None, images, boxes)
-    videos = _sorted(p for p in path.iterdir() if p.suffix.lower() in _VIDEOS and p.is_file())
+    videos = _sorted(p for p in path.iterdir() if p.suffix.lower() in _VIDEOS and _is_there(p))
     if len(videos) > 1:
         raise UserError(f"{path} holds {len(videos)} video files: give the path of one of them")
     return Sequence(path.name, videos[0], (), boxes) if videos else None
@@ -109,8 +109,19 @@ def _folder(path: Path) -> Sequence | None:
 def _images(folder: Path) -> tuple[Path, ...]:
     """The images of a folder, in natural order."""
     return tuple(
-        _sorted(p for p in folder.iterdir() if p.suffix.lower() in _IMAGES and p.is_file())
+        _sorted(p for p in folder.iterdir() if p.suffix.lower() in _IMAGES and _is_there(p))
     )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path is a file.
+
+    Raises:
+        UserError: it is a link to nothing. To skip it would shift the frames that follow.
+    """
+    if path.is_symlink() and not path.exists() and not path.name.startswith("."):
+        raise UserError(f"{path} is a link to {path.readlink()}, which is not there: mend the link")
+    return path.is_file()
 
 
 def _sorted(paths: Iterator[Path]) -> list[Path]:

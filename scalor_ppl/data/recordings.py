@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from scalor_ppl.data.frames import find_sequence, read_frames, resized
-from scalor_ppl.data.motchallenge import Boxes, share_in_view
 from scalor_ppl.data.records import (
     DEFAULT_OPTIONS,
     Clip,
@@ -18,7 +17,8 @@ from scalor_ppl.data.records import (
     check_split,
     generator,
 )
-from scalor_ppl.data.strips import read_strips
+from scalor_ppl.data.strips import Strip, read_strips
+from scalor_ppl.data.truth import share_in_view
 from scalor_ppl.errors import UserError
 
 _CROPS = 2**16  # distinct random crops for each first frame
@@ -135,11 +135,13 @@ class RecordingSource:
             if first < here:
                 break
             first -= here
-        span = slice(first, first + frames)
-        video = strip.frames[span, top : top + self.height, left : left + self.width].copy()
+        span = range(first, first + frames)
+        video = strip.frames[
+            first : span.stop, top : top + self.height, left : left + self.width
+        ].copy()
         truth = None
         if strip.boxes is not None:
-            truth = _truth(strip.boxes, span, top, left, self.height, self.width)
+            truth = _truth(strip, span, top, left, self.height, self.width)
         name = f"{strip.name}/{first}"
         return Clip(video, truth, name, None if self._crop is None else corner)
 
@@ -161,7 +163,7 @@ def load_video(path: str | Path, *, options: SourceOptions = DEFAULT_OPTIONS) ->
     strip = source._strips[0]
     truth = None
     if strip.boxes is not None:
-        truth = _truth(strip.boxes, slice(None), 0, 0, source.height, source.width)
+        truth = _truth(strip, range(len(strip.frames)), 0, 0, source.height, source.width)
     return Clip(strip.frames, truth, source.name)  # no copy, there may not be room for two
 
 
@@ -184,16 +186,16 @@ def iterate_frames(
         yield frame if options.resize is None else resized(frame, options.resize)
 
 
-def _truth(boxes: Boxes, span: slice, top: int, left: int, height: int, width: int) -> Truth:
-    """The truth of some frames of a recording, of the objects that occur in them."""
-    here = boxes.boxes[span] - np.array([left, top, 0, 0])
-    occurs = np.isfinite(here[..., 0]).any(axis=0)
-    here = here[:, occurs]
+def _truth(strip: Strip, span: range, top: int, left: int, height: int, width: int) -> Truth:
+    """The truth of some frames of a recording that has boxes, of the objects that occur in them."""
+    assert strip.boxes is not None
+    occur, here, ignored = strip.boxes.during(span.start, span.stop).dense(len(span))
+    here -= np.array([left, top, 0, 0])
     return Truth(
-        ids=boxes.ids[occurs],
+        ids=strip.boxes.ids[occur],
         boxes=here.astype(np.float32),
         visible=share_in_view(here, height, width),
         masks=None,
-        object_size=boxes.object_size,
-        ignored=boxes.ignored[span][:, occurs],
+        object_size=strip.object_size,
+        ignored=ignored,
     )

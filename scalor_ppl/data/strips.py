@@ -14,8 +14,9 @@ from scalor_ppl.data.frames import (
     resized,
     split_tiles,
 )
-from scalor_ppl.data.motchallenge import Boxes, read_boxes
 from scalor_ppl.data.records import Size, SourceOptions
+from scalor_ppl.data.truth import read_truth
+from scalor_ppl.tracks.box_table import BoxTable
 
 MEMORY_LIMIT = 4 * 2**30
 """Bytes of decoded video that are kept at most; if less, half of the memory that is free."""
@@ -29,11 +30,13 @@ class Strip:
         name: names it in messages.
         frames: [T, H, W, C] uint8.
         boxes: in pixels of these frames, or None.
+        object_size: mean side of the boxes, in pixels; NaN without.
     """
 
     name: str
     frames: np.ndarray
-    boxes: Boxes | None
+    boxes: BoxTable | None
+    object_size: float
 
 
 def read_strips(path: Path, options: SourceOptions) -> list[Strip]:
@@ -67,7 +70,7 @@ def read_strips(path: Path, options: SourceOptions) -> list[Strip]:
             name = sequence.name if len(kept) == 1 else f"{sequence.name}/tile {n}"
             video = _joined(frames)
             own = None if boxes is None else _placed(boxes, whole, tiles, n, video.shape[1:3])
-            strips.append(Strip(name, video, own))
+            strips.append(Strip(name, video, own, float("nan") if own is None else own.object_size))
     return strips
 
 
@@ -79,17 +82,18 @@ def _joined(frames: list[np.ndarray]) -> np.ndarray:
     return video
 
 
-def _boxes(sequence: Sequence, options: SourceOptions, frames: int) -> Boxes | None:
+def _boxes(sequence: Sequence, options: SourceOptions, frames: int) -> BoxTable | None:
     """The boxes of the frames that were read, in pixels of the file."""
     if sequence.boxes is None:
         return None
     stop = options.start + frames * options.stride
-    return read_boxes(sequence.boxes, range(options.start, stop, options.stride))
+    chosen = range(options.start, stop, options.stride)
+    return read_truth(sequence.boxes, sequence, chosen, to_the_end=options.stop is None)
 
 
 def _placed(
-    boxes: Boxes, whole: tuple[int, ...], tiles: Size, tile: int, size: tuple[int, ...]
-) -> Boxes:
+    boxes: BoxTable, whole: tuple[int, ...], tiles: Size, tile: int, size: tuple[int, ...]
+) -> BoxTable:
     """Boxes in pixels of a tile (of a frame `whole`) that was resized to `size`."""
     height, width = whole[0] // tiles[0], whole[1] // tiles[1]
     row, column = divmod(tile, tiles[1])

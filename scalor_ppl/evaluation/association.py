@@ -15,12 +15,14 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from scalor_ppl.evaluation.frames import ScoredClip, ScoredFrame
+from scalor_ppl.evaluation.pairs import PairSums
 
 ALPHAS = np.arange(1, 20) * 0.05
 """The similarities at which HOTA is taken and averaged: 0.05, 0.10 .. 0.95."""
 
-# A similarity that is a multiple of 0.05 but for rounding still passes.
-_SLACK = np.finfo(np.float64).eps
+# A similarity that is a multiple of 0.05 but for the rounding of the last steps still passes; what
+# rounding does before is mended by `boxes.on_steps`.
+_SLACK = 1e-14
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,13 @@ def identity(clip: ScoredClip) -> IdentityCounts:
     Returns:
         The counts that IDF1 is made of.
     """
-    together = np.zeros((clip.objects, clip.identities), dtype=np.int64)
+    together = PairSums(clip.objects, clip.identities)
     for frame in clip.frames:
-        rows, columns = np.nonzero(frame.distances <= clip.limit)
-        together[frame.objects[rows], frame.predictions[columns]] += 1
+        rows, columns = np.nonzero(frame.distances() <= clip.limit)
+        together.add(frame.objects[rows], frame.predictions[columns], 1)
     # A pair that agrees in no frame costs nothing, so the best pairing is the heaviest one.
-    rows, columns = linear_sum_assignment(together, maximize=True)
     return IdentityCounts(
-        matches=int(together[rows, columns].sum()),
+        matches=round(together.result().heaviest()),
         objects=sum(len(frame.objects) for frame in clip.frames),
         predictions=sum(len(frame.predictions) for frame in clip.frames),
     )
@@ -128,40 +129,45 @@ def hota(clip: ScoredClip) -> HotaCounts:
     Returns:
         The counts at each similarity.
     """
-    shape = (clip.objects, clip.identities)
-    alignment = np.zeros(shape)
-    lives = np.zeros((clip.objects, 1))
-    spans = np.zeros((1, clip.identities))
+    near = PairSums(clip.objects, clip.identities)
+    lives, spans = np.zeros(clip.objects), np.zeros(clip.identities)
     for frame in clip.frames:
-        alike = _similarity(frame, clip.limit)
+        alike = _similarity(frame)
         both = alike.sum(0)[None] + alike.sum(1)[:, None] - alike
-        share = np.divide(alike, both, out=np.zeros_like(alike), where=both > _SLACK)
-        alignment[np.ix_(frame.objects, frame.predictions)] += share
-        lives[frame.objects, 0] += 1
-        spans[0, frame.predictions] += 1
-    whole = lives + spans - alignment
-    alignment = np.divide(alignment, whole, out=np.zeros(shape), where=whole > 0)
+        rows, columns = np.nonzero((alike > 0) & (both > _SLACK))
+        share = alike[rows, columns] / both[rows, columns]
+        near.add(frame.objects[rows], frame.predictions[columns], share)
+        lives[frame.objects] += 1
+        spans[frame.predictions] += 1
+    alignment = near.result()
+    whole = lives[alignment.objects] + spans[alignment.identities] - alignment.values
+    alignment.values = np.divide(alignment.values, whole, out=np.zeros_like(whole), where=whole > 0)
 
-    # Frames in which a pair is matched, by the highest similarity step that the match reaches;
-    # summed from the top it is the number of frames at each similarity.
-    steps = np.zeros((len(ALPHAS) + 1, *shape))
+    matched = []  # object, identity and the number of similarities that the match reaches
     for frame in clip.frames:
-        alike = _similarity(frame, clip.limit)
-        worth = alignment[np.ix_(frame.objects, frame.predictions)] * alike
+        alike = _similarity(frame)
+        worth = alignment.block(frame.objects, frame.predictions) * alike
         rows, columns = linear_sum_assignment(worth, maximize=True)
         reached = np.searchsorted(ALPHAS - _SLACK, alike[rows, columns], side="right")
-        # An object and an identity meet at most once a frame, so no index repeats.
-        steps[reached, frame.objects[rows], frame.predictions[columns]] += 1
-    together = np.cumsum(steps[:0:-1], axis=0)[::-1]
-    jaccard = together / np.maximum(1, lives + spans - together)
+        pairs = np.stack((frame.objects[rows], frame.predictions[columns], reached))
+        matched.append(pairs[:, reached > 0])
+    objects, identities, reached = np.concatenate([np.empty((3, 0), np.int64), *matched], axis=1)
+    pairs, place = np.unique(objects * clip.identities + identities, return_inverse=True)
+    first, second = np.divmod(pairs, max(clip.identities, 1))
+    frames_of_both = lives[first] + spans[second]
+    matches, association = np.zeros(len(ALPHAS)), np.zeros(len(ALPHAS))
+    for n in range(len(ALPHAS)):
+        together = np.bincount(place[reached > n], minlength=len(pairs))
+        matches[n] = together.sum()
+        association[n] = (together * together / (frames_of_both - together)).sum()
     return HotaCounts(
-        matches=together.sum((1, 2)),
-        association=(together * jaccard).sum((1, 2)),
+        matches=matches,
+        association=association,
         objects=int(lives.sum()),
         predictions=int(spans.sum()),
     )
 
 
-def _similarity(frame: ScoredFrame, limit: float) -> np.ndarray:
+def _similarity(frame: ScoredFrame) -> np.ndarray:
     """float64 [n, m] in 0..1, one half at the gate."""
-    return np.maximum(0, 1 - frame.distances / (2 * limit))
+    return np.maximum(0, 1 - frame.distances() / (2 * frame.limit))

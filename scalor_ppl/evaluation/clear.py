@@ -15,13 +15,15 @@ miss, and never makes or unmakes a switch.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from scalor_ppl.evaluation.assignment import match_within
 from scalor_ppl.evaluation.frames import ScoredClip, ScoredFrame
 
-MISSED, NOT_THERE = -1, -2
+MISSED = -1
+"""In place of a prediction: the object is matched with none."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +73,18 @@ def clear_mot(clip: ScoredClip) -> tuple[ClearCounts, ScoredClip]:
     lost = np.zeros(clip.objects, dtype=bool)  # missed since it was matched, though it counted
     total = ClearCounts()
     left = []
-    for frame, rows, columns, last in _matched(clip):
+    for frame, rows, columns, distances, last in _matched(clip):
         matched, partners = frame.objects[rows], frame.predictions[columns]
         switched = (last[matched] >= 0) & (last[matched] != partners)
         missed = np.delete(frame.objects, rows)
-        dropped = _excused(frame, columns, clip.limit)
+        dropped = _excused(frame, columns)
         total += ClearCounts(
             objects=len(frame.objects),
             matches=len(rows),
             false_positives=len(frame.predictions) - len(rows) - len(dropped),
             switches=int(switched.sum()),
             fragmentations=int(lost[matched].sum()),
-            distance=float(frame.distances[rows, columns].sum()),
+            distance=float(distances.sum()),
             set_aside=len(dropped),
         )
         lost[matched] = False
@@ -91,57 +93,81 @@ def clear_mot(clip: ScoredClip) -> tuple[ClearCounts, ScoredClip]:
     return total, ScoredClip(tuple(left), clip.limit, clip.objects, clip.identities)
 
 
-def followers(clip: ScoredClip) -> np.ndarray:
-    """Which prediction each object is matched with, by the same rule.
+class Follower(NamedTuple):
+    """Who is followed in one frame.
 
-    Returns:
-        Int [T, objects]: the prediction, `MISSED`, or `NOT_THERE` where the object does not count.
+    Attributes:
+        objects: int [n], those that count.
+        predictions: int [n], the prediction that each is matched with, or `MISSED`.
     """
-    followed = np.full((len(clip.frames), clip.objects), NOT_THERE)
-    for t, (frame, rows, columns, _) in enumerate(_matched(clip)):
-        followed[t, frame.objects] = MISSED
-        followed[t, frame.objects[rows]] = frame.predictions[columns]
-    return followed
+
+    objects: np.ndarray
+    predictions: np.ndarray
 
 
-def _matched(
-    clip: ScoredClip,
-) -> Iterator[tuple[ScoredFrame, np.ndarray, np.ndarray, np.ndarray]]:
-    """Each frame, positions of matched objects and of their predictions, and before the frame the
-    prediction that every object was last matched with, -1 for none."""
+def followers(clip: ScoredClip) -> list[Follower]:
+    """Which prediction each object is matched with in each frame, by the same rule."""
+    found = []
+    for frame, rows, columns, _, _ in _matched(clip):
+        predictions = np.full(len(frame.objects), MISSED)
+        predictions[rows] = frame.predictions[columns]
+        found.append(Follower(frame.objects, predictions))
+    return found
+
+
+class _Matched(NamedTuple):
+    """The pairs of a frame.
+
+    Attributes:
+        frame: the frame.
+        rows: positions of the matched objects.
+        columns: positions of their predictions.
+        distances: of the pairs.
+        last: the prediction that every object was last matched with before, -1 for none.
+    """
+
+    frame: ScoredFrame
+    rows: np.ndarray
+    columns: np.ndarray
+    distances: np.ndarray
+    last: np.ndarray
+
+
+def _matched(clip: ScoredClip) -> Iterator[_Matched]:
     last = np.full(clip.objects, -1)
     for frame in clip.frames:
-        rows, columns = _correspondences(frame, last, clip.limit, clip.identities)
-        yield frame, rows, columns, last
+        distances = frame.distances()
+        rows, columns = _correspondences(frame, distances, last)
+        yield _Matched(frame, rows, columns, distances[rows, columns], last)
         last[frame.objects[rows]] = frame.predictions[columns]
 
 
 def _correspondences(
-    frame: ScoredFrame, last: np.ndarray, limit: float, identities: int
+    frame: ScoredFrame, distances: np.ndarray, last: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions of matched objects and of their predictions: kept pairs, then new ones."""
-    # Position of each id in this frame; the extra entry catches "never matched" (-1).
-    position = np.full(identities + 1, -1)
-    position[frame.predictions] = np.arange(len(frame.predictions))
-    columns = position[last[frame.objects]]
-    rows = np.nonzero(columns >= 0)[0]
-    rows = rows[frame.distances[rows, columns[rows]] <= limit]
+    remembered = last[frame.objects]
+    rows, columns = np.nonzero(remembered[:, None] == frame.predictions)
+    kept = distances[rows, columns] <= frame.limit
+    rows, columns = rows[kept], columns[kept]
     # Two objects may remember one prediction (it moved from one to the other); the first keeps it.
-    _, first = np.unique(columns[rows], return_index=True)
+    _, first = np.unique(columns, return_index=True)
     rows = rows[np.sort(first)]
-    columns = columns[rows]
+    columns = columns[np.sort(first)]
 
     free_rows = np.delete(np.arange(len(frame.objects)), rows)
     free_columns = np.delete(np.arange(len(frame.predictions)), columns)
-    new_rows, new_columns = match_within(frame.distances[np.ix_(free_rows, free_columns)], limit)
+    new_rows, new_columns = match_within(distances[np.ix_(free_rows, free_columns)], frame.limit)
     return (
         np.concatenate([rows, free_rows[new_rows]]),
         np.concatenate([columns, free_columns[new_columns]]),
     )
 
 
-def _excused(frame: ScoredFrame, matched: np.ndarray, limit: float) -> np.ndarray:
+def _excused(frame: ScoredFrame, matched: np.ndarray) -> np.ndarray:
     """Positions of the predictions that slivers account for, none of them among `matched`."""
+    if not len(frame.slivers):
+        return np.empty(0, dtype=np.int64)
     free = np.delete(np.arange(len(frame.predictions)), matched)
-    _, columns = match_within(frame.sliver_distances[:, free], limit)
+    _, columns = match_within(frame.sliver_distances()[:, free], frame.limit)
     return free[columns]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalor_ppl.evaluation.frames import ScoredClip
+from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.table import Tracks
 
 
@@ -97,6 +98,26 @@ def propagation(tracks: Tracks, *, presence_threshold: float = 0.5) -> Propagati
     return PropagationSums(
         propagated=int(np.sum(present[1:] & ~discovered[1:])),
         later=int(np.sum(present[1:])),
+        discoveries=int(np.sum(discovered)),
+        clips=1,
+    )
+
+
+def propagation_of_rows(table: BoxTable, discovered: np.ndarray, first: int) -> PropagationSums:
+    """Count propagated and discovered objects of a file of tracks.
+
+    Args:
+        table: predictions.
+        discovered: bool [R], rows in the frame of their object's discovery.
+        first: the first frame, in which nothing can be propagated.
+
+    Returns:
+        The sums.
+    """
+    later = table.frames > first
+    return PropagationSums(
+        propagated=int(np.sum(later & ~discovered)),
+        later=int(np.sum(later)),
         discoveries=int(np.sum(discovered)),
         clips=1,
     )

@@ -19,17 +19,23 @@ def draw_displacement(found: Mapping[str, Displacement], path: Path) -> None:
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
+    guided = False
     for name, each in found.items():
-        left.loglog(each.lags, each.squared, "o-", ms=3, label=f"{name}: slope {each.slope:.2f}")
-        right.plot(each.counts, lw=1, label=name)
-    first = next(iter(found.values()))
-    if len(first.lags) and np.isfinite(first.squared[0]):
-        guide = first.squared[0] * first.lags
-        left.loglog(first.lags, guide, "k:", lw=1, label="slope 1")
-    left.set(xlabel="lag (frames)", ylabel="mean squared displacement (px²)")
+        there = np.flatnonzero(each.squared > 0)
+        label = f"{name}: slope {each.slope:.2f}"
+        left.loglog(each.lags[there], each.squared[there], "o-", ms=3, label=label)
+        right.plot(each.frames, each.counts, ".-" if len(each.frames) < 50 else "-", lw=1)
+        if len(there) and not guided:
+            first = there[0]
+            guide = each.squared[first] * each.lags[first:] / each.lags[first]
+            left.loglog(each.lags[first:], guide, "k:", lw=1, zorder=0)
+            guided = True
+    units = sorted({each.unit for each in found.values()})
+    unit = "frames" if units in ([], [1]) else f"times {', '.join(map(str, units))} frames"
+    left.set(xlabel=f"lag ({unit})", ylabel="mean squared displacement (px²)")
     right.set(xlabel="frame", ylabel="objects", ylim=(0, None))
     for axes in (left, right):
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+    left.legend(frameon=False, title="dotted: slope 1", fontsize="small")
     with written_whole(path) as lent:
         figure.savefig(lent, format="png", dpi=120)

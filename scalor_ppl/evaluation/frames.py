@@ -9,16 +9,27 @@ wholly out of view excuses nothing: a tracker that lingers there is wrong.
 
 **Distances.** Both sides are boxes of whole objects, also where they reach beyond the view, and are
 compared as such: clipping would move the centre of a half-visible object by a quarter of its size
-while a model that is right about it would still be charged.
+while a model that is right about it would still be charged. The gate is inside: what is exactly as
+far apart as it allows is a match, wherever in the frame it lies (see `boxes.on_steps`).
+
+**Memory** goes with the boxes of a clip and, for a moment, with the objects times the predictions
+of one frame: distances are computed when they are asked for.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from scalor_ppl.evaluation.boxes import centre_distances, overlap_distances
+from scalor_ppl.evaluation.boxes import (
+    centre_distances,
+    centre_rounding,
+    on_steps,
+    overlap_distances,
+    overlap_rounding,
+)
+from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.table import Tracks
 
 if TYPE_CHECKING:
@@ -27,9 +38,15 @@ if TYPE_CHECKING:
 Match = Literal["centre", "iou"]
 """How a prediction is compared with an object: centre distance in pixels, or 1 - box IoU."""
 
-_DISTANCES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "centre": centre_distances,
-    "iou": overlap_distances,
+
+class _Measure(NamedTuple):
+    distances: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    rounding: Callable[[np.ndarray], np.ndarray]
+
+
+_MEASURES: dict[str, _Measure] = {
+    "centre": _Measure(centre_distances, centre_rounding),
+    "iou": _Measure(overlap_distances, overlap_rounding),
 }
 
 
@@ -40,14 +57,33 @@ class ScoredFrame:
     Attributes:
         objects: int [n], indices of the objects that count, 0..objects-1 of the clip, ascending.
         predictions: int [m], indices of the predicted ids, 0..identities-1 of the clip.
-        distances: float64 [n, m].
-        sliver_distances: float64 [s, m], to the slivers; s = 0 where nothing is to be set aside.
+        boxes: float [n, 4] of the objects, in pixels.
+        found: float [m, 4] of the predictions.
+        slivers: float [s, 4] of the slivers; s = 0 where nothing is to be set aside.
+        match: the kind of distance.
+        limit: the gate, in the unit of the distances, inclusive.
     """
 
     objects: np.ndarray
     predictions: np.ndarray
-    distances: np.ndarray
-    sliver_distances: np.ndarray
+    boxes: np.ndarray
+    found: np.ndarray
+    slivers: np.ndarray
+    match: Match
+    limit: float
+
+    def distances(self) -> np.ndarray:
+        """float64 [n, m], between objects and predictions; computed each time."""
+        return self._apart(self.boxes)
+
+    def sliver_distances(self) -> np.ndarray:
+        """float64 [s, m], between slivers and predictions; computed each time."""
+        return self._apart(self.slivers)
+
+    def _apart(self, boxes: np.ndarray) -> np.ndarray:
+        measure = _MEASURES[self.match]
+        rounding = measure.rounding(boxes)[:, None] + measure.rounding(self.found)
+        return on_steps(measure.distances(boxes, self.found), self.limit, rounding)
 
     def without(self, dropped: np.ndarray) -> "ScoredFrame":
         """The frame less the predictions at the positions `dropped`, and with no slivers left."""
@@ -55,8 +91,11 @@ class ScoredFrame:
         return ScoredFrame(
             self.objects,
             self.predictions[kept],
-            self.distances[:, kept],
-            self.sliver_distances[:0, kept],
+            self.boxes,
+            self.found[kept],
+            self.slivers[:0],
+            self.match,
+            self.limit,
         )
 
 
@@ -65,7 +104,7 @@ class ScoredClip:
     """One clip as the measures see it.
 
     Attributes:
-        frames: T frames.
+        frames: in order; frames that have neither objects nor predictions may be left out.
         limit: the gate, in the unit of the distances, inclusive.
         objects: number of objects that may be named in the frames.
         identities: number of predicted ids that may be named in the frames.
@@ -106,8 +145,8 @@ def scored_clip(
         ValueError: different numbers of frames, one id twice in a frame, a present prediction or a
             visible object without a finite box, an unknown `match`, or `min_visible` not above 0.
     """
-    if match not in _DISTANCES:
-        raise ValueError(f"match is one of {sorted(_DISTANCES)}, not {match!r}")
+    if match not in _MEASURES:
+        raise ValueError(f"match is one of {sorted(_MEASURES)}, not {match!r}")
     if not 0 < min_visible <= 1:
         raise ValueError(f"min_visible is above 0 and at most 1, not {min_visible}")
     if tracks.frames != len(truth.boxes):
@@ -124,20 +163,61 @@ def scored_clip(
     if not np.isfinite(tracks.boxes[present]).all():
         raise ValueError("a present prediction has no finite box")
 
-    measure = _DISTANCES[match]
     identities = np.unique(tracks.ids[present])
     frames = []
     for t in range(tracks.frames):
         predictions = np.searchsorted(identities, tracks.ids[t, present[t]])
         if len(np.unique(predictions)) != len(predictions):
             raise ValueError(f"an id occurs twice in frame {t}")
-        boxes = tracks.boxes[t, present[t]]
         frames.append(
             ScoredFrame(
                 objects=np.nonzero(counted[t])[0],
                 predictions=predictions,
-                distances=measure(truth.boxes[t, counted[t]], boxes),
-                sliver_distances=measure(truth.boxes[t, slivers[t]], boxes),
+                boxes=truth.boxes[t, counted[t]],
+                found=tracks.boxes[t, present[t]],
+                slivers=truth.boxes[t, slivers[t]],
+                match=match,
+                limit=limit,
             )
         )
     return ScoredClip(tuple(frames), limit, counted.shape[1], len(identities))
+
+
+def scored_tables(
+    found: BoxTable, known: BoxTable, *, limit: float, match: Match = "centre"
+) -> ScoredClip:
+    """Pair rows of predictions with rows of ground truth, frame by frame.
+
+    Every row counts, but for those of the truth that are to be ignored: they are slivers.
+
+    Args:
+        found: predictions.
+        known: ground truth of the same frames.
+        limit: the gate: pixels for "centre", 1 - IoU for "iou".
+        match: the kind of distance.
+
+    Returns:
+        The clip, of the frames that have a row.
+    """
+    frames = np.union1d(known.frames, found.frames)
+    begins = [np.searchsorted(each.frames, frames, side="left") for each in (known, found)]
+    ends = [np.searchsorted(each.frames, frames, side="right") for each in (known, found)]
+    scored = []
+    for t in range(len(frames)):
+        rows = np.arange(begins[0][t], ends[0][t])
+        aside = known.ignored[rows]
+        counted = rows[~aside]
+        counted = counted[np.argsort(known.objects[counted])]
+        predicted = slice(begins[1][t], ends[1][t])
+        scored.append(
+            ScoredFrame(
+                objects=known.objects[counted],
+                predictions=found.objects[predicted],
+                boxes=known.boxes[counted],
+                found=found.boxes[predicted],
+                slivers=known.boxes[rows[aside]],
+                match=match,
+                limit=limit,
+            )
+        )
+    return ScoredClip(tuple(scored), limit, len(known.labels), len(found.labels))

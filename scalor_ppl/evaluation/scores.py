@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.association import HotaCounts, IdentityCounts, hota, identity
 from scalor_ppl.evaluation.clear import ClearCounts, clear_mot
 from scalor_ppl.evaluation.counting import (
@@ -13,7 +16,8 @@ from scalor_ppl.evaluation.counting import (
     count_errors,
     propagation,
 )
-from scalor_ppl.evaluation.frames import Match, scored_clip
+from scalor_ppl.evaluation.frames import Match, ScoredClip, scored_clip, scored_tables
+from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.table import Tracks
 
 if TYPE_CHECKING:
@@ -117,19 +121,22 @@ def evaluate_tracks(
         The scores.
 
     Raises:
+        UserError: no clip's truth has a box that counts.
         ValueError: different numbers of clips or frames, a gate that is not above 0, or what
             `scalor_ppl.evaluation.frames.scored_clip` raises.
     """
     if len(tracks) != len(truths):
         raise ValueError(f"{len(tracks)} clips of tracks, {len(truths)} of ground truth")
-    events, identities, association = ClearCounts(), IdentityCounts(), HotaCounts.none()
-    counts, origins = CountSums(), PropagationSums()
+    if truths and all(math.isnan(truth.object_size) for truth in truths):
+        raise UserError(
+            f"the truth has no boxes that count in {len(truths)} clips: there is nothing to score; "
+            "choose other clips"
+        )
+    sums = _Sums()
     for found, truth in zip(tracks, truths, strict=True):
         limit = distance
         if limit is None:
-            limit = sizes * float(truth.object_size) if match == "centre" else _IOU_LIMIT
-        if not limit > 0:
-            raise ValueError(f"the gate is above 0, not {limit}")
+            limit = sizes * _size(truth) if match == "centre" else _IOU_LIMIT
         clip = scored_clip(
             found,
             truth,
@@ -139,38 +146,106 @@ def evaluate_tracks(
             presence_threshold=presence_threshold,
             match=match,
         )
-        of_clip, clip = clear_mot(clip)
-        events += of_clip
-        identities += identity(clip)
-        association += hota(clip)
-        counts += count_errors(clip)
-        origins += propagation(found, presence_threshold=presence_threshold)
-    misses = events.objects - events.matches
-    wrong = misses + events.false_positives + events.switches
-    return Scores(
-        mota=1 - _ratio(wrong, events.objects),
-        motp=_ratio(events.distance, events.matches),
-        precision=_ratio(events.matches, events.matches + events.false_positives),
-        recall=_ratio(events.matches, events.objects),
-        id_switches=events.switches,
-        fragmentations=events.fragmentations,
-        idf1=identities.idf1,
-        hota=association.hota,
-        deta=float(association.detection.mean()),
-        assa=float(association.assa.mean()) if events.objects else math.nan,
-        count_mae=counts.mae,
-        mse=mse,
-        propagation_rate=origins.rate,
-        discoveries_per_video=origins.discoveries_per_video,
-        clips=len(tracks),
-        frames=sum(found.frames for found in tracks),
-        objects=events.objects,
-        predictions=identities.predictions,
-        matches=events.matches,
-        false_positives=events.false_positives,
-        misses=misses,
-        set_aside=events.set_aside,
-    )
+        origins = propagation(found, presence_threshold=presence_threshold)
+        sums.add(clip, origins, found.frames)
+    return sums.scores(mse)
+
+
+def evaluate_tables(
+    found: BoxTable,
+    known: BoxTable,
+    origins: PropagationSums,
+    *,
+    frames: int,
+    distance: float | None = None,
+    match: Match = "centre",
+) -> Scores:
+    """Score rows of one file against rows of another.
+
+    Args:
+        found: predictions; every row counts.
+        known: ground truth of the same frames, with boxes that count; those to be ignored are
+            neither hits nor misses.
+        origins: of `counting.propagation_of_rows`.
+        frames: how many frames there are.
+        distance: the gate, as of `evaluate_tracks`, by default twice the mean side of a true box.
+        match: "centre" or "iou".
+
+    Raises:
+        ValueError: the gate is not above 0.
+    """
+    limit = distance
+    if limit is None:
+        limit = 2.0 * known.object_size if match == "centre" else _IOU_LIMIT
+    sums = _Sums()
+    sums.add(scored_tables(found, known, limit=limit, match=match), origins, frames)
+    return sums.scores()
+
+
+class _Sums:
+    """Events of clips, added up."""
+
+    def __init__(self) -> None:
+        self._events, self._identities = ClearCounts(), IdentityCounts()
+        self._association, self._counts = HotaCounts.none(), CountSums()
+        self._origins = PropagationSums()
+        self._clips = self._frames = 0
+
+    def add(self, clip: ScoredClip, origins: PropagationSums, frames: int) -> None:
+        """Add a clip of so many frames.
+
+        Raises:
+            ValueError: its gate is not above 0.
+        """
+        if not clip.limit > 0:
+            raise ValueError(f"the gate is above 0, not {clip.limit}")
+        events, clip = clear_mot(clip)
+        self._events += events
+        self._identities += identity(clip)
+        self._association += hota(clip)
+        self._counts += count_errors(clip)
+        self._origins += origins
+        self._clips += 1
+        self._frames += frames
+
+    def scores(self, mse: float = math.nan) -> Scores:
+        """The figures."""
+        events, association = self._events, self._association
+        misses = events.objects - events.matches
+        wrong = misses + events.false_positives + events.switches
+        return Scores(
+            mota=1 - _ratio(wrong, events.objects),
+            motp=_ratio(events.distance, events.matches),
+            precision=_ratio(events.matches, events.matches + events.false_positives),
+            recall=_ratio(events.matches, events.objects),
+            id_switches=events.switches,
+            fragmentations=events.fragmentations,
+            idf1=self._identities.idf1,
+            hota=association.hota,
+            deta=float(association.detection.mean()),
+            assa=float(association.assa.mean()) if events.objects else math.nan,
+            count_mae=self._counts.mae,
+            mse=mse,
+            propagation_rate=self._origins.rate,
+            discoveries_per_video=self._origins.discoveries_per_video,
+            clips=self._clips,
+            frames=self._frames,
+            objects=events.objects,
+            predictions=self._identities.predictions,
+            matches=events.matches,
+            false_positives=events.false_positives,
+            misses=misses,
+            set_aside=events.set_aside,
+        )
+
+
+def _size(truth: "Truth") -> float:
+    """The object size of a clip, in pixels; of what is to be ignored, where nothing else is."""
+    if not math.isnan(truth.object_size):
+        return float(truth.object_size)
+    sides = truth.boxes[..., 2:]
+    # Where there is nothing at all, nothing is compared: any gate will do.
+    return float(np.nanmean(sides)) if np.isfinite(sides).any() else 1.0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.data import Clip, ClipSource, SourceOptions, iterate_frames
 from scalor_ppl.errors import UserError
-from scalor_ppl.tracks.mot import read_mot
+from scalor_ppl.tracks.mot import by_frame
+from scalor_ppl.tracks.mot_reader import read_rows
 from scalor_ppl.tracks.table import EMPTY, Tracks
 from scalor_ppl.training.sources import open_data
 
@@ -67,24 +68,19 @@ def _read_tracks(path: Path, data: DataConfig, source: ClipSource, least: int) -
             "leave --tracks out"
         )
     # Frames of a file are numbered as in the video, of which some are not read.
-    needed = data.start + (least - 1) * data.stride + 1
-    last = read_mot(path).frames
-    tracks = _frames(read_mot(path, frames=max(last, needed)), data)
-    if not source.starts(tracks.frames):
+    rows = read_rows(path)
+    last = int(rows.frames.max(initial=-1)) + 1
+    stop = last if data.stop is None else min(last, data.stop)
+    count = max(least, len(range(data.start, stop, data.stride)))
+    if not source.starts(count):
         raise UserError(f"{path} has a row for frame {last}, but {source.name} ends before it")
+    read = data.start + data.stride * np.arange(count)
+    tracks = by_frame(rows.at(read), count)
     height, width = _original_size(data, source)
     factor = np.array([source.width / width, source.height / height] * 2, np.float32)
     # Every row counts, whatever its confidence, as for tools that score.
     there = (tracks.ids != EMPTY).astype(np.float32)
     return replace(tracks, boxes=tracks.boxes * factor, presence=there)
-
-
-def _frames(tracks: Tracks, data: DataConfig) -> Tracks:
-    """The tracks of those frames of a video that are read."""
-    read = slice(data.start, data.stop, data.stride)
-    return Tracks(
-        tracks.ids[read], tracks.boxes[read], tracks.presence[read], tracks.discovered[read]
-    )
 
 
 def _original_size(data: DataConfig, source: ClipSource) -> tuple[int, int]:

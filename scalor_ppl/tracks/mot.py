@@ -12,8 +12,13 @@ import numpy as np
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
+from scalor_ppl.tracks.box_table import BoxTable
+from scalor_ppl.tracks.mot_reader import read_rows
 from scalor_ppl.tracks.mot_rows import track_row
 from scalor_ppl.tracks.table import EMPTY, Tracks
+
+_CELLS = 2**22  # of a table by frame and slot, whatever the number of rows: 120 MB
+_EMPTY_CELLS = 32  # beside each row, at most, in larger ones
 
 
 def write_mot(path: str | Path, tracks: Tracks, *, presence_threshold: float = 0.5) -> None:
@@ -40,80 +45,56 @@ def read_mot(path: str | Path, *, frames: int | None = None) -> Tracks:
     """Read MOTChallenge rows back; the inverse of `write_mot` up to the order of slots.
 
     The format does not say which objects were discovered: the first row of an id counts as its
-    discovery. K is the largest number of rows in one frame.
+    discovery. K is the largest number of rows in one frame. Where the table by frame and slot is
+    not needed, `mot_reader.read_rows` takes memory for the rows only.
 
     Args:
-        path: a text file of rows with at least 6 columns; `conf` is taken as 1 where it is missing
-            or negative (MOTChallenge writes -1 for "unknown").
+        path: see `mot_reader.read_rows`.
         frames: T, where the clip has frames after the last row; by default the last row's frame.
 
     Returns:
-        The tracks, with a row's id less 1.
+        The tracks, with a row's id less 1; ids below 1 or beyond 64 bits are numbered anew.
 
     Raises:
-        UserError: no such file, a row that is not numbers, a frame or id below 1, a frame beyond
-            `frames`, or one id twice in a frame.
+        UserError: as `mot_reader.read_rows`; a frame beyond `frames`; frames so far apart that
+            their numbers cannot be those of a video.
     """
-    rows = _rows(Path(path))
-    last = max((frame for _, frame, *_ in rows), default=0)
+    table = read_rows(path)
+    last = int(table.frames.max(initial=-1)) + 1
+    if frames is not None and last > frames:
+        raise UserError(f"{path} has a row for frame {last}, the clip has {frames} frames")
     length = last if frames is None else frames
-    if last > length:
-        raise UserError(f"{path} has a row for frame {last}, the clip has {length} frames")
-    filled = np.zeros(length, dtype=np.int64)
-    for _, frame, *_ in rows:
-        filled[frame - 1] += 1
-    slots = int(filled.max(initial=0))
+    most = int(np.unique(table.frames, return_counts=True)[1].max(initial=0))
+    if length * most > max(_CELLS, _EMPTY_CELLS * len(table)):
+        raise UserError(
+            f"{path} has {len(table)} rows for frames up to {last}: if these are times, number the "
+            "frames from 1"
+        )
+    return by_frame(table, length)
 
+
+def by_frame(table: BoxTable, length: int) -> Tracks:
+    """The rows as tracks, by frame and slot.
+
+    Args:
+        table: of frames below `length`.
+        length: T.
+    """
+    counts = np.unique(table.frames, return_counts=True)[1]
+    slots = int(counts.max(initial=0))
+    begins = np.cumsum(counts) - counts
+    place = table.frames, np.arange(len(table)) - np.repeat(begins, counts)
+    numbers = table.ids
+    if len(numbers) and table.labels == tuple(numbers.tolist()) and table.labels[0] >= 1:
+        numbers = numbers - 1
+    elif len(numbers):
+        numbers = np.arange(len(numbers))
     ids = np.full((length, slots), EMPTY, dtype=np.int64)
     boxes = np.zeros((length, slots, 4), dtype=np.float32)
     presence = np.zeros((length, slots), dtype=np.float32)
     discovered = np.zeros((length, slots), dtype=bool)
-    filled[:] = 0
-    seen: set[tuple[int, int]] = set()
-    first: dict[int, tuple[int, int]] = {}
-    for line, frame, identity, box, confidence in rows:
-        if (frame, identity) in seen:
-            raise UserError(f"{path}, line {line}: id {identity} is twice in frame {frame}")
-        seen.add((frame, identity))
-        t, k = frame - 1, int(filled[frame - 1])
-        filled[t] += 1
-        ids[t, k] = identity - 1
-        boxes[t, k] = box
-        presence[t, k] = confidence
-        if identity not in first or t < first[identity][0]:
-            first[identity] = (t, k)
-    for t, k in first.values():
-        discovered[t, k] = True
+    ids[place] = numbers[table.objects]
+    boxes[place] = table.boxes
+    presence[place] = table.confidence
+    discovered[place] = table.first_rows()
     return Tracks(ids, boxes, presence, discovered)
-
-
-_Row = tuple[int, int, int, list[float], float]
-
-
-def _rows(path: Path) -> list[_Row]:
-    """The rows as (line number, frame, id, box, confidence), in the order of the file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as MOTChallenge text: {error}") from error
-    rows: list[_Row] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            values = [float(part) for part in line.split(",")]
-        except ValueError:
-            values = []
-        if len(values) < 6 or not np.isfinite(values).all():
-            raise UserError(
-                f"{path}, line {number} is not a MOTChallenge row "
-                f"(frame,id,left,top,width,height,conf,-1,-1,-1): {line[:60]!r}"
-            )
-        frame, identity = int(values[0]), int(values[1])
-        if frame < 1 or identity < 1:
-            raise UserError(f"{path}, line {number}: frames and ids count from 1")
-        confidence = values[6] if len(values) > 6 and values[6] >= 0 else 1.0
-        rows.append((number, frame, identity, values[2:6], confidence))
-    return rows

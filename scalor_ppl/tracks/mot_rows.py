@@ -1,7 +1,7 @@
 """Rows of MOTChallenge text, as they are written: `frame,id,left,top,width,height,conf,-1,-1,-1`.
 
-Tracks are read back by :mod:`scalor_ppl.tracks.mot`, ground truth by
-:mod:`scalor_ppl.data.motchallenge`. Frames count from 1 in the file, and from 0 here.
+Tracks and ground truth are read by :mod:`scalor_ppl.tracks.mot_reader`.
+Frames count from 1 in the file, and from 0 here.
 """
 
 from collections.abc import Iterable

@@ -11,11 +11,11 @@ import pytest
 from tiny import CommandLine, write_clips, write_images
 
 from scalor_ppl.data import Clip, SourceOptions, Truth, load_video, open_source
-from scalor_ppl.data.motchallenge import read_boxes
 from scalor_ppl.data.netcdf import NetcdfSource
 from scalor_ppl.data.toy_video import write_toy_video
 from scalor_ppl.data.toys import ToySource
 from scalor_ppl.errors import UserError
+from scalor_ppl.tracks.mot_reader import read_rows
 
 SET = "moving-dsprites-vld"
 LONG = 70  # frames: more than two parts
@@ -64,20 +64,21 @@ def test_rows_are_the_objects_of_which_8_percent_are_in_view(tmp_path: Path) -> 
     truth = truth_of(source.clip(index, LONG))
     rows = write_toy_video(source, tmp_path / "video.avi", LONG, index=index)
     assert rows == tmp_path / "video.txt"
-    read = read_boxes(rows, range(LONG))
+    read = read_rows(rows)
     assert read.ids.tolist() == (truth.ids + 1).tolist()
-    there = np.isfinite(read.boxes[..., 0])
+    _, boxes, _ = read.dense(LONG)
+    there = np.isfinite(boxes[..., 0])
     assert np.array_equal(there, truth.visible >= 0.08)
     assert not there.all()
-    assert read.boxes[there] == pytest.approx(truth.boxes[there], abs=6e-4)
+    assert boxes[there] == pytest.approx(truth.boxes[there], abs=6e-4)
 
 
 def test_objects_that_do_not_exist_yet_have_no_rows(tmp_path: Path) -> None:
     name = "moving-dsprites-dense-discovery"
     rows = write_toy_video(open_source(name, split="test"), tmp_path / "dense.mkv", 10)
-    read = read_boxes(rows, range(10))
+    _, boxes, _ = read_rows(rows).dense(10)
     existing = np.isfinite(truth_of(clip_of(0, 10, name)).boxes[..., 0])
-    assert np.array_equal(np.isfinite(read.boxes[..., 0]), existing)
+    assert np.array_equal(np.isfinite(boxes[..., 0]), existing)
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_equals_motmetrics(seed: int, frames: int, objects: int, match: Match) -
     clip = scored_clip(*case, limit=8.0 if match == "centre" else 0.5, match=match, set_aside=None)
     table = motmetrics.MOTAccumulator(auto_id=True)
     for frame in clip.frames:
-        distances = np.where(frame.distances <= clip.limit, frame.distances, np.nan)
+        distances = np.where(frame.distances() <= clip.limit, frame.distances(), np.nan)
         table.update(frame.objects, frame.predictions, distances)
     names = ["mota", "motp", "precision", "recall", "num_switches", "num_fragmentations", "idf1"]
     with warnings.catch_warnings():
@@ -101,7 +101,7 @@ def as_trackeval(clip: ScoredClip, sharpness: float = 0.5) -> dict[str, Any]:
         "gt_ids": [np.searchsorted(objects, frame.objects) for frame in clip.frames],
         "tracker_ids": [np.searchsorted(found, frame.predictions) for frame in clip.frames],
         "similarity_scores": [
-            np.maximum(0, 1 - sharpness * frame.distances / clip.limit) for frame in clip.frames
+            np.maximum(0, 1 - sharpness * frame.distances() / clip.limit) for frame in clip.frames
         ],
         "num_gt_ids": len(objects),
         "num_tracker_ids": len(found),

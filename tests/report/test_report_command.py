@@ -216,7 +216,10 @@ def test_what_is_refused(
         ((run, "--video", small, "--out", out), "frames of 12 x 16 pixels cannot be tracked"),
         ((run, "--video", grey, "--out", out), "is 16 x 16 x 1, but the run was trained on"),
         ((run, "--tracks", "none.txt", "--out", out), "no such file: none.txt"),
-        ((run, "--tracks", "wrong.txt", "--out", out), "is not a MOTChallenge row"),
+        (
+            (run, "--tracks", "wrong.txt", "--out", out),
+            "wrong.txt, line 1 is not frame,id,left,top",
+        ),
         ((run, "--tracks", "long.txt", "--out", out), "row for frame 7, but square ends before it"),
         ((tmp_path / "none", "--out", out), "no such run"),
         (("pretrained:none", "--out", out), "no pretrained program named 'none'"),

@@ -13,7 +13,7 @@ from scalor_ppl.tracks.table import Tracks
 
 def some_tracks() -> Tracks:
     ids = np.array([[0, -1, 4], [4, 0, 9], [-1, -1, -1]])
-    boxes = np.random.default_rng(0).uniform(-5, 60, (3, 3, 4)).astype(np.float32)
+    boxes = np.random.default_rng(0).uniform(0, 60, (3, 3, 4)).astype(np.float32)
     presence = np.array([[0.9, 0.0, 0.6], [0.75, 1.0, 0.3], [0, 0, 0]], dtype=np.float32)
     discovered = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 0]], dtype=bool)
     return Tracks(ids, boxes, presence, discovered)
@@ -117,7 +117,7 @@ def test_mot_rows_of_others(tmp_path: Path) -> None:
         ("frame,id,left\n", "line 1 is not"),
         ("1,1,0,0,5,5\n1,2,0,0\n", "line 2 is not"),
         ("1,1,nan,0,5,5\n", "line 1 is not"),
-        ("0,1,0,0,5,5\n", "count from 1"),
+        ("-1,1,0,0,5,5\n", "count from 0 or 1"),
         ("1,1,0,0,5,5\n1,1,9,9,5,5\n", "line 2: id 1 is twice in frame 1"),
         ("9,1,0,0,5,5\n", "frame 9, the clip has 5"),
         ("\xff\n", "is not|cannot be read"),
