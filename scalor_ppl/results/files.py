@@ -1,12 +1,29 @@
 """Files that are either whole or not there."""
 
+import errno
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from scalor_ppl.errors import UserError
+
+# What a disk or its owner may refuse: not a fault of the program.
+REFUSALS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ENAMETOOLONG,
+    errno.ESTALE,
+}
+
+REMEDY = "mend that, or name another place"
 
 
 def check_writable(path: Path) -> None:
@@ -23,7 +40,7 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def written_whole(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
     """Lend a path to write to, that becomes `path` when the block ends and vanishes when it fails.
 
     The lent path lies in the same folder (a rename within one file system is atomic) and has the
@@ -31,12 +48,14 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
     Args:
         path: where the file shall be; what is there is replaced at the end, in one step.
+        remedy: what to do where the disk takes no more.
 
     Yields:
         The path to write to.
 
     Raises:
-        UserError: when the folder cannot be made or written to, or `path` is a folder.
+        UserError: when the folder cannot be made or written to, `path` is a folder, or the disk
+            takes no more.
     """
     path = Path(path)
     if path.is_dir():
@@ -49,8 +68,50 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         reason = error.strerror or error
         raise UserError(f"cannot write {path}: {reason}; choose another folder") from error
     try:
-        yield lent
-        lent.replace(path)
+        with explained(path, remedy, lent=lent):
+            yield lent
+            lent.replace(path)
     finally:
         # After a success the lent name is gone already; after any failure nothing half is left.
         lent.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Drop what a process that was killed left of a file; only for who owns it, see `locks`."""
+    pattern = re.compile(rf"\.{re.escape(path.stem[:64])}-[0-9a-f]{{12}}{re.escape(path.suffix)}")
+    for left in path.parent.glob(".*"):
+        if pattern.fullmatch(left.name):
+            left.unlink(missing_ok=True)
+
+
+@contextmanager
+def explained(path: Path, remedy: str = REMEDY, *, lent: Path | None = None) -> Iterator[None]:
+    """What a disk refuses while a file is written, as the user's error.
+
+    Args:
+        path: of the file.
+        remedy: what to do.
+        lent: the name under which it is written; errors about other files pass.
+
+    Raises:
+        UserError: says which file, and why.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = refusal(error)
+        about = getattr(error, "filename", None)
+        if reason is None or (about is not None and Path(str(about)) not in (path, lent)):
+            raise
+        raise UserError(f"cannot write {path}: {reason}; {remedy}") from error
+
+
+def refusal(error: BaseException) -> str | None:
+    """Why the disk or its owner refused a file, in the system's words; none: it did not.
+
+    HDF5 has errors of its own, with the system's number in their text.
+    """
+    number = getattr(error, "errno", None)
+    if number is None and (found := re.search(r"errno = (\d+)", str(error))):
+        number = int(found[1])
+    return os.strerror(number) if number in REFUSALS else None

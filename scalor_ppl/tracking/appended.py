@@ -1,11 +1,12 @@
 """A file that is written to at its end, and can go back to where it was."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.results.files import explained
+
+GO_ON = "mend that and go on with --resume"
 
 
 class AppendedFile:
@@ -21,7 +22,7 @@ class AppendedFile:
 
     def __init__(self, path: Path, length: int = 0) -> None:
         self.path = path
-        with explained(path):
+        with explained(path, GO_ON):
             path.parent.mkdir(parents=True, exist_ok=True)
             there = path.stat().st_size if path.exists() else 0
             if there < length:
@@ -39,13 +40,13 @@ class AppendedFile:
         Raises:
             UserError: there is no room.
         """
-        with explained(self.path):
+        with explained(self.path, GO_ON):
             self._file.write(data)
             self._file.flush()
 
     def sync(self) -> int:
         """See to it that all bytes are on the disk; the length of the file."""
-        with explained(self.path):
+        with explained(self.path, GO_ON):
             os.fsync(self._file.fileno())
             return self._file.tell()
 
@@ -53,18 +54,3 @@ class AppendedFile:
         """Let go of the file; to do so again is no error."""
         self._file.close()
 
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """The system's errors while a file is written, as the user's.
-
-    Raises:
-        UserError: says which file, and why.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(
-            f"cannot write {path}: {reason}; mend that and go on with --resume"
-        ) from error

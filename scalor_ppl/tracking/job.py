@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.results.locks import owned
 from scalor_ppl.scalor.sizes import program_for
 from scalor_ppl.tracking.masks import MaskOutput
 from scalor_ppl.tracking.output import About, Output, part_of
@@ -91,7 +92,7 @@ def track_to_files(
         None if masks is None else Path(masks),
     )
     recording = open_recording(program.config, video, start, stop)
-    targets.check(video, resume=resume, overwrite=overwrite)
+    targets.check(video)
     fingerprint = describe_program(program) | describe_video(video)
     fingerprint |= {
         "--format": form or targets.out.suffix,
@@ -103,13 +104,17 @@ def track_to_files(
         "--start": str(start),
         "--stop": str(stop),
     }
-    state: State | None = None
-    if resume:
-        state = load_state(targets.state, program.device)
-        check_same(targets.state, state.fingerprint, fingerprint)
     fitted = program_for(program, recording.size)
-    job = _Job(targets, recording, threshold, recognise, fingerprint, state, watcher or Silent())
-    return job.run(fitted, chunk, save_every)
+    with owned(*targets.paths, targets.state):
+        targets.check_free(resume=resume, overwrite=overwrite)
+        state: State | None = None
+        if resume:
+            state = load_state(targets.state, program.device)
+            check_same(targets.state, state.fingerprint, fingerprint)
+        job = _Job(
+            targets, recording, threshold, recognise, fingerprint, state, watcher or Silent()
+        )
+        return job.run(fitted, chunk, save_every)
 
 
 class _Job:

@@ -14,7 +14,7 @@ from scalor_ppl.data.frames import find_sequences
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
 from scalor_ppl.scalor.memory import Memory
-from scalor_ppl.tracking.appended import explained
+from scalor_ppl.tracking.appended import GO_ON
 from scalor_ppl.training.runs import Program
 
 
@@ -59,7 +59,7 @@ def save_state(path: Path, state: State) -> None:
         "fingerprint": state.fingerprint,
         "complete": state.complete,
     }
-    with explained(path), written_whole(path) as lent, lent.open("wb") as file:
+    with written_whole(path, GO_ON) as lent, lent.open("wb") as file:
         torch.save(stored, file)
         file.flush()
         os.fsync(file.fileno())

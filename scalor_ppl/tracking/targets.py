@@ -36,13 +36,11 @@ class Targets:
         """Where it is noted how far they are."""
         return state_of(self.out)
 
-    def check(self, video: Path, *, resume: bool, overwrite: bool) -> None:
-        """Complain now about files that cannot be written, or must not be.
+    def check(self, video: Path) -> None:
+        """Complain now about files that cannot be written.
 
         Args:
             video: what is tracked.
-            resume: whether an interrupted tracking goes on.
-            overwrite: whether files that are there may be replaced.
 
         Raises:
             UserError: says which file, and why.
@@ -57,6 +55,17 @@ class Targets:
             taken[path.resolve()] = "named twice"
         for path in (*self.paths, *map(part_of, self.paths), self.state):
             check_writable(path)
+
+    def check_free(self, *, resume: bool, overwrite: bool) -> None:
+        """Complain about files that must not be written; only who owns them can tell.
+
+        Args:
+            resume: whether an interrupted tracking goes on.
+            overwrite: whether files that are there may be replaced.
+
+        Raises:
+            UserError: says which file, and why.
+        """
         if resume or overwrite:
             return
         if self.state.exists():

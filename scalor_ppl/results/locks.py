@@ -1,0 +1,125 @@
+"""Who writes an output owns it: as long as it is written, a second process is refused.
+
+The locks are the operating system's (``flock``), held through a small file beside the output, or
+inside it where it is a folder. They end with the process, however it ends: nobody has to remove
+anything after a crash. Who may take a lock twice is the thread that holds it, so that a command
+that owns a run's folder can train in it.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.results.files import check_writable, explained, sweep
+
+LOCK = ".lock"
+"""Name of the lock inside a folder."""
+# File systems without locks (some network mounts): one writes there as ever, unguarded.
+_WITHOUT = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
+
+
+@contextmanager
+def owned(*files: str | Path | None, wait: float = 0.0) -> Iterator[None]:
+    """Own files for as long as they are written.
+
+    Args:
+        files: that will be written; none are left out.
+        wait: seconds to wait for another process that writes one of them.
+
+    Raises:
+        UserError: another process writes one of them, or it could not be written.
+    """
+    paths = [Path(file) for file in files if file is not None]
+    for path in paths:
+        check_writable(path)
+    with ExitStack() as held:
+        # Always in the same order: two that wait for each other would wait for ever.
+        for path in sorted(paths, key=lambda path: _lock_beside(path)):
+            held.enter_context(_held(_lock_beside(path), path, wait))
+            sweep(path)
+        yield
+
+
+@contextmanager
+def owned_folder(folder: str | Path, wait: float = 0.0) -> Iterator[None]:
+    """Own a folder, the run's or any other, for as long as things are written into it.
+
+    It is made where it is missing, and taken away again where nothing was written.
+
+    Args:
+        folder: that will be written to.
+        wait: seconds to wait for another process that does.
+
+    Raises:
+        UserError: another process writes to it, or it cannot be made or written to.
+    """
+    folder = Path(folder)
+    check_writable(folder / LOCK)
+    made = not folder.exists()
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _held(folder.resolve() / LOCK, folder, wait):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):  # it is not empty: that is what it was made for
+                folder.rmdir()
+
+
+def holds_nothing(folder: Path) -> bool:
+    """Whether a folder is missing or empty, but for its lock."""
+    return not folder.exists() or (
+        folder.is_dir() and all(path.name == LOCK for path in folder.iterdir())
+    )
+
+
+def _lock_beside(path: Path) -> Path:
+    """The lock of a file: two names of one folder are one."""
+    return path.parent.resolve() / f".{path.name}.lock"
+
+
+@contextmanager
+def _held(path: Path, output: Path, wait: float) -> Iterator[None]:
+    with explained(output):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    # A soft lock, filelock's way out where there is no flock, would outlive a crash.
+    lock = FileLock(path, is_singleton=True, fallback_to_soft=False, timeout=wait)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"{output} is being written by another process{_holder(path)}: wait until it has "
+            "ended, or name another output"
+        ) from None
+    except OSError as error:
+        if error.errno in _WITHOUT:
+            yield
+            return
+        raise UserError(f"cannot write {output}: {error.strerror or error}") from None
+    try:
+        if lock.lock_counter == 1:
+            with suppress(OSError):
+                path.write_text(f"{socket.gethostname()}, process {os.getpid()}\n")
+        yield
+    finally:
+        if lock.lock_counter == 1:
+            # Before it is released: whoever opened it meanwhile sees that it is gone, and retries.
+            with suppress(OSError):
+                path.unlink()
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    """Who holds a lock, as far as it says so."""
+    try:
+        said = path.read_text().strip()
+    except (OSError, ValueError):
+        return ""
+    return f" ({said})" if said else ""
