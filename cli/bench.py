@@ -1,7 +1,7 @@
 """``scalor-ppl bench``: what a training step costs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -9,9 +9,10 @@ from rich.table import Table
 
 from scalor_ppl.cli.options import PLAIN, ConfigName, Device, Settings, Threads
 from scalor_ppl.cli.tables import print_table
-from scalor_ppl.config.settings import resolve
-from scalor_ppl.studies.benchmark import Report, Spread, run_benchmark
-from scalor_ppl.training.loop import pick_device
+from scalor_ppl.results.locks import owned
+
+if TYPE_CHECKING:
+    from scalor_ppl.studies.benchmark import Report, Spread
 
 MIB = 2**20
 
@@ -36,26 +37,31 @@ def bench(
 
     Without --config it is the library's defaults that are measured.
     """
+    from scalor_ppl.config.settings import resolve
+    from scalor_ppl.studies.benchmark import run_benchmark
+    from scalor_ppl.training.loop import pick_device
+
     console = Console()
-    with console.status("measuring") as status:
-        report = run_benchmark(
-            resolve(config, settings or (), {}),
-            batch=batch,
-            frames=frames,
-            steps=steps,
-            device=pick_device(device),
-            threads=threads,
-            objects=objects,
-            sizes=sizes,
-            say=lambda message: status.update(f"measuring {message}"),
-        )
-    show(report, console)
-    if json_file is not None:
-        report.write(json_file)
-        console.print(f"all figures are in {json_file}", **PLAIN)
+    with owned(json_file):
+        with console.status("measuring") as status:
+            report = run_benchmark(
+                resolve(config, settings or (), {}),
+                batch=batch,
+                frames=frames,
+                steps=steps,
+                device=pick_device(device),
+                threads=threads,
+                objects=objects,
+                sizes=sizes,
+                say=lambda message: status.update(f"measuring {message}"),
+            )
+        show(report, console)
+        if json_file is not None:
+            report.write(json_file)
+            console.print(f"all figures are in {json_file}", **PLAIN)
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: "Report", console: Console) -> None:
     """Print a report as tables."""
     where, setting = report.environment, report.setting
     model = setting["config"]["model"]
@@ -79,7 +85,7 @@ def show(report: Report, console: Console) -> None:
     console.print(f"Pyro's own share of a step: {share}")
 
 
-def _steps(report: Report) -> Table:
+def _steps(report: "Report") -> Table:
     table = _table("Step", "phase", "median [ms]", "quartiles [ms]", "share")
     total = report.step.total.median
     for phase in ("forward", "backward", "optimizer", "total"):
@@ -88,14 +94,14 @@ def _steps(report: Report) -> Table:
     return table
 
 
-def _parts(report: Report) -> Table:
+def _parts(report: "Report") -> Table:
     table = _table("Forward pass by parts", "part", "median [ms]", "share")
     for part in report.parts:
         table.add_row(part.name, f"{1e3 * part.seconds:.1f}", f"{part.share:.0%}")
     return table
 
 
-def _objects(report: Report) -> Table:
+def _objects(report: "Report") -> Table:
     ratio = "" if report.objects_ratio is None else f" (last / first: {report.objects_ratio:.2f})"
     table = _table(f"Objects present{ratio}", "objects", "median [ms]", "quartiles [ms]")
     for each in report.objects:
@@ -103,7 +109,7 @@ def _objects(report: Report) -> Table:
     return table
 
 
-def _sizes(report: Report) -> Table:
+def _sizes(report: "Report") -> Table:
     table = _table("Image size", "pixels", "grid", "median [ms]", "quartiles [ms]")
     for each in report.sizes:
         pixels, grid = f"{each.height} x {each.width}", f"{each.grid[0]} x {each.grid[1]}"
@@ -119,5 +125,5 @@ def _table(title: str, first: str, *columns: str) -> Table:
     return table
 
 
-def _milliseconds(spread: Spread) -> tuple[str, str]:
+def _milliseconds(spread: "Spread") -> tuple[str, str]:
     return f"{1e3 * spread.median:.1f}", f"{1e3 * spread.low:.1f} - {1e3 * spread.high:.1f}"

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -23,39 +23,17 @@ from scalor_ppl.cli.options import (
     parse_seeds,
     use_threads,
 )
-from scalor_ppl.cli.reproduce import check_same
+from scalor_ppl.cli.progress import shown_training
 from scalor_ppl.cli.tables import print_table, ruled_table, wide_console
-from scalor_ppl.cli.train import start_training
-from scalor_ppl.config.schema import Config
-from scalor_ppl.config.settings import resolve
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.gradients import Noise
-from scalor_ppl.objectives.estimators import ESTIMATORS
 from scalor_ppl.results.files import check_writable, written_whole
-from scalor_ppl.studies.comparison import (
-    Question,
-    Row,
-    Tail,
-    check_estimators,
-    compare_run,
-    is_bound,
-    to_document,
-)
-from scalor_ppl.studies.comparison_figures import draw_comparison, draw_results
-from scalor_ppl.studies.pareto import LIMIT
-from scalor_ppl.studies.training_comparison import (
-    Plan,
-    Result,
-    check_data,
-    entrant,
-    judged,
-    means,
-    planned,
-)
-from scalor_ppl.studies.training_comparison import to_document as to_training_document
-from scalor_ppl.training.loop import pick_device
-from scalor_ppl.training.runs import CONFIG, load_run
-from scalor_ppl.training.sources import chosen, open_data
+from scalor_ppl.results.locks import owned_folder
+
+if TYPE_CHECKING:
+    from scalor_ppl.config.schema import Config
+    from scalor_ppl.inference.gradients import Noise
+    from scalor_ppl.studies.comparison import Question, Row, Tail
+    from scalor_ppl.studies.training_comparison import Plan, Result
 
 TWO_MODELS = (
     "Relaxed and hard presence are two models: values of one do not compare with values of the "
@@ -106,6 +84,10 @@ def compare(
     With --train: train with each objective from the same start, for the same time, and compare
     what they reach (--config, --set, --minutes, --seeds).
     """
+    from scalor_ppl.config.settings import resolve
+    from scalor_ppl.studies.comparison import Question
+    from scalor_ppl.studies.training_comparison import entrant
+
     use_threads(threads)
     mine = {"--data": data, "--gradients": gradients, "--batch": batch, "--seed": seed}
     theirs = {"--config": config, "--set": settings, "--minutes": minutes, "--seeds": seeds}
@@ -122,22 +104,25 @@ def compare(
         out = out or Path("runs/compare-train")
         folder = None if data_dir is None else str(data_dir)
         base = resolve(config, settings or [], nested(data__folder=folder))
-        compare_trainings(
-            {name: entrant(base, name, counts[0]) for name in names},
-            parse_seeds(seeds or "0,1,2"),
-            minutes or 10.0,
-            out,
-            clips=clips or 100,
-            frames=frames,
-            device=device,
-        )
+        with owned_folder(out):
+            compare_trainings(
+                {name: entrant(base, name, counts[0]) for name in names},
+                parse_seeds(seeds or "0,1,2"),
+                minutes or 10.0,
+                out,
+                clips=clips or 100,
+                frames=frames,
+                device=device,
+            )
         return
     if not runs:
         raise UserError("give runs to compare on, or --train with --config to train new ones")
     question = Question(
         names, counts, clips or 10, frames, gradients or 20, batch or 2, 0 if seed is None else seed
     )
-    compare_runs(runs, question, data, data_dir, out or Path("runs/compare"), device)
+    out = out or Path("runs/compare")
+    with owned_folder(out):
+        compare_runs(runs, question, data, data_dir, out, device)
 
 
 def _refuse(options: Mapping[str, Any], reason: str) -> None:
@@ -148,6 +133,8 @@ def _refuse(options: Mapping[str, Any], reason: str) -> None:
 
 def parse_names(text: str) -> tuple[str, ...]:
     """``elbo,iwae`` as registered names, each once."""
+    from scalor_ppl.studies.comparison import check_estimators
+
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     check_estimators(names)
     return names
@@ -166,13 +153,20 @@ def parse_particles(text: str) -> tuple[int, ...]:
 
 def compare_runs(
     runs: Sequence[Path],
-    question: Question,
+    question: "Question",
     data: str | None,
     data_dir: Path | None,
     out: Path,
     device: str,
 ) -> None:
     """Measure, print and write."""
+    from scalor_ppl.objectives.estimators import ESTIMATORS
+    from scalor_ppl.studies.comparison import compare_run, to_document
+    from scalor_ppl.studies.comparison_figures import draw_comparison
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import load_run
+    from scalor_ppl.training.sources import chosen, open_data
+
     if not question.cases:
         least = max(ESTIMATORS[name].least_particles for name in question.estimators)
         raise UserError(f"these estimators need at least {least} particles: --particles 5,25")
@@ -211,8 +205,10 @@ def compare_runs(
     console.print(str(out), **PLAIN)
 
 
-def comparison_table(title: str, rows: Sequence[Row]) -> Table:
+def comparison_table(title: str, rows: "Sequence[Row]") -> Table:
     """A row for each estimator, presence and K of one run."""
+    from scalor_ppl.studies.comparison import is_bound
+
     table = ruled_table(title, "estimator", "presence")
     heads = ("K", "bound [nats]", "ESS", "guide SNR", "guide var")
     for head in (*heads, "model SNR", "model var", "ms"):
@@ -231,12 +227,14 @@ def comparison_table(title: str, rows: Sequence[Row]) -> Table:
     return table
 
 
-def _noise(noise: Noise) -> tuple[str, str]:
+def _noise(noise: "Noise") -> tuple[str, str]:
     return _shown(noise.snr, ".2f"), f"{noise.variance:.1e}"
 
 
-def tail_line(tail: Tail) -> str:
+def tail_line(tail: "Tail") -> str:
     """The weights' tail in words."""
+    from scalor_ppl.studies.pareto import LIMIT
+
     return (
         f"Pareto k-hat, {tail.presence} presence: median {tail.median:.1f}, above {LIMIT} in "
         f"{tail.share:.0%} of {len(tail.k_hat)} clips ({tail.draws} draws a clip)."
@@ -247,7 +245,7 @@ def tail_line(tail: Tail) -> str:
 
 
 def compare_trainings(
-    entrants: Mapping[str, Config],
+    entrants: "Mapping[str, Config]",
     seeds: Sequence[int],
     minutes: float,
     out: Path,
@@ -257,6 +255,12 @@ def compare_trainings(
     device: str,
 ) -> None:
     """Plan, train, score, print and write. Runs that are there go on, or are scored again."""
+    from scalor_ppl.studies.comparison_figures import draw_results
+    from scalor_ppl.studies.reproduction import check_same
+    from scalor_ppl.studies.training_comparison import check_data, judged, planned, to_document
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import CONFIG, load_run
+
     _check_out(out)
     where = pick_device(device)
     check_data(next(iter(entrants.values())), frames)
@@ -272,20 +276,20 @@ def compare_trainings(
             resume = (run / CONFIG).is_file()
             if resume:
                 check_same(config, run)
-            outcome = start_training(config, run, device=device, resume=resume)
+            outcome = shown_training(config, run, device=device, resume=resume)
             if outcome.interrupted:
                 console.print(f"stopped after step {outcome.step}; the same command goes on")
                 raise typer.Exit(INTERRUPTED)
             results.append(judged(load_run(run, where), outcome, clips=clips, frames=frames))
     print_table(result_table(results))
-    document = to_training_document(plans, results, device=where, clips=clips, frames=frames)
+    document = to_document(plans, results, device=where, clips=clips, frames=frames)
     with written_whole(out / "compare.json") as path:
         path.write_text(json.dumps(document, indent=2, allow_nan=False))
     draw_results(results, out / "compare.png")
     console.print(str(out), **PLAIN)
 
 
-def plan_line(name: str, plan: Plan) -> str:
+def plan_line(name: str, plan: "Plan") -> str:
     """What was chosen, in words."""
     longest = max(plan.seconds)
     return (
@@ -294,8 +298,10 @@ def plan_line(name: str, plan: Plan) -> str:
     )
 
 
-def result_table(results: Sequence[Result]) -> Table:
+def result_table(results: "Sequence[Result]") -> Table:
     """A row for each training, by estimator, and the mean where there are several."""
+    from scalor_ppl.studies.training_comparison import means
+
     table = ruled_table("the same time for each", "estimator", "presence")
     heads = ("K", "seed", "MOTA", "plain", "count", "MSE", "bound, hard", "steps", "min")
     for head in heads:

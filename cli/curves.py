@@ -7,8 +7,7 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.options import PLAIN, LabelledRuns, check_figure, labelled
-from scalor_ppl.studies.curves import draw_curves, read_curve
-from scalor_ppl.training.runs import located, run_config
+from scalor_ppl.results.locks import owned
 
 PANELS = {
     "mota": "MOTA",
@@ -24,10 +23,14 @@ def curves(
     out: Annotated[Path, typer.Option(help="Picture to write: png, svg or pdf.")],
 ) -> None:
     """Draw MOTA, propagation rate and discoveries over the steps of trainings."""
+    from scalor_ppl.studies.curves import draw_curves, read_curve
+    from scalor_ppl.training.runs import located, run_config
+
     check_figure("--out", out)
-    lines = {}
-    for label, run in labelled(runs).items():
-        run_config(run)
-        lines[label] = read_curve(located(run))
-    draw_curves(lines, PANELS, out)
+    with owned(out):
+        lines = {}
+        for label, run in labelled(runs).items():
+            run_config(run)
+            lines[label] = read_curve(located(run))
+        draw_curves(lines, PANELS, out)
     Console().print(str(out), **PLAIN)

@@ -10,24 +10,20 @@ from rich.text import Text
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Seed
 from scalor_ppl.cli.tables import print_table
-from scalor_ppl.data import TOY_SETS, SourceOptions, open_source
-from scalor_ppl.data.cutting import cut_recording
-from scalor_ppl.data.describe import describe as measure
-from scalor_ppl.data.lossless import SUFFIXES
-from scalor_ppl.data.netcdf import write_netcdf
-from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
+from scalor_ppl.results.locks import owned, owned_folder
 
 app = typer.Typer(help="Registered sets and other sources of clips.", no_args_is_help=True)
 
 Source = Annotated[str, typer.Argument(help="Registered set, or a path.", show_default=False)]
 Split = Annotated[Literal["train", "test"], typer.Option(help="Which clips.")]
-_VIDEO = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
 
 
 @app.command("list")
 def list_sets() -> None:
     """Show the registered sets."""
+    from scalor_ppl.data import TOY_SETS
+
     table = Table("set", "shapes", "objects", "size, pixels", "background")
     for name, spec in TOY_SETS.items():
         low, high = spec.count
@@ -46,6 +42,9 @@ def describe_source(
     folder: DataFolder = None,
 ) -> None:
     """Measure a source: counts, sizes, speeds, and the paper's figures beside them."""
+    from scalor_ppl.data import SourceOptions, open_source
+    from scalor_ppl.data.describe import describe as measure
+
     options = SourceOptions(data_dir=folder)
     opened = open_source(source, split=split, seed=seed, options=options)
     table = Table("what", "measured", title=Text(source))
@@ -58,7 +57,8 @@ def describe_source(
 def make(
     source: Source,
     out: Annotated[
-        Path, typer.Option(help=f"File to write: a video if it ends in {_VIDEO}, else NetCDF.")
+        Path,
+        typer.Option(help="File to write: .mkv, .mp4 or .avi for a video, else NetCDF."),
     ],
     clips: Annotated[
         int | None, typer.Option(min=1, help="How many: 100 by default, 1 of a video.")
@@ -75,6 +75,10 @@ def make(
 
     Beside a video: MOTChallenge rows (.txt) of each object where 8 % of it or more are in view.
     """
+    from scalor_ppl.data import SourceOptions, open_source
+    from scalor_ppl.data.lossless import SUFFIXES
+    from scalor_ppl.data.netcdf import write_netcdf
+
     options = SourceOptions(data_dir=folder)
     opened = open_source(source, split=split, seed=seed, options=options)
     said = str(out)
@@ -83,10 +87,12 @@ def make(
             raise UserError(f"--clips {clips}: a video is one clip; name a .nc file for more")
         from scalor_ppl.data.toy_video import LEAST_VISIBLE, write_toy_video  # costs the compiler
 
-        rows = write_toy_video(opened, out, frames, index=first)
+        with owned(out, out.with_suffix(".txt")):
+            rows = write_toy_video(opened, out, frames, index=first)
         said = f"{out}, {rows} (objects at least {LEAST_VISIBLE:.0%} in view)"
     else:
-        write_netcdf(opened, out, clips or 100, frames, first=first)
+        with owned(out):
+            write_netcdf(opened, out, clips or 100, frames, first=first)
     Console().print(said, **PLAIN)
 
 
@@ -107,6 +113,10 @@ def cut(
     stop: Annotated[int | None, typer.Option(min=1, help="The frame after the last one.")] = None,
 ) -> None:
     """Cut a region and range out of a recording, without loss, and its ground truth with it."""
+    from scalor_ppl.data.cutting import cut_recording
+    from scalor_ppl.data.region import Region
+
     part = Region.parse("--region", region)
-    count = cut_recording(recording, out, part, boxes=boxes, start=start, stop=stop)
+    with owned_folder(out):
+        count = cut_recording(recording, out, part, boxes=boxes, start=start, stop=stop)
     Console().print(f"{out}: {count} frames", **PLAIN)

@@ -19,15 +19,9 @@ from scalor_ppl.cli.options import (
     parse_seeds,
     use_threads,
 )
-from scalor_ppl.cli.train import start_training
-from scalor_ppl.config.settings import resolve
-from scalor_ppl.inference.generation import imagine
-from scalor_ppl.inference.pictures import write_generated, write_tracked
-from scalor_ppl.inference.scoring import score
+from scalor_ppl.cli.progress import shown_training
 from scalor_ppl.results.files import written_whole
-from scalor_ppl.training.loop import pick_device
-from scalor_ppl.training.runs import load_run
-from scalor_ppl.training.sources import open_data
+from scalor_ppl.results.locks import owned
 
 PRESET = "moving-dsprites-vld"
 
@@ -42,6 +36,14 @@ def demo(
     ] = 1,
 ) -> None:
     """Train on moving sprites, track unseen clips, imagine new ones; print the figures."""
+    from scalor_ppl.config.settings import resolve
+    from scalor_ppl.inference.generation import imagine
+    from scalor_ppl.inference.pictures import write_generated, write_tracked
+    from scalor_ppl.inference.scoring import score
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import load_run
+    from scalor_ppl.training.sources import open_data
+
     use_threads(threads)
     console = Console()
     figures: list[dict[str, Any]] = []
@@ -49,7 +51,7 @@ def demo(
         run = fresh(out / f"seed_{seed}")
         config = resolve(PRESET, [], nested(train__seed=seed))
         begin = time.perf_counter()
-        outcome = start_training(config, run, device=device)
+        outcome = shown_training(config, run, device=device)
         minutes = (time.perf_counter() - begin) / 60
         if outcome.interrupted:
             raise typer.Exit(INTERRUPTED)
@@ -76,7 +78,7 @@ def demo(
         f"worst {min(motas):.3f}), at most {slowest:.1f} min of training",
         highlight=False,
     )
-    with written_whole(out / "figures.json") as path:
+    with owned(out / "figures.json", wait=10), written_whole(out / "figures.json") as path:
         path.write_text(json.dumps(figures, indent=2))
 
 

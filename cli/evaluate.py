@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,14 +11,13 @@ from rich.table import Table
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Refine, Run, Threads, use_threads
 from scalor_ppl.cli.tables import print_table, ruled_table
-from scalor_ppl.data import ClipSource
-from scalor_ppl.evaluation import Scores
-from scalor_ppl.inference.bounds import Bound, bound_of
-from scalor_ppl.inference.scoring import score
-from scalor_ppl.results.files import check_writable, written_whole
-from scalor_ppl.training.loop import pick_device
-from scalor_ppl.training.runs import load_run
-from scalor_ppl.training.sources import chosen, open_data
+from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.locks import owned
+
+if TYPE_CHECKING:
+    from scalor_ppl.data import ClipSource
+    from scalor_ppl.evaluation import Scores
+    from scalor_ppl.inference.bounds import Bound
 
 # Figure, heading, format. The headings are short, so that the table fits 80 columns.
 COLUMNS = (
@@ -61,34 +60,40 @@ def evaluate(
 
     Clips of registered sets are fresh ones, never those of the training.
     """
+    from scalor_ppl.inference.bounds import bound_of
+    from scalor_ppl.inference.scoring import score
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import load_run
+    from scalor_ppl.training.sources import chosen, open_data
+
     use_threads(threads)
-    if out is not None:
-        check_writable(out)
-    program = load_run(run, pick_device(device), refine=refine)
-    settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
-    source = open_data(settings, "test")
-    figures: dict[str, Any] = {}
-    if bound is not None:
-        bounded = bound_of(
-            program, source, estimator=bound, particles=particles, clips=clips, frames=frames
-        )
-        Console().print(bound_line(bounded), **PLAIN)
-        figures["bound"] = bounded.to_dict()
-    if bound is None or has_truth(source, frames):
-        scores = score(program, source, clips=clips, frames=frames, recognise=recognise)
-        print_table(score_table(scores, f"{settings.source}: {clips} clips of {frames} frames"))
-        figures |= {rule: each.to_dict() for rule, each in scores.items()}
-    if out is not None:
-        with written_whole(out) as path:
-            path.write_text(json.dumps(figures, indent=2))
+    with owned(out):
+        program = load_run(run, pick_device(device), refine=refine)
+        settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
+        source = open_data(settings, "test")
+        figures: dict[str, Any] = {}
+        if bound is not None:
+            bounded = bound_of(
+                program, source, estimator=bound, particles=particles, clips=clips, frames=frames
+            )
+            Console().print(bound_line(bounded), **PLAIN)
+            figures["bound"] = bounded.to_dict()
+        if bound is None or has_truth(source, frames):
+            scores = score(program, source, clips=clips, frames=frames, recognise=recognise)
+            title = f"{settings.source}: {clips} clips of {frames} frames"
+            print_table(score_table(scores, title))
+            figures |= {rule: each.to_dict() for rule, each in scores.items()}
+        if out is not None:
+            with written_whole(out) as path:
+                path.write_text(json.dumps(figures, indent=2))
 
 
-def has_truth(source: ClipSource, frames: int) -> bool:
+def has_truth(source: "ClipSource", frames: int) -> bool:
     """Whether there is something to score; a bound needs no ground truth."""
     return source.clip(0, frames).truth is not None
 
 
-def bound_line(bound: Bound) -> str:
+def bound_line(bound: "Bound") -> str:
     """A bound in words."""
     error = "" if bound.error is None else f" +- {bound.error:.1f}"
     return (
@@ -99,7 +104,7 @@ def bound_line(bound: Bound) -> str:
     )
 
 
-def score_table(scores: Mapping[str, Scores], title: str) -> Table:
+def score_table(scores: "Mapping[str, Scores]", title: str) -> Table:
     """The figures by scoring rule."""
     headings = (heading for _, heading, _ in COLUMNS)
     table = ruled_table(title, "rule", *headings, title_justify="center")

@@ -3,9 +3,8 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -20,21 +19,17 @@ from scalor_ppl.cli.options import (
     nested,
     use_threads,
 )
-from scalor_ppl.cli.track import Reporter
-from scalor_ppl.cli.train import start_training
-from scalor_ppl.config.schema import Config
+from scalor_ppl.cli.progress import TrackingBar, shown_training
 from scalor_ppl.errors import UserError
-from scalor_ppl.fitting.draft import Reason
-from scalor_ppl.fitting.plan import FitPlan, plan_fit
-from scalor_ppl.report.material import gather
-from scalor_ppl.report.write import write_report
 from scalor_ppl.results.files import check_writable
-from scalor_ppl.tracking import track_to_files
-from scalor_ppl.training.budget import lasting, predicted_minutes, time_steps
-from scalor_ppl.training.checkpoints import all_checkpoints, step_of
-from scalor_ppl.training.loop import pick_device
-from scalor_ppl.training.runs import CONFIG, load_run, run_config
-from scalor_ppl.training.sources import anchored, fitted, open_data
+from scalor_ppl.results.locks import LOCK, holds_nothing, owned_folder
+
+if TYPE_CHECKING:
+    import torch
+
+    from scalor_ppl.config.schema import Config
+    from scalor_ppl.fitting.draft import Reason
+    from scalor_ppl.fitting.plan import FitPlan
 
 TRACKS, OVERLAY, REPORT = "tracks.txt", "overlay.mp4", "report.html"
 
@@ -66,37 +61,50 @@ def fit(
     Looks at the video, proposes every setting and says why, trains for the given time, tracks, and
     writes a report. Any setting can be given instead: --set model.capacity=60.
     """
+    from scalor_ppl.fitting.plan import plan_fit
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import CONFIG, run_config
+
     use_threads(threads)
     out = out or Path("runs") / video.stem
     where = pick_device(device)
-    if resume:
-        if settings is not None or not (out / CONFIG).is_file():
-            raise UserError(f"--resume goes on with the fit in {out}, if there is one: give --out")
-        config = run_config(out)
-    else:
-        check_writable(out / CONFIG)
-        _check_new(out)
-        console = Console(stderr=True)
-        console.print(f"looking at {video}", **PLAIN)
-        plan = plan_fit(video, settings or [], nested(train__seed=seed))
-        console.print(_table(plan.reasons))
-        config = plan.config if plan.steps_given else _timed(plan, minutes, where, console)
-    if _trained(out) < config.train.steps:
-        begun = resume and _trained(out) > 0
-        outcome = start_training(config, out, device=device, resume=begun)
-        if outcome.interrupted:
-            _say_resume(video, out, overlay=overlay)
-            raise typer.Exit(INTERRUPTED)
-    _track(video, out, where, overlay=overlay)
+    check_writable(out / LOCK)
+    if resume and (settings is not None or not (out / CONFIG).is_file()):
+        raise UserError(f"--resume goes on with the fit in {out}, if there is one: give --out")
+    with owned_folder(out):
+        if resume:
+            config = run_config(out)
+        else:
+            if not holds_nothing(out):
+                raise UserError(
+                    f"{out} is there already: go on with --resume, or choose another --out"
+                )
+            console = Console(stderr=True)
+            console.print(f"looking at {video}", **PLAIN)
+            plan = plan_fit(video, settings or [], nested(train__seed=seed))
+            console.print(_table(plan.reasons))
+            config = plan.config if plan.steps_given else _timed(plan, minutes, where, console)
+        if _trained(out) < config.train.steps:
+            begun = resume and _trained(out) > 0
+            outcome = shown_training(config, out, device=device, resume=begun)
+            if outcome.interrupted:
+                _say_resume(video, out, overlay=overlay)
+                raise typer.Exit(INTERRUPTED)
+        _track(video, out, where, overlay=overlay)
 
 
-def _track(video: Path, out: Path, device: torch.device, *, overlay: bool) -> None:
+def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> None:
     """Track the video with the trained run, and write the report."""
+    from scalor_ppl.report.material import gather
+    from scalor_ppl.report.write import write_report
+    from scalor_ppl.tracking import track_to_files
+    from scalor_ppl.training.runs import load_run
+
     tracks = out / TRACKS
     program = load_run(out, device)
     stop = program.config.data.stop
     if not tracks.exists():
-        with Reporter(Console(stderr=True)) as reporter:
+        with TrackingBar(Console(stderr=True)) as bar:
             outcome = track_to_files(
                 program,
                 video,
@@ -105,7 +113,7 @@ def _track(video: Path, out: Path, device: torch.device, *, overlay: bool) -> No
                 start=program.config.data.start,
                 stop=stop,
                 resume=tracks.with_name(f"{TRACKS}.resume").exists(),
-                watcher=reporter,
+                watcher=bar,
             )
         if outcome.interrupted:
             _say_resume(video, out, overlay=overlay)
@@ -116,23 +124,15 @@ def _track(video: Path, out: Path, device: torch.device, *, overlay: bool) -> No
         console.print(str(out / name), **PLAIN)
 
 
-def _check_new(out: Path) -> None:
-    """Complain before anything is computed.
-
-    Raises:
-        UserError: something is there already.
-    """
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"{out} is there already: go on with --resume, or choose another --out")
-
-
 def _trained(out: Path) -> int:
     """Steps that the run's newest checkpoint has; 0 without one."""
+    from scalor_ppl.training.checkpoints import all_checkpoints, step_of
+
     kept = all_checkpoints(out)
     return step_of(kept[-1]) if kept else 0
 
 
-def _table(reasons: Sequence[Reason]) -> Table:
+def _table(reasons: "Sequence[Reason]") -> Table:
     """Every choice, and why."""
     table = Table(box=None, header_style="bold")
     for name in ("setting", "value", "because"):
@@ -142,8 +142,11 @@ def _table(reasons: Sequence[Reason]) -> Table:
     return table
 
 
-def _timed(plan: FitPlan, minutes: float, device: torch.device, console: Console) -> Config:
+def _timed(plan: "FitPlan", minutes: float, device: "torch.device", console: Console) -> "Config":
     """The configuration with as many steps as last so long."""
+    from scalor_ppl.training.budget import lasting, predicted_minutes, time_steps
+    from scalor_ppl.training.sources import anchored, fitted, open_data
+
     source = open_data(plan.config.data, "train")
     config = fitted(anchored(plan.config), source)
     seconds = time_steps(config, source, device)

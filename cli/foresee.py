@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -24,14 +24,11 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.tables import print_table, ruled_table, wide_console
-from scalor_ppl.config.experiment import TEST_SEED
-from scalor_ppl.evaluation.foresight import GROUPS, Figures, Foresight
-from scalor_ppl.results.files import check_writable, written_whole
-from scalor_ppl.studies.foreseeing import Question, foresee_clips
-from scalor_ppl.studies.foreseeing_figures import PANELS, draw_foresight
-from scalor_ppl.training.loop import pick_device
-from scalor_ppl.training.runs import load_run
-from scalor_ppl.training.sources import chosen, open_data
+from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.locks import owned
+
+if TYPE_CHECKING:
+    from scalor_ppl.evaluation.foresight import Figures, Foresight
 
 ROWS = {
     "point": "mean of draws",
@@ -49,7 +46,7 @@ def foresee(
         typer.Option(help="Set or path; that of the first run by default.", metavar="NAME|PATH"),
     ] = None,
     data_dir: DataFolder = None,
-    data_seed: Annotated[int, typer.Option(min=0, help="Of generated clips.")] = TEST_SEED,
+    data_seed: Annotated[int, typer.Option(min=0, help="Of generated clips.")] = 2020,
     clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
     observe: Annotated[int, typer.Option(min=1, help="Frames of each that are seen.")] = 5,
     ahead: Annotated[int, typer.Option(min=1, help="Frames imagined after them.")] = 10,
@@ -66,52 +63,57 @@ def foresee(
 
     Clips of registered sets are fresh ones. No objects are discovered after the observed frames.
     """
+    from scalor_ppl.evaluation.foresight import GROUPS
+    from scalor_ppl.studies.foreseeing import Question, foresee_clips
+    from scalor_ppl.studies.foreseeing_figures import draw_foresight
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import load_run
+    from scalor_ppl.training.sources import chosen, open_data
+
     use_threads(threads)
     check_figure("--figure", figure)
-    for path in (out, figure):
-        if path is not None:
-            check_writable(path)
-    folders = labelled(runs)
-    where = pick_device(device)
-    programs = {label: load_run(folder, where) for label, folder in folders.items()}
-    # The same clips for all: of the first run's data, where nothing else is said.
-    first = next(iter(programs.values()))
-    settings = chosen(first.config.data, data, folder=data_dir, seed=data_seed)
-    source = open_data(settings, "test")
-    for program in programs.values():
-        program.check_fits(source.name, source.height, source.width, source.channels)
-    question = Question(clips, observe, ahead, draws, seed)
-    found: dict[str, Foresight] = {}
-    with Console(stderr=True).status("foreseeing") as status:
+    with owned(out, figure):
+        folders = labelled(runs)
+        where = pick_device(device)
+        programs = {label: load_run(folder, where) for label, folder in folders.items()}
+        # The same clips for all: of the first run's data, where nothing else is said.
+        first = next(iter(programs.values()))
+        settings = chosen(first.config.data, data, folder=data_dir, seed=data_seed)
+        source = open_data(settings, "test")
+        for program in programs.values():
+            program.check_fits(source.name, source.height, source.width, source.channels)
+        question = Question(clips, observe, ahead, draws, seed)
+        found: dict[str, Foresight] = {}
+        with Console(stderr=True).status("foreseeing") as status:
 
-        def tell(label: str, text: str) -> None:
-            status.update(f"{label}: {text}")
+            def tell(label: str, text: str) -> None:
+                status.update(f"{label}: {text}")
 
-        for label, program in programs.items():
-            found[label] = foresee_clips(program, source, question, partial(tell, label))
-    console = wide_console()
-    for label, foresight in found.items():
-        console.print(matched_line(label, foresight), **PLAIN)
-    for group in GROUPS:
-        console.print()
-        print_table(foresight_table(found, group))
-    if out is not None:
-        document = {
-            "data": settings.model_dump(mode="json"),
-            "question": asdict(question),
-            "runs": {
-                label: {"run": str(folders[label])} | foresight.to_dict()
-                for label, foresight in found.items()
-            },
-        }
-        with written_whole(out) as path:
-            path.write_text(json.dumps(document, indent=2, allow_nan=False))
-    if figure is not None:
-        draw_foresight(found, figure)
-        console.print(str(figure), **PLAIN)
+            for label, program in programs.items():
+                found[label] = foresee_clips(program, source, question, partial(tell, label))
+        console = wide_console()
+        for label, foresight in found.items():
+            console.print(matched_line(label, foresight), **PLAIN)
+        for group in GROUPS:
+            console.print()
+            print_table(foresight_table(found, group))
+        if out is not None:
+            document = {
+                "data": settings.model_dump(mode="json"),
+                "question": asdict(question),
+                "runs": {
+                    label: {"run": str(folders[label])} | foresight.to_dict()
+                    for label, foresight in found.items()
+                },
+            }
+            with written_whole(out) as path:
+                path.write_text(json.dumps(document, indent=2, allow_nan=False))
+        if figure is not None:
+            draw_foresight(found, figure)
+            console.print(str(figure), **PLAIN)
 
 
-def matched_line(label: str, foresight: Foresight) -> str:
+def matched_line(label: str, foresight: "Foresight") -> str:
     """How many objects the figures are of, in words."""
     return (
         f"{label}: {foresight.matched} of {foresight.objects} objects are tracked in the last "
@@ -119,8 +121,10 @@ def matched_line(label: str, foresight: Foresight) -> str:
     )
 
 
-def foresight_table(found: Mapping[str, Foresight], group: str) -> Table:
+def foresight_table(found: "Mapping[str, Foresight]", group: str) -> Table:
     """The figures of a group of objects: a few rows a run, a column for each of three frames."""
+    from scalor_ppl.studies.foreseeing_figures import PANELS
+
     first = next(iter(found.values())).figures[group]["point"]
     frames = milestones(len(first.mean))
     title = f"{PANELS[group]}: distance in pixels, mean +- error (median)"
@@ -144,7 +148,7 @@ def milestones(ahead: int) -> list[int]:
     return sorted({1, max(1, ahead // 2), ahead})
 
 
-def in_words(figures: Figures, frame: int) -> str:
+def in_words(figures: "Figures", frame: int) -> str:
     """A figure so many frames ahead: ``2.31 +- 0.12 (1.80)``."""
     mean, error, median = (
         values[frame - 1] for values in (figures.mean, figures.error, figures.median)

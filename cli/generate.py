@@ -1,23 +1,18 @@
 """``scalor-ppl generate``."""
 
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.generation import continue_clip, imagine
-from scalor_ppl.inference.pictures import write_compared, write_generated
-from scalor_ppl.inference.trees import prior_tree
-from scalor_ppl.results.datatree import SUFFIX, write_tree
 from scalor_ppl.results.files import check_writable
-from scalor_ppl.scalor.whatif import FORMS, parse_intervention
-from scalor_ppl.training.loop import pick_device
-from scalor_ppl.training.runs import load_run, own_folder
-from scalor_ppl.training.sources import chosen, open_clip
+from scalor_ppl.results.locks import owned, owned_folder
+
+# Of `whatif.FORMS`, which is not imported for a help text.
+FORMS = "remove ID@FRAME, move ID@FRAME X,Y, freeze ID@FRAME; or FRAME-FRAME in the last two"
 
 
 def generate(
@@ -61,6 +56,15 @@ def generate(
     threads: Threads = None,
 ) -> None:
     """Sample videos from the priors, or continue an observed clip, as it is or what if."""
+    from scalor_ppl.inference.generation import continue_clip, imagine
+    from scalor_ppl.inference.pictures import write_compared, write_generated
+    from scalor_ppl.inference.trees import prior_tree
+    from scalor_ppl.results.datatree import SUFFIX, write_tree
+    from scalor_ppl.scalor.whatif import parse_intervention
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import load_run, own_folder
+    from scalor_ppl.training.sources import chosen, open_clip
+
     use_threads(threads)
     if discovery is False and rate is not None:
         raise UserError("--no-discovery and --rate contradict each other: leave one out")
@@ -77,39 +81,32 @@ def generate(
     program = load_run(run, pick_device(device))
     folder = out or own_folder(run) / "generated"
     wanted = rate if discovery is not False else 0.0
+    sampled: dict[str, Any] = {"frames": frames, "seed": seed}
     if table is not None:
-        tree = prior_tree(
-            program, videos=videos, frames=frames, seed=seed, first_rate=first_rate, rate=wanted
-        )
-        write_tree(tree, table)
+        with owned(table):
+            tree = prior_tree(program, videos=videos, first_rate=first_rate, rate=wanted, **sampled)
+            write_tree(tree, table)
         Console().print(str(table), **PLAIN)
         return
-    seen = None
-    without = None
-    if observe is None:
-        scene = imagine(
-            program, videos=videos, frames=frames, seed=seed, first_rate=first_rate, rate=wanted
-        )
-    else:
-        off = discovery is None and rate is None
-        seen = open_clip(
-            chosen(program.config.data, folder=data_dir), observe, clip, observe_frames
-        )
-        continued = partial(
-            continue_clip,
-            program,
-            seen,
-            observe=observe_frames,
-            frames=frames,
-            seed=seed,
-            rate=0.0 if off else wanted,
-        )
-        scene = continued(interventions=interventions)
-        without = continued() if interventions else None
-    tight = program.config.model.tight_boxes
-    for path in write_generated(scene, folder, observed=seen, boxes=boxes, tight=tight, fps=fps):
+    drawn: dict[str, Any] = {"tight": program.config.model.tight_boxes, "fps": fps}
+    with owned_folder(folder):
+        if observe is None:
+            scene = imagine(program, videos=videos, first_rate=first_rate, rate=wanted, **sampled)
+            paths = [*write_generated(scene, folder, boxes=boxes, **drawn)]
+        else:
+            data = chosen(program.config.data, folder=data_dir)
+            seen = open_clip(data, observe, clip, observe_frames)
+            off = discovery is None and rate is None
+            question: dict[str, Any] = {
+                "observe": observe_frames,
+                "rate": 0.0 if off else wanted,
+                **sampled,
+            }
+            scene = continue_clip(program, seen, interventions=interventions, **question)
+            without = continue_clip(program, seen, **question) if interventions else None
+            paths = [*write_generated(scene, folder, observed=seen, boxes=boxes, **drawn)]
+            if without is not None:
+                label = "\n".join(map(str, interventions))
+                paths += write_compared(without, scene, label, seen, folder, **drawn)
+    for path in paths:
         Console().print(str(path), **PLAIN)
-    if without is not None and seen is not None:
-        label = "\n".join(map(str, interventions))
-        for path in write_compared(without, scene, label, seen, folder, tight=tight, fps=fps):
-            Console().print(str(path), **PLAIN)

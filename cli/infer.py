@@ -6,15 +6,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
+from scalor_ppl.cli.options import (
+    PLAIN,
+    DataFolder,
+    Device,
+    Run,
+    Seed,
+    Threads,
+    check_figure,
+    use_threads,
+)
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.trees import posterior_tree
-from scalor_ppl.results.datatree import SUFFIX, write_tree
-from scalor_ppl.results.files import check_writable
-from scalor_ppl.results.uncertainty import FORMATS, draw_uncertainty
-from scalor_ppl.training.loop import pick_device
-from scalor_ppl.training.runs import load_run
-from scalor_ppl.training.sources import chosen, open_clip
+from scalor_ppl.results.locks import owned
 
 
 def infer(
@@ -40,21 +43,26 @@ def infer(
     threads: Threads = None,
 ) -> None:
     """Draw from the posterior of a clip, and write the draws as NetCDF for ArviZ and xarray."""
+    from scalor_ppl.inference.trees import posterior_tree
+    from scalor_ppl.results.datatree import SUFFIX, write_tree
+    from scalor_ppl.results.uncertainty import draw_uncertainty
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import load_run
+    from scalor_ppl.training.sources import chosen, open_clip
+
     use_threads(threads)
     if out.suffix != SUFFIX:
         raise UserError(f"--out {out}: end it in {SUFFIX}")
     if out.resolve() == Path(video).resolve():
         raise UserError(f"--out {out} is the video itself: name another file")
-    if plot is not None and plot.suffix not in FORMATS:
-        raise UserError(f"--plot {plot}: end it in {', '.join(FORMATS)}")
-    paths = [out] if plot is None else [out, plot]
-    for path in paths:
-        check_writable(path)
-    program = load_run(run, pick_device(device))
-    seen = open_clip(chosen(program.config.data, folder=data_dir), video, clip, frames)
-    tree = posterior_tree(program, seen, draws=draws, seed=seed, images=images)
-    write_tree(tree, out)
-    if plot is not None:
-        draw_uncertainty(tree, plot)
-    for path in paths:
-        Console().print(str(path), **PLAIN)
+    check_figure("--plot", plot)
+    with owned(out, plot):
+        program = load_run(run, pick_device(device))
+        seen = open_clip(chosen(program.config.data, folder=data_dir), video, clip, frames)
+        tree = posterior_tree(program, seen, draws=draws, seed=seed, images=images)
+        write_tree(tree, out)
+        if plot is not None:
+            draw_uncertainty(tree, plot)
+    for path in (out, plot):
+        if path is not None:
+            Console().print(str(path), **PLAIN)

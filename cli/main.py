@@ -3,10 +3,13 @@
 import os
 import sys
 import traceback
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from scalor_ppl.cli import terminal
 from scalor_ppl.cli.bench import bench
 from scalor_ppl.cli.compare import compare
 from scalor_ppl.cli.curves import curves
@@ -24,16 +27,16 @@ from scalor_ppl.cli.reproduce import reproduce
 from scalor_ppl.cli.score import score
 from scalor_ppl.cli.track import track
 from scalor_ppl.cli.train import train
-from scalor_ppl.errors import UserError
+from scalor_ppl.errors import TrainingError, UserError
+from scalor_ppl.results.files import refusal
 from scalor_ppl.studies.allocator import keep_freed_memory
-from scalor_ppl.training.loop import TrainingError
 
 app = typer.Typer(
     name="scalor-ppl",
     help="SCALOR: unsupervised object-centric world models as a probabilistic program.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(fit)
 app.command()(train)
@@ -53,8 +56,31 @@ app.command()(foresee)
 app.add_typer(data_app, name="data")
 
 
+def _versions(wanted: bool) -> None:
+    """Print what runs, from the packages' own records: nothing of it is imported."""
+    if not wanted:
+        return
+    for package in ("scalor-ppl", "torch", "pyro-ppl"):
+        try:
+            typer.echo(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            typer.echo(f"{package} is not installed")
+    raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_versions, is_eager=True, help="Show versions, exit."),
+    ] = False,
+) -> None:
+    pass
+
+
 def run() -> None:
     """Run the command line. Exit code 2 is the user's mistake, 1 is ours."""
+    terminal.print_anything()
     keep_freed_memory()
     show_notes()
     try:
@@ -67,6 +93,11 @@ def run() -> None:
         sys.exit(1)
     # Ctrl-C and a closed pipe are typer's: they end with 130 and 1.
     except Exception as error:
+        reason = refusal(error)
+        if reason is not None:  # of a file that is written step by step, such as a log
+            place = getattr(error, "filename", None) or "a file"
+            _say(f"cannot write or read {place}: {reason}; mend that, and begin or go on again")
+            sys.exit(2)
         _say(f"this is a fault of scalor-ppl: {type(error).__name__}: {error}")
         if os.environ.get("SCALOR_PPL_TRACEBACK"):
             traceback.print_exc()

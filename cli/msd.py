@@ -4,7 +4,7 @@ import json
 import logging
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,9 +14,11 @@ from scalor_ppl.cli.names import told_apart
 from scalor_ppl.cli.options import PLAIN
 from scalor_ppl.cli.tables import print_table, ruled_table
 from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation.diffusion import Displacement, displacement
-from scalor_ppl.results.files import check_writable, written_whole
-from scalor_ppl.tracks.mot_reader import read_rows
+from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.locks import owned
+
+if TYPE_CHECKING:
+    from scalor_ppl.evaluation.diffusion import Displacement
 
 _LOG = logging.getLogger(__name__)
 _SHOWN = (1, 2, 5, 10, 20)  # lags, in tracked frames
@@ -53,27 +55,28 @@ def msd(
 
     A slope of 1 is free diffusion, 2 is straight motion.
     """
-    for path in (figure, output):
-        if path is not None:
-            check_writable(path)
-    found = {}
-    for name, path in told_apart(tracks).items():
-        found[name] = _measured(path, lags, drift, stride, confidence)
-        _tell(path, found[name], drift, stride)
-    print_table(_table(found))
-    if output is not None:
-        with written_whole(output) as path:
-            path.write_text(json.dumps({name: _plain(each) for name, each in found.items()}))
-    if figure is not None:
-        from scalor_ppl.evaluation.diffusion_figure import draw_displacement
+    with owned(figure, output):
+        found = {}
+        for name, path in told_apart(tracks).items():
+            found[name] = _measured(path, lags, drift, stride, confidence)
+            _tell(path, found[name], drift, stride)
+        print_table(_table(found))
+        if output is not None:
+            with written_whole(output) as path:
+                path.write_text(json.dumps({name: _plain(each) for name, each in found.items()}))
+        if figure is not None:
+            from scalor_ppl.evaluation.diffusion_figure import draw_displacement
 
-        draw_displacement(found, figure)
-        Console().print(str(figure), **PLAIN)
+            draw_displacement(found, figure)
+            Console().print(str(figure), **PLAIN)
 
 
 def _measured(
     path: Path, lags: int, drift: bool, stride: int | None, confidence: float | None
-) -> Displacement:
+) -> "Displacement":
+    from scalor_ppl.evaluation.diffusion import displacement
+    from scalor_ppl.tracks.mot_reader import read_rows
+
     table = read_rows(path)
     if confidence is not None:
         table = table.kept(table.confidence >= confidence)
@@ -83,7 +86,7 @@ def _measured(
         raise UserError(f"{path}: {error}") from None
 
 
-def _tell(path: Path, found: Displacement, drift: bool, stride: int | None) -> None:
+def _tell(path: Path, found: "Displacement", drift: bool, stride: int | None) -> None:
     """Note what the figures leave out, and what they are not sure of."""
     if stride is None and found.stride > 0:
         whole = (int(found.frames[-1]) - int(found.frames[0])) // found.stride + 1
@@ -115,7 +118,7 @@ def _tell(path: Path, found: Displacement, drift: bool, stride: int | None) -> N
         )
 
 
-def _table(found: dict[str, Displacement]) -> Table:
+def _table(found: "dict[str, Displacement]") -> Table:
     """A row for each file; columns of lags that the closest tracked frames have."""
     unit = min((each.stride // each.unit for each in found.values() if each.stride), default=1)
     lags = [unit * n for n in _SHOWN if any(unit * n in each.lags for each in found.values())]
@@ -134,7 +137,7 @@ def _shown(value: float, form: str) -> str:
     return "" if math.isnan(value) else f"{value:{form}}"
 
 
-def _plain(each: Displacement) -> dict[str, object]:
+def _plain(each: "Displacement") -> dict[str, object]:
     """Fit for JSON."""
     return {
         "lags": each.lags.tolist(),

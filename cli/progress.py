@@ -1,9 +1,10 @@
-"""Progress of long work, as a person wants to see it, and that of training."""
+"""Progress of long work, as a person wants to see it: of training, and of tracking."""
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -14,12 +15,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from scalor_ppl.config.schema import Config
-from scalor_ppl.data import ClipSource
-from scalor_ppl.inference.pictures import snapshot
-from scalor_ppl.training.loop import frames_needed
-from scalor_ppl.training.runs import Program
-from scalor_ppl.training.sources import open_unseen
+from scalor_ppl.cli.options import PLAIN
+
+if TYPE_CHECKING:
+    from scalor_ppl.config.schema import Config
+    from scalor_ppl.training.loop import Outcome
+    from scalor_ppl.training.runs import Program
 
 # Shown beside the bar; the rest is in metrics.jsonl.
 SHOWN = {
@@ -92,22 +93,8 @@ class Bar:
         self.progress.update(self.task, completed=done, figures=figures)
 
 
-class Reporter(Bar):
-    """Shows a bar with the figures of the last logged step, and writes pictures."""
-
-    def __init__(
-        self,
-        console: Console,
-        config: Config,
-        run: Path,
-        source: ClipSource,
-        also: Callable[[int, Program], None] | None = None,
-    ) -> None:
-        super().__init__(console, config.train.steps)
-        self.config = config
-        self.run = run
-        self.also = also
-        self.source = open_unseen(config.data, source)
+class TrainingBar(Bar):
+    """Shows a bar with the figures of the last logged step."""
 
     def began(self, step: int) -> None:
         """Show the bar."""
@@ -121,9 +108,54 @@ class Reporter(Bar):
         rate = step / figures["seconds"]
         self.move(step, f"{text} {rate:.1f}/s")
 
-    def pictured(self, step: int, program: Program) -> None:
-        """Write a contact sheet of a clip that is not trained on, where there are such."""
-        frames = frames_needed(self.config.train)
-        snapshot(program, self.source, frames, self.run / "images" / f"step_{step:07d}.png")
-        if self.also is not None:
-            self.also(step, program)
+    def pictured(self, step: int, program: Any) -> None:
+        """Nothing: pictures are files."""
+
+
+class TrackingBar(Bar):
+    """Shows a bar with the frames that are done, their rate, and the objects in view."""
+
+    def __init__(self, console: Console) -> None:
+        # The line of figures at the end says it all; in a log, it alone.
+        super().__init__(console, figures="frames", transient=True, disable=not console.is_terminal)
+        self.console = console
+        self.before = 0
+        self.since = 0.0
+
+    def warned(self, message: str) -> None:
+        """Say it on a line of its own."""
+        self.console.print("note:", message, **PLAIN)
+
+    def began(self, done: int, total: int | None) -> None:
+        """Show the bar."""
+        self.before, self.since = done, time.perf_counter()
+        self.show(done, total)
+
+    def stepped(self, done: int, objects: int) -> None:
+        """Move the bar."""
+        rate = (done - self.before) / (time.perf_counter() - self.since)
+        self.move(done, f"frames {rate:.1f}/s, {objects} object{'' if objects == 1 else 's'},")
+
+
+def shown_training(
+    config: "Config",
+    out: Path,
+    *,
+    device: str,
+    resume: bool = False,
+    also: "Callable[[int, Program], None] | None" = None,
+) -> "Outcome":
+    """Train with a bar on standard error, and say there how it ended; see `start_training`."""
+    from scalor_ppl.training.start import start_training
+
+    with TrainingBar(Console(stderr=True), config.train.steps) as bar:
+        outcome = start_training(config, out, device=device, resume=resume, watcher=bar, also=also)
+    say(f"{outcome.step} steps, {out}")
+    if outcome.skipped:
+        say(f"{outcome.skipped} steps were skipped: loss or gradient was not finite")
+    return outcome
+
+
+def say(message: str) -> None:
+    """A line on standard error, as it is."""
+    Console(stderr=True).print(message, **PLAIN)

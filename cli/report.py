@@ -8,12 +8,7 @@ from rich.console import Console
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
-from scalor_ppl.report.material import gather
-from scalor_ppl.report.viewer import SUFFIX, require_rerun, write_rerun
-from scalor_ppl.report.write import write_report
-from scalor_ppl.results.files import check_writable
-from scalor_ppl.training.loop import pick_device
-from scalor_ppl.training.runs import own_folder
+from scalor_ppl.results.locks import owned
 
 
 def report(
@@ -43,28 +38,33 @@ def report(
 
     The page is a single file that needs no network.
     """
+    from scalor_ppl.report.material import gather
+    from scalor_ppl.report.viewer import SUFFIX, require_rerun, write_rerun
+    from scalor_ppl.report.write import write_report
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import own_folder
+
     use_threads(threads)
     out = out or own_folder(run) / "report.html"
     if out.suffix not in (".html", ".htm"):
         raise UserError(f"--out {out}: end it in .html")
     if rerun is not None and rerun.suffix != SUFFIX:
         raise UserError(f"--rerun {rerun}: end it in {SUFFIX}")
-    paths = [out] if rerun is None else [out, rerun]
-    for path in paths:
-        check_writable(path)
-    if rerun is not None:
-        require_rerun()
-    material = gather(
-        run,
-        pick_device(device),
-        video=video,
-        tracks=tracks,
-        frames=frames,
-        seed=seed,
-        data_dir=data_dir,
-    )
-    write_report(material, out)
-    if rerun is not None:
-        write_rerun(rerun, material.video, material.tracks)
-    for path in paths:
-        Console().print(str(path), **PLAIN)
+    with owned(out, rerun):
+        if rerun is not None:
+            require_rerun()
+        material = gather(
+            run,
+            pick_device(device),
+            video=video,
+            tracks=tracks,
+            frames=frames,
+            seed=seed,
+            data_dir=data_dir,
+        )
+        write_report(material, out)
+        if rerun is not None:
+            write_rerun(rerun, material.video, material.tracks)
+    for path in (out, rerun):
+        if path is not None:
+            Console().print(str(path), **PLAIN)

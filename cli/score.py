@@ -11,10 +11,9 @@ from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.cli.names import told_apart
 from scalor_ppl.cli.options import PLAIN, check_figure
 from scalor_ppl.cli.tables import print_table
-from scalor_ppl.data.region import Region
 from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation.files import paired, score_pair
-from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.locks import owned
 
 
 def score(
@@ -58,34 +57,35 @@ def score(
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
     """Score a file of tracks: MOTA, IDF1, HOTA, switches, by centre distance and by box IoU."""
-    for path in (figure, output):
-        if path is not None:
-            check_writable(path)
+    from scalor_ppl.data.region import Region
+    from scalor_ppl.evaluation.files import paired, score_pair
+
     check_figure("--figure", figure)
     region = None if ignore is None else Region.parse("--ignore", ignore)
     chosen = _frames(frames)
-    pair = paired(
-        tracks,
-        truth,
-        frames=chosen,
-        ignore=region,
-        count_ignored=count_ignored,
-        confidence=confidence,
-    )
-    scores = score_pair(pair, distance)
-    ours, theirs = tracks.name, truth.name
-    if ours == theirs and tracks.resolve() != truth.resolve():
-        ours, theirs = told_apart([tracks, truth])
-    print_table(score_table(scores, f"{ours} against {theirs}"))
-    if output is not None:
-        figures = {rule: each.to_dict() for rule, each in scores.items()}
-        with written_whole(output) as path:
-            path.write_text(json.dumps(figures, indent=2))
-    if figure is not None:
-        from scalor_ppl.evaluation.identity_figure import draw_identities
+    with owned(figure, output):
+        pair = paired(
+            tracks,
+            truth,
+            frames=chosen,
+            ignore=region,
+            count_ignored=count_ignored,
+            confidence=confidence,
+        )
+        scores = score_pair(pair, distance)
+        ours, theirs = tracks.name, truth.name
+        if ours == theirs and tracks.resolve() != truth.resolve():
+            ours, theirs = told_apart([tracks, truth])
+        print_table(score_table(scores, f"{ours} against {theirs}"))
+        if output is not None:
+            figures = {rule: each.to_dict() for rule, each in scores.items()}
+            with written_whole(output) as path:
+                path.write_text(json.dumps(figures, indent=2))
+        if figure is not None:
+            from scalor_ppl.evaluation.identity_figure import draw_identities
 
-        draw_identities(pair, figure, distance)
-        Console().print(str(figure), **PLAIN)
+            draw_identities(pair, figure, distance)
+            Console().print(str(figure), **PLAIN)
 
 
 def _frames(text: str | None) -> range | None:

@@ -1,6 +1,5 @@
 """``scalor-ppl track``."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -8,11 +7,7 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.options import INTERRUPTED, PLAIN, Device, Refine, Run, Threads, use_threads
-from scalor_ppl.cli.progress import Bar
-from scalor_ppl.tracking import FORMATS, track_to_files
-from scalor_ppl.tracking.stream import CHUNK
-from scalor_ppl.training.loop import pick_device
-from scalor_ppl.training.runs import load_run
+from scalor_ppl.cli.progress import TrackingBar, say
 
 
 def track(
@@ -26,7 +21,7 @@ def track(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help=f"{', '.join(FORMATS)}; by the name's end by default.", metavar="NAME"
+            "--format", help="mot, csv, parquet, nc; by the name's end by default.", metavar="NAME"
         ),
     ] = None,
     overlay: Annotated[
@@ -37,7 +32,7 @@ def track(
         Path | None,
         typer.Option(help="Write which object is seen at each pixel, NAME.nc."),
     ] = None,
-    chunk: Annotated[int, typer.Option(min=1, help="Frames that are worked on at a time.")] = CHUNK,
+    chunk: Annotated[int, typer.Option(min=1, help="Frames that are worked on at a time.")] = 16,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Least presence of an object to be written.")
     ] = 0.5,
@@ -68,9 +63,13 @@ def track(
 
     A video that the run was trained on is tracked over the run's own range of frames.
     """
+    from scalor_ppl.tracking import track_to_files
+    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.runs import load_run
+
     use_threads(threads)
     program = load_run(run, pick_device(device), refine=refine)
-    with Reporter(Console(stderr=True)) as reporter:
+    with TrackingBar(Console(stderr=True)) as bar:
         outcome = track_to_files(
             program,
             video,
@@ -85,39 +84,10 @@ def track(
             stop=stop,
             resume=resume,
             overwrite=overwrite,
-            watcher=reporter,
+            watcher=bar,
         )
     done = f"{outcome.frames} frames, {outcome.tracks} tracks, {outcome.fps:.1f} frames per second"
     if outcome.interrupted:
-        _say(f"interrupted after {done}; go on with the same command and --resume")
+        say(f"interrupted after {done}; go on with the same command and --resume")
         raise typer.Exit(INTERRUPTED)
     Console().print(f"{out}: {done}", **PLAIN)
-
-
-def _say(message: str) -> None:
-    Console(stderr=True).print(message, **PLAIN)
-
-
-class Reporter(Bar):
-    """Shows a bar with the frames that are done, their rate, and the objects in view."""
-
-    def __init__(self, console: Console) -> None:
-        # The line of figures at the end says it all; in a log, it alone.
-        super().__init__(console, figures="frames", transient=True, disable=not console.is_terminal)
-        self.console = console
-        self.before = 0
-        self.since = 0.0
-
-    def warned(self, message: str) -> None:
-        """Say it on a line of its own."""
-        self.console.print("note:", message, **PLAIN)
-
-    def began(self, done: int, total: int | None) -> None:
-        """Show the bar."""
-        self.before, self.since = done, time.perf_counter()
-        self.show(done, total)
-
-    def stepped(self, done: int, objects: int) -> None:
-        """Move the bar."""
-        rate = (done - self.before) / (time.perf_counter() - self.since)
-        self.move(done, f"frames {rate:.1f}/s, {objects} object{'' if objects == 1 else 's'},")

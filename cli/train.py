@@ -1,16 +1,13 @@
 """``scalor-ppl train``."""
 
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from scalor_ppl.cli.options import (
     INTERRUPTED,
-    PLAIN,
     ConfigName,
     DataFolder,
     Device,
@@ -19,15 +16,8 @@ from scalor_ppl.cli.options import (
     nested,
     use_threads,
 )
-from scalor_ppl.cli.progress import Reporter
-from scalor_ppl.config.schema import Config
-from scalor_ppl.config.settings import preset_for, resolve
+from scalor_ppl.cli.progress import say, shown_training
 from scalor_ppl.errors import UserError
-from scalor_ppl.objectives.estimators import make_estimator
-from scalor_ppl.training.loop import Outcome, check_length, pick_device
-from scalor_ppl.training.loop import train as train_program
-from scalor_ppl.training.runs import Program, build_program, create_run, run_config
-from scalor_ppl.training.sources import anchored, fitted, open_data
 
 
 def train(
@@ -53,6 +43,8 @@ def train(
     """Train SCALOR on a video or a registered set of clips."""
     use_threads(threads)
     if resume:
+        from scalor_ppl.training.runs import run_config
+
         given = (model, guide, data, data_dir, config, settings, estimator, particles, seed)
         if any(option is not None for option in given):
             raise UserError(
@@ -60,8 +52,11 @@ def train(
             )
         resolved = run_config(out)
         if steps is not None:
-            resolved = resolve_steps(resolved, steps)
+            train_config = resolved.train.model_copy(update={"steps": steps})
+            resolved = resolved.model_copy(update={"train": train_config})
     else:
+        from scalor_ppl.config.settings import preset_for, resolve
+
         overrides = nested(
             model_file=model,
             guide_file=guide,
@@ -73,52 +68,10 @@ def train(
             train__seed=seed,
         )
         resolved = resolve(config or preset_for(data), settings or [], overrides)
-    outcome = start_training(resolved, out, device=device, resume=resume)
+    outcome = shown_training(resolved, out, device=device, resume=resume)
     if outcome.interrupted:
-        Console(stderr=True).print(
+        say(
             f"stopped after step {outcome.step}; "
-            f"go on with: scalor-ppl train --resume --out {shlex.quote(str(out))}",
-            **PLAIN,
+            f"go on with: scalor-ppl train --resume --out {shlex.quote(str(out))}"
         )
         raise typer.Exit(INTERRUPTED)
-
-
-def resolve_steps(config: Config, steps: int) -> Config:
-    """The configuration with another number of steps."""
-    return config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})
-
-
-def start_training(
-    config: Config,
-    out: Path,
-    *,
-    device: str,
-    resume: bool = False,
-    also: Callable[[int, Program], None] | None = None,
-) -> Outcome:
-    """Check everything that can be wrong, then make the run's folder, then train.
-
-    Args:
-        config: of the run.
-        out: its folder.
-        device: as ``pick_device`` takes it.
-        resume: go on with the run that is there.
-        also: called wherever pictures are written, with the step and the program.
-    """
-    where = pick_device(device)
-    make_estimator(config.train.estimator, config.train.particles, config.model.presence)
-    source = open_data(config.data, "train")
-    check_length(source, config.train)
-    config = fitted(anchored(config), source)
-    program = build_program(config, where)
-    if not resume:
-        create_run(out, config)
-    console = Console(stderr=True)
-    with Reporter(console, config, out, source, also) as reporter:
-        outcome = train_program(program, source, out, resume=resume, watcher=reporter)
-    console.print(f"{outcome.step} steps, {out}", **PLAIN)
-    if outcome.skipped:
-        console.print(
-            f"{outcome.skipped} steps were skipped: loss or gradient was not finite", **PLAIN
-        )
-    return outcome

@@ -1,4 +1,4 @@
-"""The one error type for mistakes that the user can mend."""
+"""Errors that reach the user: mistakes that he can mend, and trainings that went astray."""
 
 
 class UserError(Exception):
@@ -7,3 +7,7 @@ class UserError(Exception):
     The message is one line that names the thing and the remedy. The command line prints it without
     a traceback and exits with code 2; everything else that escapes is a fault of ours (code 1).
     """
+
+
+class TrainingError(Exception):
+    """Losses or gradients were not finite for several steps; says which, and what to do."""

@@ -12,6 +12,7 @@ from scalor_ppl.data.region import Region
 from scalor_ppl.data.truth import read_truth
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.locks import holds_nothing
 from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.mot_rows import truth_row
 
@@ -45,7 +46,7 @@ def cut_recording(
         UserError: it cannot be read, has no such region, or the folder cannot be written.
     """
     sequence = find_sequence(path)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not holds_nothing(out):
         raise UserError(f"{out} is there already: choose another --out")
     rate = look_at(sequence).fps or RATE
     frames = read_frames(sequence, SourceOptions(start=start, stop=stop))

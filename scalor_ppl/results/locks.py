@@ -60,17 +60,13 @@ def owned_folder(folder: str | Path, wait: float = 0.0) -> Iterator[None]:
         UserError: another process writes to it, or it cannot be made or written to.
     """
     folder = Path(folder)
-    check_writable(folder / LOCK)
-    made = not folder.exists()
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with _held(folder.resolve() / LOCK, folder, wait):
-            yield
-    finally:
-        if made:
-            with suppress(OSError):  # it is not empty: that is what it was made for
-                folder.rmdir()
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise UserError(f"cannot make {folder}: {there} is a file; choose another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to {there}: Permission denied; choose another folder")
+    with _held(folder.absolute() / LOCK, folder, wait):
+        yield
 
 
 def holds_nothing(folder: Path) -> bool:
@@ -86,9 +82,29 @@ def _lock_beside(path: Path) -> Path:
 
 
 @contextmanager
+def _there(folder: Path) -> Iterator[None]:
+    """Make a folder where it is missing, and take it away again where nothing was put into it."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the first that is not empty ends it
+            for each in made:
+                each.rmdir()
+
+
+@contextmanager
 def _held(path: Path, output: Path, wait: float) -> Iterator[None]:
-    with explained(output):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    """Hold the lock of an output."""
+    with _there(path.parent), _taken(path.parent.resolve() / path.name, output, wait):
+        yield
+
+
+@contextmanager
+def _taken(path: Path, output: Path, wait: float) -> Iterator[None]:
+    """Hold a lock in a folder that is there."""
     # A soft lock, filelock's way out where there is no flock, would outlive a crash.
     lock = FileLock(path, is_singleton=True, fallback_to_soft=False, timeout=wait)
     try:

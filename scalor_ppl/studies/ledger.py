@@ -14,6 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores
+from scalor_ppl.results.files import check_writable
+from scalor_ppl.results.locks import owned
+
+TURN = 60.0  # seconds to wait for another process that adds a line
 
 DIGITS = 6  # decimals kept of a figure: more than any table shows
 STANDARD = (  # figures that are taken from the scores of the rule "standard" as they are
@@ -119,16 +123,32 @@ def hardware(part: Mapping[str, Any]) -> str:
 def append_entry(path: Path, entry: Entry) -> None:
     """Add a line at the end of the file; missing folders are made.
 
-    A line is written at once: several processes may append to one file.
+    Several processes may append to one file: they take turns.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = entry.model_dump_json(exclude_none=True) + "\n"
+    with owned(path, wait=TURN):
+        _append(path, entry.model_dump_json(exclude_none=True) + "\n")
+
+
+def _append(path: Path, line: str) -> None:
     with path.open("a+b") as file:
         if file.tell() > 0:
             file.seek(-1, 2)
             if file.read(1) != b"\n":  # an editor that left the last line open
                 line = "\n" + line
         file.write(line.encode())
+
+
+def check_ledger(path: Path) -> None:
+    """Complain now about a ledger that a line could not be added to when the work is done.
+
+    Raises:
+        UserError: its name has another end, or it cannot be read or written.
+    """
+    if path.suffix != ".jsonl":
+        raise UserError(f"--results {path}: a ledger has JSON lines, end its name in .jsonl")
+    check_writable(path)
+    if path.is_file():
+        read_entries(path)
 
 
 def read_entries(path: Path) -> list[Entry]:

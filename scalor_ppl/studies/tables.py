@@ -29,6 +29,8 @@ from pydantic import ValidationError
 from scalor_ppl.config.experiment import read_experiment
 from scalor_ppl.config.schema import Section
 from scalor_ppl.errors import UserError
+from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.locks import owned
 from scalor_ppl.studies.ledger import Entry, read_entries, read_lines
 
 LEDGER = "ledger.jsonl"
@@ -85,6 +87,19 @@ class Table(Section):
     where: dict[str, str | int] = {}  # noqa: RUF012 (pydantic copies it)
     rows: tuple[Row, ...] = ()
     median: str | None = None
+
+
+def write_results(folder: Path) -> Path:
+    """Make RESULTS.md, beside the folder, of its lines, tables and words.
+
+    Raises:
+        UserError: the folder lacks something, or the page cannot be written.
+    """
+    page = folder.absolute().parent / "RESULTS.md"
+    text = render_results(folder)
+    with owned(page), written_whole(page) as path:
+        path.write_text(text, encoding="utf-8")
+    return page
 
 
 def render_results(folder: Path) -> str:

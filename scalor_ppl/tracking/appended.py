@@ -53,4 +53,3 @@ class AppendedFile:
     def close(self) -> None:
         """Let go of the file; to do so again is no error."""
         self._file.close()
-

@@ -21,7 +21,7 @@ from scalor_ppl.config.schedules import value_at
 from scalor_ppl.config.schema import TrainConfig
 from scalor_ppl.data import Batch, ClipSource, batches
 from scalor_ppl.data.batches import place_of
-from scalor_ppl.errors import UserError
+from scalor_ppl.errors import TrainingError, UserError
 from scalor_ppl.inference.posterior import to_video
 from scalor_ppl.objectives.estimators import make_estimator
 from scalor_ppl.scalor.memory import Memory
@@ -99,10 +99,6 @@ class Outcome:
     checkpoint: Path
     minutes: float
     figures: dict[str, float] = field(default_factory=dict)
-
-
-class TrainingError(Exception):
-    """Losses or gradients were not finite for several steps; says which, and what to do."""
 
 
 @dataclass

@@ -27,6 +27,7 @@ from scalor_ppl.config.settings import nearest, read_config
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.loader import load_guide, load_model
 from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.results.locks import holds_nothing
 from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_weights, step_of
 
 CONFIG = "config.toml"
@@ -196,7 +197,7 @@ def create_run(run: Path, config: Config) -> None:
     Raises:
         UserError: the folder exists and holds something, or it cannot be made.
     """
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if not holds_nothing(run):
         if (run / CONFIG).is_file():
             raise UserError(f"{run} is a run already: go on with --resume, or choose another --out")
         raise UserError(f"{run} exists and is not a run: choose another --out")

@@ -249,18 +249,19 @@ def test_out_is_not_a_run(cli: CommandLine, place: Path) -> None:
 
 def test_out_is_a_file(cli: CommandLine, place: Path) -> None:
     (place / "out").write_text("x")
-    assert "out exists and is not a run" in cli.refused(*TRAIN, "--data", "clips.nc")
+    said = cli.refused(*TRAIN, "--data", "clips.nc")
+    assert said == "error: cannot make out: out is a file; choose another folder"
     # Nor can there be a folder below it.
     said = cli.refused(*TRAIN, "--data", "clips.nc", "--out", "out/run")
-    assert "cannot make out/run: " in said
-    assert "choose another --out" in said
+    assert said.startswith("error: cannot make out/run: ")
+    assert said.endswith("out is a file; choose another folder")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
 def test_out_is_not_writable(cli: CommandLine, place: Path) -> None:
     (place / "shut").mkdir(mode=0o500)
     said = cli.refused(*TRAIN, "--data", "clips.nc", "--out", "shut/run")
-    assert "cannot make shut/run: Permission denied; choose another --out" in said
+    assert "shut: Permission denied; choose another folder" in said
 
 
 def test_out_is_a_run(cli: CommandLine, run: Path) -> None:

@@ -88,7 +88,7 @@ def test_an_interrupted_fit_says_how_to_go_on(
     cli: CommandLine, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped = Outcome(1, 0, True, Path("none"), 0.1, {})
-    monkeypatch.setattr("scalor_ppl.cli.fit.start_training", lambda *_, **__: stopped)
+    monkeypatch.setattr("scalor_ppl.cli.fit.shown_training", lambda *_, **__: stopped)
     out, video = "my runs/a", "it's.mp4"
     create_run(place / out, config_of())
     for flags in ([], ["--no-overlay"]):

@@ -261,7 +261,7 @@ def test_a_fault_of_ours_is_one_line_and_code_1(
         raise ZeroDivisionError("oh")
 
     monkeypatch.delenv("SCALOR_PPL_TRACEBACK", raising=False)
-    monkeypatch.setattr("scalor_ppl.cli.train.train_program", broken)
+    monkeypatch.setattr("scalor_ppl.training.start.train", broken)
     said = cli(*TINY, "--out", "run")
     assert said.code == 1
     assert "error: this is a fault of scalor-ppl: ZeroDivisionError: oh" in said.err
@@ -306,7 +306,7 @@ def test_a_real_video_takes_the_preset_for_natural_video(
     cli: CommandLine, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Config] = []
-    monkeypatch.setattr("scalor_ppl.cli.train.start_training", lambda c, *_, **__: seen.append(c))
+    monkeypatch.setattr("scalor_ppl.cli.train.shown_training", lambda c, *_, **__: seen.append(c))
     cli("train", "--data", "video.mp4")
     cli("train")
     cli("train", "--data", "moving-dsprites-vld")

@@ -225,7 +225,7 @@ def test_rates_from_scratch(
         seen.append((first_rate, rate))
         raise UserError("enough")
 
-    monkeypatch.setattr("scalor_ppl.cli.generate.imagine", noted)
+    monkeypatch.setattr("scalor_ppl.inference.generation.imagine", noted)
     assert cli("generate", run, *options, *ALONE).code == 2
     assert seen == [rates]
 
@@ -253,7 +253,7 @@ def test_rates_after_an_observed_clip(
         seen.append(rate)
         raise UserError("enough")
 
-    monkeypatch.setattr("scalor_ppl.cli.generate.continue_clip", noted)
+    monkeypatch.setattr("scalor_ppl.inference.generation.continue_clip", noted)
     observe = ("--observe", run.parent / "clips.nc")
     assert cli("generate", run, *observe, *options, *ALONE).code == 2
     assert seen == [rate]

@@ -10,7 +10,6 @@ import torch
 from conftest import Build
 from PIL import Image
 
-from scalor_ppl.cli.train import start_training
 from scalor_ppl.config.settings import checked, merged, read_preset
 from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
@@ -19,6 +18,7 @@ from scalor_ppl.inference.posterior import infer
 from scalor_ppl.scalor.sizes import program_for
 from scalor_ppl.scalor.template import begin_template
 from scalor_ppl.training.runs import load_run, run_config
+from scalor_ppl.training.start import start_training
 
 
 def write_frames(folder: Path, frames: np.ndarray) -> Path:

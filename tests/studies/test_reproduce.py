@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from tiny import ALONE, CPU, SETTINGS, CommandLine, Square, metrics_of, same, trained, weights_of
 
-from scalor_ppl.cli import reproduce as command
+from scalor_ppl.config import experiment as experiments
 from scalor_ppl.config.experiment import (
     TEST_SEED,
     CurveSpec,
@@ -54,7 +54,7 @@ TINY = Experiment(
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A working directory in which ``reproduce tiny`` takes seconds."""
-    monkeypatch.setattr(command, "read_experiment", lambda name: TINY)
+    monkeypatch.setattr(experiments, "read_experiment", lambda name: TINY)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -137,7 +137,7 @@ def test_reproduce_goes_on_with_its_own_run_and_no_other(
     assert (said[0].commit, said[0].scored_by) == ("abc", commit())
     assert [line.threads for line in said] == ["7", "1 then 3", "unknown"]
     other = TINY.model_copy(update={"settings": TINY.settings | {"model": {"capacity": 4}}})
-    monkeypatch.setattr(command, "read_experiment", lambda name: other)
+    monkeypatch.setattr(experiments, "read_experiment", lambda name: other)
     assert "was trained with other settings" in cli.refused("reproduce", "tiny", *ALONE)
 
 
@@ -237,7 +237,7 @@ def test_an_experiment_with_a_curve_writes_it_and_draws_it(
     cli: CommandLine, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     curved = TINY.model_copy(update={"curve": CurveSpec(every=1, clips=2)})
-    monkeypatch.setattr(command, "read_experiment", lambda name: curved)
+    monkeypatch.setattr(experiments, "read_experiment", lambda name: curved)
     assert cli("reproduce", "tiny", *ALONE).code == 0
     run = Path("runs/reproduce/tiny/seed_0")
     lines = read_curve(run)
@@ -255,7 +255,7 @@ def test_scores_on_the_way_leave_the_training_as_it_is(
 ) -> None:
     assert cli("reproduce", "tiny", *ALONE).code == 0
     curved = TINY.model_copy(update={"curve": CurveSpec(every=1, clips=2)})
-    monkeypatch.setattr(command, "read_experiment", lambda name: curved)
+    monkeypatch.setattr(experiments, "read_experiment", lambda name: curved)
     assert cli("reproduce", "tiny", "--out", "curved", *ALONE).code == 0
     plain = weights_of(Path("runs/reproduce/tiny/seed_0"))
     assert same(plain, weights_of(Path("curved/tiny/seed_0")))

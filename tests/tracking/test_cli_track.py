@@ -13,7 +13,7 @@ import pytest
 from tiny import ALONE, CommandLine
 from tracking_helpers import RUN, broken_images, write_frames
 
-from scalor_ppl.cli.track import Reporter
+from scalor_ppl.cli.progress import TrackingBar
 from scalor_ppl.tracks.mot import read_mot
 
 pytest_plugins = "tracking_fixtures"
@@ -46,13 +46,13 @@ def test_range_and_format(cli: CommandLine, video: Path, tmp_path: Path) -> None
 def test_interrupted_and_resumed(
     cli: CommandLine, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(reporter: Reporter, done: int, objects: int) -> None:
+    def interrupted(bar: TrackingBar, done: int, objects: int) -> None:
         if done == 32:
             os.kill(os.getpid(), signal.SIGINT)
 
     options = ("track", RUN, video, "--out", tmp_path / "a.txt", *ALONE)
     with monkeypatch.context() as patch:
-        patch.setattr(Reporter, "stepped", interrupted)
+        patch.setattr(TrackingBar, "stepped", interrupted)
         said = cli(*options)
     assert said.code == 130
     assert "interrupted after 32 frames" in said.err

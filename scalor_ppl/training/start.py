@@ -1,0 +1,90 @@
+"""Beginning or going on with a training: everything that can be wrong is found first."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from scalor_ppl.config.schema import Config
+from scalor_ppl.data import ClipSource
+from scalor_ppl.inference.pictures import snapshot
+from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.results.locks import owned_folder
+from scalor_ppl.training.loop import (
+    Outcome,
+    Silent,
+    Watcher,
+    check_length,
+    frames_needed,
+    pick_device,
+    train,
+)
+from scalor_ppl.training.runs import Program, build_program, create_run
+from scalor_ppl.training.sources import anchored, fitted, open_data, open_unseen
+
+
+def start_training(
+    config: Config,
+    out: Path,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    watcher: Watcher | None = None,
+    also: Callable[[int, Program], None] | None = None,
+) -> Outcome:
+    """Check everything that can be wrong, then make the run's folder, then train.
+
+    Args:
+        config: of the run.
+        out: its folder, which nobody else writes to meanwhile.
+        device: as ``pick_device`` takes it.
+        resume: go on with the run that is there.
+        watcher: told of progress, after the contact sheets were written.
+        also: called wherever pictures are written, with the step and the program.
+
+    Raises:
+        UserError: something is wrong with the configuration, the data, the device or the folder.
+        TrainingError: too many steps in a row were not finite.
+    """
+    where = pick_device(device)
+    make_estimator(config.train.estimator, config.train.particles, config.model.presence)
+    source = open_data(config.data, "train")
+    check_length(source, config.train)
+    config = fitted(anchored(config), source)
+    program = build_program(config, where)
+    with owned_folder(out):
+        if not resume:
+            create_run(out, config)
+        sheets = _ContactSheets(config, out, source, watcher or Silent(), also)
+        return train(program, source, out, resume=resume, watcher=sheets)
+
+
+class _ContactSheets:
+    """Writes a contact sheet wherever pictures are due, and passes everything on."""
+
+    def __init__(
+        self,
+        config: Config,
+        run: Path,
+        source: ClipSource,
+        watcher: Watcher,
+        also: Callable[[int, Program], None] | None,
+    ) -> None:
+        self.frames = frames_needed(config.train)
+        self.images = run / "images"
+        self.source = open_unseen(config.data, source)
+        self.watcher = watcher
+        self.also = also
+
+    def began(self, step: int) -> None:
+        """Pass it on."""
+        self.watcher.began(step)
+
+    def stepped(self, step: int, figures: Mapping[str, float]) -> None:
+        """Pass it on."""
+        self.watcher.stepped(step, figures)
+
+    def pictured(self, step: int, program: Program) -> None:
+        """Show a clip that is not trained on, where there are such."""
+        snapshot(program, self.source, self.frames, self.images / f"step_{step:07d}.png")
+        if self.also is not None:
+            self.also(step, program)
+        self.watcher.pictured(step, program)
