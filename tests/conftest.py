@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pyro
 import pytest
 import torch
+from hypothesis import settings
 from tiny import CommandLine, write_clips, write_settings
 from torch import Tensor
 
@@ -17,6 +18,11 @@ from scalor_ppl.guides.scalor import ScalorGuide, build_guide
 from scalor_ppl.models.scalor import Scalor, build_model
 
 torch.set_num_threads(1)
+
+# The same examples on every machine; `--hypothesis-profile search` looks for new ones.
+settings.register_profile("same", derandomize=True, deadline=None, database=None, max_examples=40)
+settings.register_profile("search", deadline=None, max_examples=1000)
+settings.load_profile("same")
 
 NO_RULES = RulesConfig(rejection=False, duplicate_rejection=False, vanish=False, doubled=False)
 

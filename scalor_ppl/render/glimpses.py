@@ -204,9 +204,13 @@ def composite(
     _expect("where", where, frames, slots, 4)
     _expect("background", background, frames, channels, *size)
     _expect("active", active, frames, slots)
-    presence, where = _full(presence), _full(where)
+    presence, depth, where = _full(presence), _full(depth), _full(where)
     colour, mask = _full(colour), _full(mask)
-    weight = presence * torch.sigmoid(-_full(depth))
+    if active is not None:
+        # Selected before the product: a NaN in a slot that is off must not reach a gradient.
+        presence = torch.where(active, presence, torch.zeros_like(presence))
+        depth = torch.where(active, depth, torch.zeros_like(depth))
+    weight = presence * torch.sigmoid(-depth)
     tensors = [colour, mask, presence, weight, where]
     if background is not None:
         background = _full(background)
