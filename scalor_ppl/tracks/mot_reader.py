@@ -136,9 +136,9 @@ class _Reader:
             row = self._dialect.row(line)
             if not 0 <= row.frame <= _LAST_FRAME:
                 raise RowError(f"frame {row.frame}, but frames count from 0 or 1")
-            left, top, width, height = row.box
+            width, height = row.box[2:]
             # False of NaN, wherever it stands.
-            if not (abs(left) < _FAR and abs(top) < _FAR and width < _FAR and height < _FAR):
+            if not all(abs(side) < _FAR for side in row.box):
                 raise RowError(f"a box is finite and within {_FAR:.0e} pixels")
             if not (width >= 0 and height >= 0):
                 raise RowError(f"a box of negative size, {width:g} x {height:g}")
