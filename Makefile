@@ -17,7 +17,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# RESULTS.md from the lines in results/.
+# The tables of RESULTS.md and README.md, from the lines in results/.
 results: $(READY)
 	$(BIN)/scalor-ppl reproduce --table
 

@@ -37,7 +37,7 @@ def reproduce(
         "results", LEDGER
     ),
     table: Annotated[
-        bool, typer.Option("--table", help="Train nothing: make RESULTS.md of the ledger's folder.")
+        bool, typer.Option("--table", help="Train nothing: make the tables of RESULTS.md anew.")
     ] = False,
     export: Annotated[
         Path | None, typer.Option(help="Copy weights and configuration here.", metavar="FOLDER")
@@ -55,7 +55,7 @@ def reproduce(
     from scalor_ppl.studies.curves import recorder
     from scalor_ppl.studies.ledger import append_entry, check_ledger, scored_entry
     from scalor_ppl.studies.reproduction import SCORES, check_same, score_trial, verdict
-    from scalor_ppl.studies.tables import write_results
+    from scalor_ppl.studies.tables import write_tables
     from scalor_ppl.training.loop import pick_device
     from scalor_ppl.training.origin import read_parts
     from scalor_ppl.training.runs import CONFIG, check_export, export_run, load_run
@@ -65,8 +65,8 @@ def reproduce(
     if table:
         if row is not None:
             raise UserError("--table trains nothing: leave out the experiment")
-        written = write_results(results.parent)
-        console.print(f"{written}", **PLAIN)
+        for page in write_tables(results.parent):
+            console.print(str(page), **PLAIN)
         return
     if row is None:
         for name in experiment_names():

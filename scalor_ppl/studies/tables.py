@@ -1,8 +1,7 @@
-"""RESULTS.md from the lines of the ledger: tables as data, words from a template.
+"""The tables of RESULTS.md and other pages, from the lines of the ledger.
 
-A folder of results holds the lines (``ledger.jsonl`` and other ``*.jsonl``), the tables
-(``tables.toml``) and the words (``RESULTS.md.j2``), in which ``{{ table("name") }}`` stands for a
-table::
+A folder of results holds the lines (``ledger.jsonl`` and other ``*.jsonl``) and the tables
+(``tables.toml``)::
 
     [tables.speed]                  # one row per line of speed.jsonl
     lines = "speed.jsonl"
@@ -13,9 +12,12 @@ table::
     rows = [{ title = "low density", experiment = "dsprites-ld", trial = "10 frames" }]
     columns = [{ heading = "MOTA", show = "{mota:.3f}", aside = " ({paper_mota:.3f})" }]
 
-A cell stays empty, and an aside is left out, where a line lacks one of its figures.
+A cell stays empty, and an aside is left out, where a line lacks one of its figures. In a page a
+table stands between ``<!-- table: speed -->`` and ``<!-- end of table -->``; the words around are
+the page's own.
 """
 
+import re
 import string
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +25,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, TemplateError
 from pydantic import ValidationError
 
 from scalor_ppl.config.experiment import read_experiment
@@ -35,7 +36,7 @@ from scalor_ppl.studies.ledger import Entry, read_entries, read_lines
 
 LEDGER = "ledger.jsonl"
 TABLES = "tables.toml"
-TEMPLATE = "RESULTS.md.j2"
+PLACE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 LESS_IS_BETTER = ("count_mae", "mse", "id_switches", "fragmentations", "minutes")
 MORE_IS_BETTER = ("mota", "plain", "strict", "iou", "precision", "recall", "idf1", "hota")
 
@@ -89,44 +90,54 @@ class Table(Section):
     median: str | None = None
 
 
-def write_results(folder: Path) -> Path:
-    """Make RESULTS.md, beside the folder, of its lines, tables and words.
+def write_tables(folder: Path) -> list[Path]:
+    """Make the tables of the pages beside a folder of results anew.
+
+    Returns:
+        The pages.
 
     Raises:
-        UserError: the folder lacks something, or the page cannot be written.
+        UserError: as :func:`with_tables`, no page has a place for a table, or one cannot be
+            written.
     """
-    page = folder.absolute().parent / "RESULTS.md"
-    text = render_results(folder)
-    with owned(page), written_whole(page) as path:
-        path.write_text(text, encoding="utf-8")
-    return page
+    root = folder.absolute().parent
+    # All are made before the first is written.
+    texts = {page: with_tables(page.read_text("utf-8"), folder) for page in pages_with_tables(root)}
+    if not texts:
+        raise UserError(f"no page in {root} has a place for a table: <!-- table: NAME -->")
+    for page, text in texts.items():
+        with owned(page), written_whole(page) as path:
+            path.write_text(text, encoding="utf-8")
+    return list(texts)
 
 
-def render_results(folder: Path) -> str:
-    """The text of RESULTS.md.
+def with_tables(text: str, folder: Path) -> str:
+    """A page with its tables made anew.
 
     Args:
-        folder: of the lines, tables and words.
+        text: of the page.
+        folder: of the lines and tables.
 
     Raises:
-        UserError: a file is missing or does not fit, or a row has no line.
+        UserError: a file is missing or does not fit, a row has no line, or there is no such table.
     """
     tables = read_tables(folder / TABLES)
     entries = read_entries(folder / LEDGER)
 
-    def table(name: str) -> str:
+    def table(match: re.Match[str]) -> str:
+        begin, name, end = match.groups()
         if name not in tables:
-            raise UserError(f"{folder / TEMPLATE} wants a table {name!r} that {TABLES} has not")
-        return markdown(tables[name], _rows(tables[name], folder, entries))
+            raise UserError(f"a page wants a table {name!r} that {folder / TABLES} has not")
+        made = markdown(tables[name], _rows(tables[name], folder, entries))
+        return f"{begin}\n{made}\n\n{end}"
 
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-    try:
-        text = (folder / TEMPLATE).read_text(encoding="utf-8")
-        return environment.from_string(text).render(table=table)
-    except OSError as error:
-        raise UserError(f"cannot read {folder / TEMPLATE}: {error.strerror}") from None
-    except TemplateError as error:
-        raise UserError(f"{folder / TEMPLATE}: {error}") from None
+    return PLACE.sub(table, text)
+
+
+def pages_with_tables(root: Path) -> list[Path]:
+    """The Markdown files of a folder and of its ``docs`` that have places for tables."""
+    pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md")]
+    return sorted(page for page in pages if PLACE.search(page.read_text(encoding="utf-8")))
 
 
 def read_tables(path: Path) -> dict[str, Table]:

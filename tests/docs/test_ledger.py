@@ -13,7 +13,15 @@ from scalor_ppl.environment import environment
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores
 from scalor_ppl.studies.ledger import Entry, append_entry, read_entries, scored_entry
-from scalor_ppl.studies.tables import Column, Row, Table, markdown, render_results, worst_of
+from scalor_ppl.studies.tables import (
+    Column,
+    Row,
+    Table,
+    markdown,
+    pages_with_tables,
+    with_tables,
+    worst_of,
+)
 
 ROOT = Path(__file__).parents[2]
 COUNTS = {"id_switches": 1, "fragmentations": 0, "clips": 2, "frames": 20}
@@ -32,8 +40,11 @@ def an_entry(**changes: Any) -> Entry:
     return entry.model_copy(update=changes)
 
 
-def test_results_page_is_what_the_generator_makes_of_the_lines() -> None:
-    assert render_results(ROOT / "results") == (ROOT / "RESULTS.md").read_text(), "make results"
+def test_tables_are_what_the_generator_makes_of_the_lines() -> None:
+    pages = pages_with_tables(ROOT)
+    assert {"RESULTS.md", "README.md"} <= {page.name for page in pages}
+    for page in pages:
+        assert with_tables(page.read_text(), ROOT / "results") == page.read_text(), "make results"
 
 
 def test_a_line_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -113,6 +124,18 @@ def test_a_cell_is_empty_where_a_figure_is_missing() -> None:
     ]
 
 
+PAGE = """# R
+
+Words.
+
+<!-- table: speed -->
+| old |
+<!-- end of table -->
+
+More words.
+"""
+
+
 def results_folder(place: Path) -> Path:
     """A small folder of results."""
     folder = place / "results"
@@ -124,7 +147,7 @@ def results_folder(place: Path) -> Path:
         'median = "run"\n'
         'columns = [{heading = "run", show = "{run}"}, {heading = "ms", show = "{ms:.0f}"}]\n'
     )
-    (folder / "RESULTS.md.j2").write_text('# R\n\n{{ table("speed") }}\n')
+    (place / "RESULTS.md").write_text(PAGE)
     return folder
 
 
@@ -132,8 +155,11 @@ def test_the_command_makes_the_page(cli: CommandLine, place: Path) -> None:
     results_folder(place)
     said = cli("reproduce", "--table")
     assert said.code == 0, said
-    page = (place / "RESULTS.md").read_text()
-    assert page.endswith("| 1 | 10 |\n| 2 | 30 |\n| median | 20 |\n")
+    table = "| run | ms |\n| --- | --- |\n| 1 | 10 |\n| 2 | 30 |\n| median | 20 |"
+    made = PAGE.replace("| old |", f"\n{table}\n")
+    assert (place / "RESULTS.md").read_text() == made
+    assert cli("reproduce", "--table").code == 0
+    assert (place / "RESULTS.md").read_text() == made
     assert "--table trains nothing" in cli.refused("reproduce", "dsprites-ld", "--table")
     assert "end its name in .jsonl" in cli.refused(
         "reproduce", "dsprites-ld", "--results", "RESULTS.md"
@@ -143,23 +169,23 @@ def test_the_command_makes_the_page(cli: CommandLine, place: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
-        ("RESULTS.md.j2", '{{ table("sped") }}', "wants a table 'sped'"),
-        ("RESULTS.md.j2", "{{ table( }}", "RESULTS.md.j2"),
+        ("../RESULTS.md", PAGE.replace("speed", "sped"), "wants a table 'sped'"),
+        ("../RESULTS.md", "# R\n", "has a place for a table"),
         ("tables.toml", "[tables.speed]\ncolumn = []", "tables.toml"),
         ("tables.toml", "[speed]", "tables.toml"),
         ("ledger.jsonl", "{}", "ledger.jsonl, line 1"),
         ("speed.jsonl", None, "cannot read"),
-        ("RESULTS.md.j2", None, "cannot read"),
+        ("tables.toml", None, "cannot read"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_the_page_left(
     cli: CommandLine, place: Path, file: str, text: str | None, said: str
 ) -> None:
     folder = results_folder(place)
-    (place / "RESULTS.md").write_text("as it was")
     if text is None:
         (folder / file).unlink()
     else:
         (folder / file).write_text(text)
+    before = (place / "RESULTS.md").read_text()
     assert said in cli.refused("reproduce", "--table")
-    assert (place / "RESULTS.md").read_text() == "as it was"
+    assert (place / "RESULTS.md").read_text() == before
