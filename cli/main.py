@@ -22,6 +22,7 @@ from scalor_ppl.cli.generate import generate
 from scalor_ppl.cli.infer import infer
 from scalor_ppl.cli.msd import msd
 from scalor_ppl.cli.notes import show_notes
+from scalor_ppl.cli.options import opens_runs
 from scalor_ppl.cli.report import report
 from scalor_ppl.cli.reproduce import reproduce
 from scalor_ppl.cli.score import score
@@ -38,21 +39,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(fit)
-app.command()(train)
-app.command()(track)
-app.command()(generate)
-app.command()(infer)
-app.command()(evaluate)
+app.command()(opens_runs(fit))
+app.command()(opens_runs(train))
+app.command()(opens_runs(track))
+app.command()(opens_runs(generate))
+app.command()(opens_runs(infer))
+app.command()(opens_runs(evaluate))
 app.command()(score)
 app.command()(msd)
-app.command()(report)
-app.command()(bench)
+app.command()(opens_runs(report))
+app.command()(opens_runs(bench))
 app.command()(demo)
-app.command()(reproduce)
-app.command()(curves)
-app.command()(compare)
-app.command()(foresee)
+app.command()(opens_runs(reproduce))
+app.command()(opens_runs(curves))
+app.command()(opens_runs(compare))
+app.command()(opens_runs(foresee))
 app.add_typer(data_app, name="data")
 
 

@@ -1,6 +1,8 @@
 """Options and exit codes that several commands share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +45,36 @@ Refine = Annotated[
         show_default=False,
     ),
 ]
+
+
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run code that the run's folder or a TOML file names, from now on. Else only what "
+        "ships with scalor-ppl, or you named in a training on this machine, is run.",
+    ),
+]
+
+
+def opens_runs(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the option ``--trust``: it reads what may name somebody else's code."""
+
+    @wraps(command)
+    def trusted(*arguments: Any, trust: bool = False, **options: Any) -> None:
+        if not trust:
+            return command(*arguments, **options)
+        from scalor_ppl.programs.trust import trusting
+
+        with trusting():
+            return command(*arguments, **options)
+
+    extra = Parameter("trust", Parameter.KEYWORD_ONLY, default=False, annotation=Trust)
+    own = signature(command)
+    changed = own.replace(parameters=[*own.parameters.values(), extra])
+    vars(trusted)["__signature__"] = changed
+    trusted.__annotations__ = {**command.__annotations__, "trust": Trust}
+    return trusted
 
 
 def check_figure(option: str, path: Path | None) -> None:

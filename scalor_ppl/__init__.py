@@ -20,20 +20,25 @@ if TYPE_CHECKING:
 __all__ = ["infer", "load"]
 
 
-def load(run: str | Path, device: str = "auto") -> "Program":
+def load(run: str | Path, device: str = "auto", *, trust: bool = False) -> "Program":
     """The trained program of a run: model, guide and configuration.
 
     Args:
         run: its folder, or ``pretrained:NAME``.
         device: auto, cpu, cuda or cuda:N.
+        trust: run code that its folder names, from now on; see :mod:`scalor_ppl.programs.trust`.
 
     Raises:
-        UserError: there is no such run or device.
+        UserError: there is no such run or device, or it names code that nobody vouched for.
     """
+    from contextlib import nullcontext
+
+    from scalor_ppl.programs.trust import trusting
     from scalor_ppl.training.loop import pick_device
     from scalor_ppl.training.runs import load_run
 
-    return load_run(Path(run), pick_device(device))
+    with trusting() if trust else nullcontext():
+        return load_run(Path(run), pick_device(device))
 
 
 def infer(

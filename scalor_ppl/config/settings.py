@@ -64,7 +64,20 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def read_config(path: Path) -> Config:
     """A whole configuration from a TOML file, checked."""
-    return checked(read_toml(path), str(path))
+    return checked(_trusted_toml(path), str(path))
+
+
+def _trusted_toml(path: Path) -> dict[str, Any]:
+    """The settings of a file, none of which names code that may not run here.
+
+    Raises:
+        UserError: see `programs.trust`.
+    """
+    from scalor_ppl.programs.trust import check_trusted
+
+    settings = read_toml(path)
+    check_trusted(settings, path)
+    return settings
 
 
 def parse_setting(text: str) -> dict[str, Any]:
@@ -125,7 +138,7 @@ def resolve(
     base: dict[str, Any] = {}
     if name_or_path is not None:
         is_file = name_or_path.endswith(".toml")
-        base = read_toml(Path(name_or_path)) if is_file else read_preset(name_or_path)
+        base = _trusted_toml(Path(name_or_path)) if is_file else read_preset(name_or_path)
     layers = [parse_setting(text) for text in settings]
     return checked(merged(base, *layers, _without_none(overrides)))
 

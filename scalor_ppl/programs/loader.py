@@ -47,7 +47,7 @@ def own_file(reference: str) -> str:
     """A reference with the path of a user's own file made absolute; others stay as they are."""
     place, colon, attribute = reference.partition(":")
     path = Path(place)
-    if not place.endswith(".py") or _shipped_name(path) is not None or not path.is_file():
+    if not place.endswith(".py") or shipped_name(path) is not None or not path.is_file():
         return reference
     return f"{path.resolve()}{colon}{attribute}"
 
@@ -81,7 +81,7 @@ def _load_module(name: str) -> ModuleType:
 
 def _load_file(place: str) -> ModuleType:
     path = Path(place)
-    shipped = _shipped_name(path)
+    shipped = shipped_name(path)
     if shipped is not None:
         return importlib.import_module(shipped)
     if not path.is_file():
@@ -100,7 +100,7 @@ def _load_file(place: str) -> ModuleType:
     return module
 
 
-def _shipped_name(path: Path) -> str | None:
+def shipped_name(path: Path) -> str | None:
     """The canonical module of a shipped file, also from directories where it does not lie.
 
     ``models/scalor.py`` names the shipped program from anywhere, unless the working directory has

@@ -7,6 +7,7 @@ from scalor_ppl.config.schema import Config
 from scalor_ppl.data import ClipSource
 from scalor_ppl.inference.pictures import snapshot
 from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.programs.trust import trust_own
 from scalor_ppl.results.locks import owned_folder
 from scalor_ppl.training.loop import (
     Outcome,
@@ -53,6 +54,7 @@ def start_training(
     with owned_folder(out):
         if not resume:
             create_run(out, config)
+            trust_own(config.model_dump(mode="json"))
         sheets = _ContactSheets(config, out, source, watcher or Silent(), also)
         return train(program, source, out, resume=resume, watcher=sheets)
 
