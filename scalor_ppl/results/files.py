@@ -101,9 +101,15 @@ def explained(path: Path, remedy: str = REMEDY, *, lent: Path | None = None) -> 
     except (OSError, RuntimeError) as error:
         reason = refusal(error)
         about = getattr(error, "filename", None)
-        if reason is None or (about is not None and Path(str(about)) not in (path, lent)):
+        if reason is None or (about is not None and not _concerns(Path(str(about)), path, lent)):
             raise
         raise UserError(f"cannot write {path}: {reason}; {remedy}") from error
+
+
+def _concerns(about: Path, path: Path, lent: Path | None) -> bool:
+    """Whether an error about one path is about an output: itself, what is in it, its folders."""
+    names = [name for name in (path, lent) if name is not None]
+    return any(about == n or n in about.parents or about in n.parents for n in names)
 
 
 def refusal(error: BaseException) -> str | None:

@@ -2,9 +2,11 @@
 
 ``weights.safetensors`` holds the parameters (``model.*`` and ``guide.*``); ``training.pt`` what a
 resumed run needs to go on bit for bit: optimizer, random state, counts. Neither can run code when
-it is read.
+it is read. A reader of a run that is being trained finds whole checkpoints only: an old one is
+renamed before it is deleted.
 """
 
+import io
 import os
 import pickle
 import shutil
@@ -13,14 +15,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.results.files import explained
 
 WEIGHTS = "weights.safetensors"
 TRAINING = "training.pt"
 KEPT = 2
+RETRIES = 10  # checkpoints that may go while a reader looks
 
 
 def checkpoint_folder(run: Path, step: int) -> Path:
@@ -43,28 +48,34 @@ def save_checkpoint(
         step: steps done.
         parts: modules whose parameters and buffers are kept, by name.
         training: tensors, numbers and containers of them.
+
+    Raises:
+        UserError: the disk takes no more; checkpoints before this one are as they were.
     """
     folder = checkpoint_folder(run, step)
     for stale in folder.parent.glob(".step_*"):  # of a run that was killed in the middle
         shutil.rmtree(stale, ignore_errors=True)
+    weights = {
+        f"{part}.{name}": tensor.detach().contiguous()
+        for part, module in parts.items()
+        for name, tensor in module.state_dict().items()
+    }
+    # In memory first: what a full disk says is then the system's own word, not a library's.
+    buffer = io.BytesIO()
+    torch.save({"step": step, **training}, buffer)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    temporary.mkdir(parents=True)
     try:
-        weights = {
-            f"{part}.{name}": tensor.detach().contiguous()
-            for part, module in parts.items()
-            for name, tensor in module.state_dict().items()
-        }
-        save_file(weights, temporary / WEIGHTS)
-        torch.save({"step": step, **training}, temporary / TRAINING)
-        for path in temporary.iterdir():
-            _flush(path)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
+        with explained(folder, "mend that and go on with --resume", lent=temporary):
+            temporary.mkdir(parents=True)
+            _write(temporary / WEIGHTS, to_bytes(weights))
+            _write(temporary / TRAINING, buffer.getvalue())
+            if folder.exists():
+                _drop(folder)
+            temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in all_checkpoints(run)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        _drop(old)
     return folder
 
 
@@ -81,6 +92,27 @@ def last_checkpoint(run: Path) -> Path:
             "train.checkpoint_every if training was killed before the first one"
         )
     return found[-1]
+
+
+def load_newest(run: Path, parts: dict[str, nn.Module]) -> Path:
+    """Fill modules with the newest parameters of a run, which may be in training meanwhile.
+
+    Returns:
+        The checkpoint that they are of.
+
+    Raises:
+        UserError: the run has no checkpoint, or the newest cannot be used.
+    """
+    for _ in range(RETRIES):
+        folder = last_checkpoint(run)
+        try:
+            load_weights(folder, parts)
+        except UserError:
+            if folder.exists():
+                raise
+        else:
+            return folder
+    raise UserError(f"{run} writes checkpoints faster than they can be read: try again later")
 
 
 def load_weights(folder: Path, parts: dict[str, nn.Module]) -> None:
@@ -146,7 +178,19 @@ def all_checkpoints(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("step_*"))
 
 
-def _flush(path: Path) -> None:
-    """Let the bytes reach the disk before the folder gets its final name."""
-    with path.open("rb") as file:
+def _write(path: Path, data: bytes) -> None:
+    """Write a file; the bytes reach the disk before the folder gets its final name."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
         os.fsync(file.fileno())
+
+
+def _drop(folder: Path) -> None:
+    """Delete a checkpoint: it is gone at once, and its bytes after that."""
+    going = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        folder.rename(going)
+    except OSError:
+        going = folder
+    shutil.rmtree(going, ignore_errors=True)

@@ -28,7 +28,7 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.programs.loader import load_guide, load_model
 from scalor_ppl.results.files import check_writable, written_whole
 from scalor_ppl.results.locks import holds_nothing
-from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_weights, step_of
+from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_newest, step_of
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
@@ -93,8 +93,7 @@ def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> P
             update={"guide": config.guide.model_copy(update={"refine": refine})}
         )
     program = build_program(config, device)
-    folder = last_checkpoint(run)
-    load_weights(folder, program.parts)
+    folder = load_newest(run, program.parts)
     train, step = config.train, step_of(folder)
     program.model.anneal(
         temperature=train.temperature.at(step, train.steps),

@@ -23,6 +23,7 @@ from scalor_ppl.training.checkpoints import (
     all_checkpoints,
     checkpoint_folder,
     last_checkpoint,
+    load_newest,
     load_training,
     load_weights,
     save_checkpoint,
@@ -74,11 +75,12 @@ def test_a_failed_write_leaves_the_older_one_and_nothing_half(
 ) -> None:
     older = save_checkpoint(tmp_path, 1, parts(1.0), {})
 
-    def full(path: Path) -> None:
+    def full(path: Path, data: bytes) -> None:
+        path.write_bytes(data[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "_flush", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(checkpoints, "_write", full)
+    with pytest.raises(UserError, match=r"cannot write .*step_0000002: No space left on device; "):
         save_checkpoint(tmp_path, 2, parts(2.0), {})
     assert last_checkpoint(tmp_path) == older
     assert list((tmp_path / "checkpoints").iterdir()) == [older]
@@ -103,11 +105,14 @@ torch.set_num_threads(1)
 from scalor_ppl.training import checkpoints
 from tiny import trained
 
-def die(path):
+write = checkpoints._write
+
+def die(path, data):
     if ".step_0000010" in path.parent.name:
         os.kill(os.getpid(), signal.SIGKILL)
+    write(path, data)
 
-checkpoints._flush = die
+checkpoints._write = die
 trained(Path(sys.argv[1]), train={"steps": 12})
 """
 
@@ -129,6 +134,67 @@ def test_killed_while_writing_one_goes_on_from_the_older_one(tmp_path: Path) -> 
     assert same(weights_of(run), weights_of(whole))
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert names == ["step_0000010", "step_0000012"]
+
+
+def test_a_reader_of_a_run_in_training_takes_the_next_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint that was the newest is deleted between the look at the folder and the read."""
+    save_checkpoint(tmp_path, 1, parts(1.0), {})
+    newest, looks = checkpoints.last_checkpoint, []
+
+    def slow(run: Path) -> Path:
+        found = newest(run)
+        if len(looks) < 3:
+            for _ in range(KEPT):
+                looks.append(found)
+                save_checkpoint(run, 1 + len(looks), parts(1.0 + len(looks)), {})
+        return found
+
+    monkeypatch.setattr(checkpoints, "last_checkpoint", slow)
+    read = parts(0.0)
+    assert load_newest(tmp_path, read) == checkpoint_folder(tmp_path, 5)
+    assert read["model"].state_dict()["bias"].tolist() == [5.0, 5.0]
+    assert len(looks) == 4
+
+
+def test_a_broken_newest_checkpoint_is_told_of_and_not_passed_over(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, parts(1.0), {})
+    cut(save_checkpoint(tmp_path, 2, parts(2.0), {}) / WEIGHTS)
+    with pytest.raises(UserError, match="step_0000002 to go back"):
+        load_newest(tmp_path, parts(0.0))
+
+
+READS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import torch
+from scalor_ppl.training.checkpoints import load_newest
+from torch import nn
+print("ready", flush=True)
+seen, module = 0, nn.Linear(400, 400)
+while seen < 60:
+    seen = int(load_newest(Path(sys.argv[1]), {"model": module}).name[5:])
+    assert (module.bias == seen).all(), (seen, module.bias[0])
+"""
+
+
+def test_a_reader_beside_a_writer_never_loses_its_checkpoint(tmp_path: Path) -> None:
+    def written(step: int) -> None:
+        module = nn.Linear(400, 400)
+        nn.init.constant_(module.bias, step)
+        save_checkpoint(tmp_path, step, {"model": module}, {})
+
+    written(1)
+    script = [sys.executable, "-c", READS, str(tmp_path), str(Path(__file__).parents[1])]
+    reader = subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "ready\n"
+    for step in range(2, 61):
+        written(step)
+    _, said = reader.communicate(timeout=60)
+    assert reader.returncode == 0, said
 
 
 def cut(path: Path, share: float = 0.5) -> None:
