@@ -25,6 +25,7 @@ from scalor_ppl.config.settings import (
 )
 from scalor_ppl.data import TOY_SETS
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs.trust import trusting
 from scalor_ppl.training.runs import CONFIG, create_run
 
 
@@ -122,7 +123,8 @@ def test_merging_changes_none_of_its_layers() -> None:
 def test_a_run_holds_its_resolved_configuration(tmp_path: Path, tables: dict[str, Any]) -> None:
     config = config_of(**tables)
     create_run(tmp_path / "run", config)
-    assert read_config(tmp_path / "run" / CONFIG) == config
+    with trusting():  # a file of one's own
+        assert read_config(tmp_path / "run" / CONFIG) == config
 
 
 @pytest.mark.parametrize(
