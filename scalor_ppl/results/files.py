@@ -60,7 +60,7 @@ def written_whole(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file to write")
-    lent = path.with_name(f".{path.stem[:64]}-{uuid.uuid4().hex[:12]}{path.suffix}")
+    lent = lent_for(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lent.touch(exist_ok=False)
@@ -76,12 +76,15 @@ def written_whole(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
         lent.unlink(missing_ok=True)
 
 
-def sweep(path: Path) -> None:
-    """Drop what a process that was killed left of a file; only for who owns it, see `locks`."""
-    pattern = re.compile(rf"\.{re.escape(path.stem[:64])}-[0-9a-f]{{12}}{re.escape(path.suffix)}")
-    for left in path.parent.glob(".*"):
-        if pattern.fullmatch(left.name):
-            left.unlink(missing_ok=True)
+def lent_for(path: Path) -> Path:
+    """A name beside a file's, under which it is written."""
+    return path.with_name(f".{path.stem[:64]}-{uuid.uuid4().hex[:12]}{path.suffix}")
+
+
+def was_lent(path: Path) -> str | None:
+    """The name of the file that a lent name is for, its stem cut at 64; none: it is no such."""
+    found = re.fullmatch(r"\.(.+)-[0-9a-f]{12}(\.\w+)?", path.name)
+    return found and f"{found[1]}{found[2] or ''}"
 
 
 @contextmanager

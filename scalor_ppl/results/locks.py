@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import check_writable, explained, sweep
+from scalor_ppl.results.files import check_writable, explained, was_lent
 
 LOCK = ".lock"
 """Name of the lock inside a folder."""
@@ -42,7 +42,9 @@ def owned(*files: str | Path | None, wait: float = 0.0) -> Iterator[None]:
         # Always in the same order: two that wait for each other would wait for ever.
         for path in sorted(paths, key=lambda path: _lock_beside(path)):
             held.enter_context(_held(_lock_beside(path), path, wait))
-            sweep(path)
+            for left in path.parent.glob(f".{path.stem[:64]}-*"):
+                if was_lent(left) == f"{path.stem[:64]}{path.suffix}":
+                    left.unlink(missing_ok=True)
         yield
 
 
@@ -65,7 +67,9 @@ def owned_folder(folder: str | Path, wait: float = 0.0) -> Iterator[None]:
         raise UserError(f"cannot make {folder}: {there} is a file; choose another folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"cannot write to {there}: Permission denied; choose another folder")
-    with _held(folder.absolute() / LOCK, folder, wait):
+    with _held(folder.absolute() / LOCK, folder, wait) as first:
+        if first:
+            _sweep(folder)
         yield
 
 
@@ -74,6 +78,16 @@ def holds_nothing(folder: Path) -> bool:
     return not folder.exists() or (
         folder.is_dir() and all(path.name == LOCK for path in folder.iterdir())
     )
+
+
+def _sweep(folder: Path) -> None:
+    """Drop what a process that was killed left half-written, but nothing that others own here."""
+    for path in [*folder.iterdir()]:
+        if path.is_dir() and not path.is_symlink():
+            if not (path / LOCK).exists():
+                _sweep(path)
+        elif (name := was_lent(path)) is not None and not _lock_beside(folder / name).exists():
+            path.unlink(missing_ok=True)
 
 
 def _lock_beside(path: Path) -> Path:
@@ -96,19 +110,19 @@ def _there(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _held(path: Path, output: Path, wait: float) -> Iterator[None]:
-    """Hold the lock of an output."""
-    with _there(path.parent), _taken(path.parent.resolve() / path.name, output, wait):
-        yield
+def _held(path: Path, output: Path, wait: float) -> Iterator[bool]:
+    """Hold the lock of an output; whether it was not held before."""
+    with _there(path.parent), _taken(path.parent.resolve() / path.name, output, wait) as first:
+        yield first
 
 
 @contextmanager
-def _taken(path: Path, output: Path, wait: float) -> Iterator[None]:
+def _taken(path: Path, output: Path, wait: float) -> Iterator[bool]:
     """Hold a lock in a folder that is there."""
     # A soft lock, filelock's way out where there is no flock, would outlive a crash.
-    lock = FileLock(path, is_singleton=True, fallback_to_soft=False, timeout=wait)
+    lock = FileLock(path, is_singleton=True, fallback_to_soft=False)
     try:
-        lock.acquire()
+        lock.acquire(timeout=wait)
     except Timeout:
         raise UserError(
             f"{output} is being written by another process{_holder(path)}: wait until it has "
@@ -116,14 +130,15 @@ def _taken(path: Path, output: Path, wait: float) -> Iterator[None]:
         ) from None
     except OSError as error:
         if error.errno in _WITHOUT:
-            yield
+            yield True
             return
         raise UserError(f"cannot write {output}: {error.strerror or error}") from None
     try:
-        if lock.lock_counter == 1:
+        first = lock.lock_counter == 1
+        if first:
             with suppress(OSError):
                 path.write_text(f"{socket.gethostname()}, process {os.getpid()}\n")
-        yield
+        yield first
     finally:
         if lock.lock_counter == 1:
             # Before it is released: whoever opened it meanwhile sees that it is gone, and retries.

@@ -140,3 +140,26 @@ def test_what_a_killed_writer_left_is_swept_away(tmp_path: Path) -> None:
         assert not left.exists()
         path.write_text("new")
     assert sorted(each.name for each in tmp_path.iterdir()) == [".a-mine.nc", "a.nc"]
+
+
+def test_a_folder_is_swept_but_for_what_others_own(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    names = (
+        "images/.step_1-0123456789ab.png",
+        ".config-0123456789ab.toml",
+        "others/.a-0123456789ab.mp4",
+        ".report-0123456789ab.html",
+        ".name-0123456789.txt",
+        "a-0123456789ab.txt",
+    )
+    for name in names:
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).touch()
+    others, report = Holder("folder", run / "others"), Holder("file", run / "report.html")
+    (run / "others" / ".a-0123456789ab.mp4").touch()  # it began to write
+    (run / ".report-0123456789ab.html").touch()
+    with owned_folder(run):
+        left = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
+    assert left - {"others/.lock", ".report.html.lock", ".lock"} == set(names[2:])
+    others.end()
+    report.end()
