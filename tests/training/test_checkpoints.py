@@ -141,7 +141,8 @@ def test_a_reader_of_a_run_in_training_takes_the_next_newest(
 ) -> None:
     """The checkpoint that was the newest is deleted between the look at the folder and the read."""
     save_checkpoint(tmp_path, 1, parts(1.0), {})
-    newest, looks = checkpoints.last_checkpoint, []
+    newest = checkpoints.last_checkpoint
+    looks: list[Path] = []
 
     def slow(run: Path) -> Path:
         found = newest(run)
