@@ -9,8 +9,9 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/scalor-ppl demo --out runs/demo
 
+# A worker for each core, and one thread each: more would fight for the cores.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check .

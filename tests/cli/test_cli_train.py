@@ -169,13 +169,13 @@ def wait_for_lines(process: subprocess.Popen[str], metrics: Path, lines: int) ->
 def test_killed_and_resumed_is_bit_for_bit_uninterrupted(
     cli: CommandLine, place: Path, started: list[subprocess.Popen[str]]
 ) -> None:
-    long = (*TINY, "--steps", 60, "--set", "train.image_every=4")
+    long = (*TINY, "--steps", 36, "--set", "train.image_every=4")
     process = start(started, *long, "--out", "killed")
     wait_for_lines(process, place / "killed" / METRICS, 8)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     done = metrics_of(place / "killed")[-1]["step"]
-    assert 8 <= done < 60
+    assert 8 <= done < 36
 
     said = cli("train", "--resume", "--out", "killed", *ALONE)
     assert said.code == 0, said
@@ -183,7 +183,7 @@ def test_killed_and_resumed_is_bit_for_bit_uninterrupted(
     assert same(weights_of(place / "killed"), weights_of(place / "whole"))
     killed, whole = (metrics_of(place / name, clock=False) for name in ("killed", "whole"))
     assert killed == whole
-    assert len(whole) == 60
+    assert len(whole) == 36
 
 
 @needs_signals
