@@ -58,8 +58,20 @@ def test_command_is_reproducible_by_seed(
 
 def test_a_folder_of_images(cli: CommandLine, run: Path, tmp_path: Path) -> None:
     images = write_images(tmp_path / "images")
-    said = cli("infer", run, images, *OPTIONS, "--out", tmp_path / "run.nc")
+    out = tmp_path / "run.nc"
+    said = cli("infer", run, images, *OPTIONS, "--out", out)
     assert said.code == 0, said
+    with xr.open_datatree(out, engine="h5netcdf") as tree:
+        # The first frames of the folder, in the order of their names.
+        assert np.array_equal(values(tree, "observed_data", "video"), Square().clip(0, 3).video)
+        assert tree["posterior_predictive"].sizes["draw"] == 6
+        of_images = values(tree, "sample_stats", "log_weight")
+    assert np.isfinite(of_images).all()
+    # The same pixels from a file of clips are the same to the program.
+    said = cli("infer", run, run.parent / "clips.nc", *OPTIONS, "--out", tmp_path / "clips.nc")
+    assert said.code == 0, said
+    with xr.open_datatree(tmp_path / "clips.nc", engine="h5netcdf") as tree:
+        assert np.array_equal(values(tree, "sample_stats", "log_weight"), of_images)
 
 
 def test_what_is_refused(cli: CommandLine, run: Path, clips: Path, tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import ALONE, CommandLine, Square, frames_of, trained, write_clips
+from tiny import ALONE, CPU, CommandLine, Square, frames_of, trained, write_clips
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import picture, write_generated
+from scalor_ppl.inference.posterior import infer, to_video
 from scalor_ppl.training.runs import Program
 from scalor_ppl.training.sources import open_clip
 
@@ -92,8 +93,19 @@ def test_the_first_rate_of_the_configuration_is_the_default(program: Program) ->
 
 
 def test_a_clip_goes_on_for_as_long_as_wanted(program: Program) -> None:
-    scene = continue_clip(program, clip(), observe=3, frames=7, seed=0)
-    assert scene.image.shape == (1, 7, 3, 16, 16)
+    short, long = (
+        continue_clip(program, clip(), observe=3, frames=frames, seed=0) for frames in (4, 7)
+    )
+    assert (short.image.shape, long.image.shape) == ((1, 4, 3, 16, 16), (1, 7, 3, 16, 16))
+    assert (len(short.trackers), len(long.trackers)) == (4, 7)
+    # What is imagined first is the same, however long it goes on.
+    assert torch.equal(short.image, long.image[:, :4])
+    assert 0 <= long.image.min() <= long.image.max() <= 1
+    # Frames that are observed are the program's account of the clip, and not its dreams.
+    seen = infer(program.model, program.guide, to_video(clip()[None, :3], CPU)).image
+    torch.testing.assert_close(long.image[:, :3], seen)
+    # Discovery is off: objects may leave, but none comes.
+    assert (np.diff(alive(long)[0, 2:]) <= 0).all()
 
 
 def test_what_is_observed_does_not_depend_on_the_seed(program: Program) -> None:

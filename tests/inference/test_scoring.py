@@ -139,8 +139,19 @@ def test_command_takes_the_runs_own_data(cli: CommandLine, tmp_path: Path) -> No
     clips = write_clips(tmp_path / "clips.nc")
     data = {"source": str(clips)}
     trained(tmp_path / "run", open_source(clips), data=data, train={"steps": 1})
-    said = cli("evaluate", tmp_path / "run", "--clips", 2, "--frames", 2, *ALONE)
+    out = tmp_path / "scores.json"
+    evaluate = ("evaluate", tmp_path / "run", "--clips", 2, "--frames", 2, "--json", out, *ALONE)
+    said = cli(*evaluate)
     assert said.code == 0, said
+    written = json.loads(out.read_text())
+    program = load_run(tmp_path / "run", CPU)
+    expected = score(program, open_source(clips), clips=2, frames=2)
+    assert written == {rule: each.to_dict() for rule, each in expected.items()}
+    # Other clips have other scores: it was these that were read.
+    others = write_clips(tmp_path / "white.nc", Square(channels=3, still=True))
+    said = cli(*evaluate, "--data", others)
+    assert said.code == 0, said
+    assert json.loads(out.read_text()) != written
 
 
 def test_a_range_of_frames_holds_for_the_recording_of_the_run_alone(

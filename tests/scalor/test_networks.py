@@ -156,10 +156,31 @@ def test_an_outlined_mask_knows_the_first_dimensions_only(kind: str) -> None:
 
 
 def test_kinds_of_glimpse_networks() -> None:
-    assert isinstance(glimpse_encoder("fc", 3, (8, 8), 4), FcGlimpseEncoder)
-    assert isinstance(glimpse_encoder("conv", 3, (8, 8), 4), ConvGlimpseEncoder)
-    assert isinstance(glimpse_decoder("fc", 4, 3, (8, 8)), FcGlimpseDecoder)
-    assert isinstance(glimpse_decoder("conv", 4, 3, (8, 8)), SubPixelDecoder)
+    for kind, encoder, decoder in (
+        ("fc", FcGlimpseEncoder, FcGlimpseDecoder),
+        ("conv", ConvGlimpseEncoder, SubPixelDecoder),
+    ):
+        read = glimpse_encoder(kind, 3, (8, 6), 4)
+        drawn = glimpse_decoder(kind, 4, 3, (8, 6))
+        assert (type(read), type(drawn)) == (encoder, decoder)
+        glimpses = torch.rand(5, 3, 8, 6)
+        codes = read(glimpses)
+        assert codes.shape == (5, 4)
+        logits = drawn(codes)
+        assert logits.shape == (5, 3 + 1, 8, 6)  # colour and mask
+        # A glimpse is coded and drawn by itself.
+        torch.testing.assert_close(drawn(read(glimpses[2:3])), logits[2:3], rtol=1e-4, atol=1e-5)
+        assert_all_learn(nn.ModuleList([read, drawn]), logits)
+        # With an outline the mask hangs on the first dimensions of the code alone.
+        outlined = glimpse_decoder(kind, 4, 3, (8, 6), outline=1)
+        other = codes.clone()
+        other[:, 1:] += 1
+        before, after = outlined(codes), outlined(other)
+        assert before.shape == logits.shape
+        assert torch.equal(before[:, 3:], after[:, 3:])
+        assert not torch.equal(before[:, :3], after[:, :3])
+    with pytest.raises(KeyError):
+        glimpse_encoder("vit", 3, (8, 6), 4)
 
 
 @pytest.mark.parametrize("size", [(13, 10), (48, 80), (17, 23), (64, 64), (4, 4), (2, 3), (5, 33)])

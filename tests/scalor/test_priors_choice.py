@@ -96,7 +96,17 @@ def test_no_prior_discovers_at_rate_0(names: dict[str, str]) -> None:
 def test_all_alternatives_together() -> None:
     for d, p, b in itertools.product(DISCOVERY, PROPAGATION, BACKGROUND):
         pair = program({"discovery": d, "propagation": p, "background": b})
-        assert torch.isfinite(pair.model(pair.video(1, 2)).image).all()
+        chosen = pair.model.discovery, pair.model.propagation, pair.model.background
+        assert [type(each) for each in chosen] == [DISCOVERY[d], PROPAGATION[p], BACKGROUND[b]]
+        scene = pair.model(pair.video(1, 2))
+        assert scene.image.shape == (1, 2, 3, 16, 16)
+        assert 0 <= scene.image.min() < scene.image.max() <= 1
+        # Model and guide fit each other: every latent of one is one of the other, and all count.
+        loss = make_estimator("elbo").differentiable_loss(pair.model, pair.guide, pair.video(1, 2))
+        loss.backward()
+        assert torch.isfinite(loss)
+        idle = [n for n, p in parts(pair).items() if p.grad is None or not p.grad.isfinite().all()]
+        assert not idle
 
 
 def test_defaults_are_the_papers() -> None:
@@ -193,8 +203,25 @@ def test_a_prior_that_cannot_be_used(tmp_path: Path, body: str, said: str) -> No
 # ---------------------------------------------------------------------- a user's own file
 
 
-def test_the_documented_file_is_short() -> None:
+def test_the_documented_file_is_short_and_does_what_it_says() -> None:
     assert len(FRICTION.read_text().splitlines()) < 40
+    pair = program({"propagation": f"{FRICTION}:Friction"})
+    prior = pair.model.propagation
+    trackers = pair.model(pair.video(1, 1)).trackers[0]
+    # What was just found has not moved: it is expected to stay where it is.
+    still = prior.initial(trackers.alive.shape)
+    presence = pair.model.presence
+    assert (prior(presence, still, trackers).where.base_dist.loc[..., :2] == 0).all()
+    # A movement is averaged with those before it, and friction takes its share of the average.
+    moved = trackers._replace(objects=trackers.objects._replace(raw=torch.ones(1, 3, 4)))
+    state = prior.update(still, moved)
+    torch.testing.assert_close(state, torch.full((1, 3, 2), 0.7))
+    torch.testing.assert_close(prior.update(state, moved), torch.full((1, 3, 2), 0.91))
+    expected = prior(presence, state, moved).where.base_dist.loc
+    taken = torch.sigmoid(torch.tensor(-2.0))
+    torch.testing.assert_close(expected[..., :2], (1 - taken) * state)
+    # Everything else is expected to stay.
+    torch.testing.assert_close(expected[..., 2:], moved.objects.raw[..., 2:])
 
 
 def test_trying_a_prior_leaves_the_seed_alone() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,18 @@ from scalor_ppl.config.experiment import (
     experiment_names,
     read_experiment,
 )
+from scalor_ppl.config.settings import merged
 from scalor_ppl.data import TOY_SETS
 from scalor_ppl.environment import commit
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.scoring import score
+from scalor_ppl.nn.layers import SubPixelDecoder
+from scalor_ppl.scalor.networks import ConvGlimpseEncoder, FcGlimpseEncoder
 from scalor_ppl.studies.curves import read_curve
 from scalor_ppl.studies.ledger import read_entries
 from scalor_ppl.training.runs import (
     CONFIG,
+    build_program,
     export_run,
     load_run,
     located,
@@ -77,7 +83,58 @@ def test_an_unknown_experiment_is_named_with_the_nearest(cli: CommandLine) -> No
 def test_list(cli: CommandLine) -> None:
     said = cli("reproduce")
     assert said.code == 0
-    assert [line.split()[0] for line in said.out.splitlines()] == experiment_names()
+    lines = [line.split(maxsplit=1) for line in said.out.splitlines()]
+    # By name, each once, with the title of its file; those that RESULTS.md rests on among them.
+    assert [name for name, _ in lines] == sorted({name for name, _ in lines})
+    files = Path(experiments.__file__).with_name("experiments").glob("*.toml")
+    titles = {file.stem: tomllib.loads(file.read_text())["title"] for file in files}
+    assert dict(lines) == titles
+    assert titles["dsprites-vld"] == "dSprites VLD"
+    assert titles["paper-dsprites-vld"] == "dSprites VLD, the paper's own choices"
+
+
+def test_the_papers_own_choices_run(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All of them at once, in the paper's sizes but for the length of the training."""
+    whole = read_experiment("paper-dsprites-vld")
+    config = whole.config(seed=0)
+    assert (config.model.grid, config.model.proposals, config.model.sigma) == ((8, 8), 64, 0.2)
+    assert (config.model.decoder, config.guide.encoder) == ("conv", "conv")
+    assert (config.guide.mask, config.guide.attention) == ("everywhere", True)
+    rules = config.model.rules
+    assert (rules.rejection, rules.duplicate_rejection) == (True, False)
+    assert (rules.vanish, rules.doubled, rules.near_tracked) == (False, False, None)
+    train = config.train
+    assert (train.estimator, train.optimizer, train.learning_rate) == ("scalor", "rmsprop", 5e-4)
+    assert (train.batch, train.frames) == (16, 10)
+
+    brief = merged(whole.settings, {"train": {"steps": 2, "batch": 1, "frames": 2, "log_every": 1}})
+    trials = (whole.trials[0].model_copy(update={"clips": 1, "frames": 2}),)
+    shortened = whole.model_copy(update={"settings": brief, "trials": trials})
+    monkeypatch.setattr(experiments, "read_experiment", lambda name: shortened)
+    monkeypatch.chdir(tmp_path)
+    said = cli("reproduce", whole.name, *ALONE)
+    assert said.code == 0, said
+    run = Path("runs", "reproduce", whole.name, "seed_0")
+    program = load_run(run, CPU)
+    assert isinstance(program.model.decoder, SubPixelDecoder)
+    kinds = [type(part) for part in program.guide.modules()]
+    assert ConvGlimpseEncoder in kinds
+    assert FcGlimpseEncoder not in kinds
+    first, second = metrics_of(run)
+    assert first["learning_rate"] == second["learning_rate"] == 5e-4
+    for line in (first, second):
+        assert math.isfinite(line["loss"])
+        assert line["gradient_norm"] > 0
+    # The optimizer went along the gradient: everything that learns has moved in two steps.
+    torch.manual_seed(0)
+    start = build_program(program.config, CPU)
+    before, after = start.model.state_dict(), program.model.state_dict()
+    moved = [name for name, value in before.items() if not torch.equal(value, after[name])]
+    assert {"decoder", "propagation"} <= {name.split(".")[0] for name in moved}
+    (entry,) = read_entries(tmp_path / LINES)
+    assert (entry.experiment, entry.steps, entry.clips) == (whole.name, 2, 1)
 
 
 def test_reproduce_trains_scores_and_logs(cli: CommandLine, tiny: Path) -> None:
