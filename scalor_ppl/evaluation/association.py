@@ -12,9 +12,9 @@ half) this is the IoU itself.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
-from scalor_ppl.evaluation.frames import ScoredClip, ScoredFrame
+from scalor_ppl.evaluation.assignment import best_pairs
+from scalor_ppl.evaluation.frames import ScoredClip
 from scalor_ppl.evaluation.pairs import PairSums
 
 ALPHAS = np.arange(1, 20) * 0.05
@@ -64,8 +64,9 @@ def identity(clip: ScoredClip) -> IdentityCounts:
     """
     together = PairSums(clip.objects, clip.identities)
     for frame in clip.frames:
-        rows, columns = np.nonzero(frame.distances() <= clip.limit)
-        together.add(frame.objects[rows], frame.predictions[columns], 1)
+        rows, columns, distances = frame.near()
+        here = distances <= clip.limit
+        together.add(frame.objects[rows[here]], frame.predictions[columns[here]], 1)
     # A pair that agrees in no frame costs nothing, so the best pairing is the heaviest one.
     return IdentityCounts(
         matches=round(together.result().heaviest()),
@@ -129,35 +130,32 @@ def hota(clip: ScoredClip) -> HotaCounts:
     Returns:
         The counts at each similarity.
     """
-    near = PairSums(clip.objects, clip.identities)
+    shares = PairSums(clip.objects, clip.identities)
     lives, spans = np.zeros(clip.objects), np.zeros(clip.identities)
     for frame in clip.frames:
-        alike = _similarity(frame)
-        both = alike.sum(0)[None] + alike.sum(1)[:, None] - alike
-        rows, columns = np.nonzero((alike > 0) & (both > _SLACK))
-        share = alike[rows, columns] / both[rows, columns]
-        near.add(frame.objects[rows], frame.predictions[columns], share)
+        rows, columns, distances = frame.near()
+        alike = _similarity(distances, clip.limit)
+        both = np.bincount(rows, alike)[rows] + np.bincount(columns, alike)[columns] - alike
+        shares.add(frame.objects[rows], frame.predictions[columns], alike / both)
         lives[frame.objects] += 1
         spans[frame.predictions] += 1
-    alignment = near.result()
-    whole = lives[alignment.objects] + spans[alignment.identities] - alignment.values
-    alignment.values = np.divide(alignment.values, whole, out=np.zeros_like(whole), where=whole > 0)
+    pairs = shares.result()
+    alignment = pairs.values / (lives[pairs.objects] + spans[pairs.identities] - pairs.values)
 
     matched = []  # object, identity and the number of similarities that the match reaches
     for frame in clip.frames:
-        alike = _similarity(frame)
-        worth = alignment.block(frame.objects, frame.predictions) * alike
-        rows, columns = linear_sum_assignment(worth, maximize=True)
-        reached = np.searchsorted(ALPHAS - _SLACK, alike[rows, columns], side="right")
-        pairs = np.stack((frame.objects[rows], frame.predictions[columns], reached))
-        matched.append(pairs[:, reached > 0])
+        rows, columns, distances = frame.near()
+        objects, identities = frame.objects[rows], frame.predictions[columns]
+        alike = _similarity(distances, clip.limit)
+        best = best_pairs(rows, columns, alignment[pairs.place(objects, identities)] * alike)
+        reached = np.searchsorted(ALPHAS - _SLACK, alike[best], side="right")
+        matched.append(np.stack((objects[best], identities[best], reached)))
     objects, identities, reached = np.concatenate([np.empty((3, 0), np.int64), *matched], axis=1)
-    pairs, place = np.unique(objects * clip.identities + identities, return_inverse=True)
-    first, second = np.divmod(pairs, max(clip.identities, 1))
-    frames_of_both = lives[first] + spans[second]
+    place = pairs.place(objects, identities)
+    frames_of_both = lives[pairs.objects] + spans[pairs.identities]
     matches, association = np.zeros(len(ALPHAS)), np.zeros(len(ALPHAS))
     for n in range(len(ALPHAS)):
-        together = np.bincount(place[reached > n], minlength=len(pairs))
+        together = np.bincount(place[reached > n], minlength=len(alignment))
         matches[n] = together.sum()
         association[n] = (together * together / (frames_of_both - together)).sum()
     return HotaCounts(
@@ -168,6 +166,6 @@ def hota(clip: ScoredClip) -> HotaCounts:
     )
 
 
-def _similarity(frame: ScoredFrame) -> np.ndarray:
-    """float64 [n, m] in 0..1, one half at the gate."""
-    return np.maximum(0, 1 - frame.distances() / (2 * frame.limit))
+def _similarity(distances: np.ndarray, limit: float) -> np.ndarray:
+    """0..1, one half at the gate."""
+    return 1 - distances / (2 * limit)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scalor_ppl.evaluation.assignment import match_within
-from scalor_ppl.evaluation.frames import ScoredClip, ScoredFrame
+from scalor_ppl.evaluation.frames import Near, ScoredClip, ScoredFrame
 
 MISSED = -1
 """In place of a prediction: the object is matched with none."""
@@ -136,38 +136,36 @@ class _Matched(NamedTuple):
 def _matched(clip: ScoredClip) -> Iterator[_Matched]:
     last = np.full(clip.objects, -1)
     for frame in clip.frames:
-        distances = frame.distances()
-        rows, columns = _correspondences(frame, distances, last)
-        yield _Matched(frame, rows, columns, distances[rows, columns], last)
+        near = frame.near()
+        pairs = _correspondences(frame, near, last)
+        rows, columns = near.rows[pairs], near.columns[pairs]
+        yield _Matched(frame, rows, columns, near.distances[pairs], last)
         last[frame.objects[rows]] = frame.predictions[columns]
 
 
-def _correspondences(
-    frame: ScoredFrame, distances: np.ndarray, last: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of matched objects and of their predictions: kept pairs, then new ones."""
+def _correspondences(frame: ScoredFrame, near: Near, last: np.ndarray) -> np.ndarray:
+    """Which pairs are matched: kept ones, then new ones."""
+    rows, columns, distances = near
+    within = distances <= frame.limit
     remembered = last[frame.objects]
-    rows, columns = np.nonzero(remembered[:, None] == frame.predictions)
-    kept = distances[rows, columns] <= frame.limit
-    rows, columns = rows[kept], columns[kept]
+    kept = np.flatnonzero(within & (remembered[rows] == frame.predictions[columns]))
     # Two objects may remember one prediction (it moved from one to the other); the first keeps it.
-    _, first = np.unique(columns, return_index=True)
-    rows = rows[np.sort(first)]
-    columns = columns[np.sort(first)]
+    _, first = np.unique(columns[kept], return_index=True)
+    kept = kept[np.sort(first)]
 
-    free_rows = np.delete(np.arange(len(frame.objects)), rows)
-    free_columns = np.delete(np.arange(len(frame.predictions)), columns)
-    new_rows, new_columns = match_within(distances[np.ix_(free_rows, free_columns)], frame.limit)
-    return (
-        np.concatenate([rows, free_rows[new_rows]]),
-        np.concatenate([columns, free_columns[new_columns]]),
-    )
+    taken_rows = np.zeros(len(frame.objects), dtype=bool)
+    taken_columns = np.zeros(len(frame.predictions), dtype=bool)
+    taken_rows[rows[kept]] = taken_columns[columns[kept]] = True
+    free = np.flatnonzero(within & ~taken_rows[rows] & ~taken_columns[columns])
+    new = free[match_within(rows[free], columns[free], distances[free], frame.limit)]
+    return np.concatenate((kept, new))
 
 
 def _excused(frame: ScoredFrame, matched: np.ndarray) -> np.ndarray:
     """Positions of the predictions that slivers account for, none of them among `matched`."""
     if not len(frame.slivers):
         return np.empty(0, dtype=np.int64)
-    free = np.delete(np.arange(len(frame.predictions)), matched)
-    _, columns = match_within(frame.sliver_distances()[:, free], frame.limit)
-    return free[columns]
+    rows, columns, distances = frame.near_slivers()
+    free = np.flatnonzero(~np.isin(columns, matched))
+    pairs = match_within(rows[free], columns[free], distances[free], frame.limit)
+    return columns[free[pairs]]

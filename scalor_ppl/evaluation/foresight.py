@@ -140,8 +140,9 @@ def clip_foresight(draws: Sequence[Tracks], truth: "Truth", *, observe: int) -> 
     tracked = draws[0].present()[last]
     counted = np.flatnonzero(truth.counted(_VISIBLE)[last])
     apart = centre_distances(truth.boxes[last, counted], draws[0].boxes[last, tracked])
-    rows, columns = match_within(apart, GATE * float(truth.object_size))
-    objects, ids = counted[rows], draws[0].ids[last, tracked][columns]
+    rows, columns = np.indices(apart.shape).reshape(2, -1)
+    pairs = match_within(rows, columns, apart.ravel(), GATE * float(truth.object_size))
+    objects, ids = counted[rows[pairs]], draws[0].ids[last, tracked][columns[pairs]]
 
     seen = _places(draws[0], ids)[:observe]
     foreseen = np.stack([_places(each, ids)[observe:] for each in draws])

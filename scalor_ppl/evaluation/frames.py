@@ -12,8 +12,8 @@ compared as such: clipping would move the centre of a half-visible object by a q
 while a model that is right about it would still be charged. The gate is inside: what is exactly as
 far apart as it allows is a match, wherever in the frame it lies (see `boxes.on_steps`).
 
-**Memory** goes with the boxes of a clip and, for a moment, with the objects times the predictions
-of one frame: distances are computed when they are asked for.
+**Memory** goes with the boxes of a clip and, for a moment, with the pairs of one frame that lie
+within twice the gate: they are found when they are asked for.
 """
 
 from collections.abc import Callable
@@ -44,10 +44,26 @@ class _Measure(NamedTuple):
     rounding: Callable[[np.ndarray], np.ndarray]
 
 
+_BLOCK = 2**20  # distances that are computed at a time
+
 _MEASURES: dict[str, _Measure] = {
     "centre": _Measure(centre_distances, centre_rounding),
     "iou": _Measure(overlap_distances, overlap_rounding),
 }
+
+
+class Near(NamedTuple):
+    """P pairs of an object and a prediction.
+
+    Attributes:
+        rows: int [P], position of the object in its frame, ascending.
+        columns: int [P], position of the prediction.
+        distances: float64 [P].
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    distances: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -72,18 +88,29 @@ class ScoredFrame:
     match: Match
     limit: float
 
-    def distances(self) -> np.ndarray:
-        """float64 [n, m], between objects and predictions; computed each time."""
-        return self._apart(self.boxes)
+    def near(self) -> "Near":
+        """Objects and predictions less than twice the gate apart: what a measure may ask for."""
+        return self._near(self.boxes)
 
-    def sliver_distances(self) -> np.ndarray:
-        """float64 [s, m], between slivers and predictions; computed each time."""
-        return self._apart(self.slivers)
+    def near_slivers(self) -> "Near":
+        """Slivers and predictions, likewise."""
+        return self._near(self.slivers)
 
-    def _apart(self, boxes: np.ndarray) -> np.ndarray:
+    def _near(self, boxes: np.ndarray) -> "Near":
         measure = _MEASURES[self.match]
-        rounding = measure.rounding(boxes)[:, None] + measure.rounding(self.found)
-        return on_steps(measure.distances(boxes, self.found), self.limit, rounding)
+        rounding, others = measure.rounding(boxes), measure.rounding(self.found)
+        parts = []
+        step = max(1, _BLOCK // max(1, len(self.found)))
+        for begin in range(0, len(boxes), step):
+            block = slice(begin, begin + step)
+            apart = measure.distances(boxes[block], self.found)
+            apart = on_steps(apart, self.limit, rounding[block, None] + others)
+            rows, columns = np.nonzero(apart < 2 * self.limit)
+            parts.append(Near(begin + rows, columns, apart[rows, columns]))
+        if len(parts) == 1:
+            return parts[0]
+        nothing = Near(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        return Near(*map(np.concatenate, zip(nothing, *parts, strict=True)))
 
     def without(self, dropped: np.ndarray) -> "ScoredFrame":
         """The frame less the predictions at the positions `dropped`, and with no slivers left."""

@@ -1,12 +1,10 @@
 """Sums over frames of pairs of an object and an identity, in memory of the pairs that occur."""
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+from scalor_ppl.evaluation.assignment import best_pairs
 
 _BUFFER = 2**20  # values that are held before equal pairs are added up
-_DENSE = 2**16  # pairs, occurring or not, that make a small table
 
 
 class PairSums:
@@ -61,38 +59,10 @@ class SummedPairs:
         self.values = values
         self.objects, self.identities = np.divmod(pairs, max(shape[1], 1))
 
-    def block(self, objects: np.ndarray, identities: np.ndarray) -> np.ndarray:
-        """float64 [n, m] the values of all pairs of these, 0 where a pair did not occur."""
-        if not len(self._pairs):
-            return np.zeros((len(objects), len(identities)))
-        wanted = objects.astype(np.int64)[:, None] * self._shape[1] + identities
-        place = np.minimum(np.searchsorted(self._pairs, wanted), len(self._pairs) - 1)
-        return np.where(self._pairs[place] == wanted, self.values[place], 0.0)
+    def place(self, objects: np.ndarray, identities: np.ndarray) -> np.ndarray:
+        """int64 [n] which of the P each of n pairs is; they all were added."""
+        return np.searchsorted(self._pairs, objects.astype(np.int64) * self._shape[1] + identities)
 
     def heaviest(self) -> float:
-        """The largest sum of values over a choice of pairs in which nothing occurs twice.
-
-        The values are 0 or more, so objects may be left alone.
-        """
-        if not len(self._pairs):
-            return 0.0
-        rows, inverse = np.unique(self.objects, return_inverse=True)
-        columns, column = np.unique(self.identities, return_inverse=True)
-        if len(rows) * len(columns) <= _DENSE:  # as good, and fast
-            whole = np.zeros((len(rows), len(columns)))
-            whole[inverse, column] = self.values
-            return float(whole[linear_sum_assignment(whole, maximize=True)].sum())
-        # Each object may be left alone, for which it has a column of its own. All objects have a
-        # column then, so that 1 can be added throughout: the method takes a weight of 0 for none.
-        alone = np.arange(len(rows))
-        weights = csr_array(
-            (
-                np.concatenate((self.values + 1, np.ones(len(rows)))),
-                (
-                    np.concatenate((inverse, alone)),
-                    np.concatenate((column, len(columns) + alone)),
-                ),
-            )
-        )
-        chosen = min_weight_full_bipartite_matching(weights, maximize=True)
-        return float(np.sum(weights[chosen]) - len(rows))
+        """The largest sum of values, above 0, of pairs in which nothing occurs twice."""
+        return float(self.values[best_pairs(self.objects, self.identities, self.values)].sum())

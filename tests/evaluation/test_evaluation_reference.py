@@ -10,8 +10,9 @@ import pytest
 from scalor_ppl.data.records import Truth
 from scalor_ppl.evaluation import evaluate_tracks
 from scalor_ppl.evaluation.association import hota, identity
+from scalor_ppl.evaluation.boxes import centre_distances, overlap_distances
 from scalor_ppl.evaluation.clear import ClearCounts, clear_mot
-from scalor_ppl.evaluation.frames import Match, ScoredClip, scored_clip
+from scalor_ppl.evaluation.frames import Match, ScoredClip, ScoredFrame, scored_clip
 from scalor_ppl.tracks.table import Tracks
 
 
@@ -64,6 +65,12 @@ def random_case(
     return Tracks(ids, found, presence, np.zeros(ids.shape, dtype=bool)), truth
 
 
+def distances_of(frame: ScoredFrame) -> np.ndarray:
+    """[n, m] between all objects and predictions."""
+    measure = centre_distances if frame.match == "centre" else overlap_distances
+    return measure(frame.boxes, frame.found)
+
+
 CASES = [(seed, 12, objects) for seed, objects in enumerate([1, 2, 3, 5, 8, 12, 20, 30])]
 
 
@@ -75,7 +82,7 @@ def test_equals_motmetrics(seed: int, frames: int, objects: int, match: Match) -
     clip = scored_clip(*case, limit=8.0 if match == "centre" else 0.5, match=match, set_aside=None)
     table = motmetrics.MOTAccumulator(auto_id=True)
     for frame in clip.frames:
-        distances = np.where(frame.distances() <= clip.limit, frame.distances(), np.nan)
+        distances = np.where(distances_of(frame) <= clip.limit, distances_of(frame), np.nan)
         table.update(frame.objects, frame.predictions, distances)
     names = ["mota", "motp", "precision", "recall", "num_switches", "num_fragmentations", "idf1"]
     with warnings.catch_warnings():
@@ -101,7 +108,7 @@ def as_trackeval(clip: ScoredClip, sharpness: float = 0.5) -> dict[str, Any]:
         "gt_ids": [np.searchsorted(objects, frame.objects) for frame in clip.frames],
         "tracker_ids": [np.searchsorted(found, frame.predictions) for frame in clip.frames],
         "similarity_scores": [
-            np.maximum(0, 1 - sharpness * frame.distances() / clip.limit) for frame in clip.frames
+            np.maximum(0, 1 - sharpness * distances_of(frame) / clip.limit) for frame in clip.frames
         ],
         "num_gt_ids": len(objects),
         "num_tracker_ids": len(found),

@@ -13,6 +13,8 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from tiny import CommandLine
 
+from scalor_ppl.evaluation import assignment, frames
+from scalor_ppl.evaluation.boxes import centre_distances, overlap_distances
 from scalor_ppl.evaluation.diffusion import displacement
 from scalor_ppl.evaluation.files import paired, score_pair
 from scalor_ppl.evaluation.pairs import PairSums
@@ -95,3 +97,38 @@ def test_the_heaviest_choice_of_few_pairs_equals_that_of_a_table() -> None:
         sums.add(rows, columns, weights[rows, columns] / 2)
         best = weights[linear_sum_assignment(weights, maximize=True)].sum()
         assert sums.result().heaviest() == pytest.approx(best)
+
+
+@pytest.mark.parametrize("match", ["centre", "iou"])
+def test_a_crowd_is_compared_block_by_block(
+    monkeypatch: pytest.MonkeyPatch, match: frames.Match
+) -> None:
+    rng = np.random.default_rng(0)
+    boxes, found = (
+        np.concatenate((rng.uniform(0, 60, (n, 2)), np.full((n, 2), 9.0)), 1) for n in (70, 50)
+    )
+    limit = 6.0 if match == "centre" else 0.5
+    frame = frames.ScoredFrame(np.arange(70), np.arange(50), boxes, found, boxes[:0], match, limit)
+    whole = frame.near()
+    measure = centre_distances if match == "centre" else overlap_distances
+    apart = measure(boxes, found)
+    assert list(zip(whole.rows, whole.columns, strict=True)) == list(
+        map(tuple, np.argwhere(apart < 2 * limit))
+    )
+    assert whole.distances == pytest.approx(apart[apart < 2 * limit])
+    monkeypatch.setattr(frames, "_BLOCK", 130)
+    for one, other in zip(frame.near(), whole, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_many_pairs_are_matched_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    apart = rng.uniform(0, 10, (60, 40))
+    rows, columns = np.nonzero(apart < 3)
+    distances = apart[rows, columns]
+    few = assignment.match_within(rows, columns, distances, 2.0)
+    monkeypatch.setattr(assignment, "_DENSE", 0)
+    many = assignment.match_within(rows, columns, distances, 2.0)
+    assert few.tolist() == many.tolist()
+    assert len(few) == 40
+    assert distances[few].max() <= 2
