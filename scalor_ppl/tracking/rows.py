@@ -17,6 +17,7 @@ ROW = np.dtype(
         ("depth", "<f4"),
         ("x", "<f4"),
         ("y", "<f4"),
+        ("confidence", "<f4"),
     ]
 )
 
@@ -27,11 +28,16 @@ MEANING = {
     "top": ("upper edge of the box", "pixels"),
     "width": ("width of the box", "pixels"),
     "height": ("height of the box", "pixels"),
-    "presence": ("z_pres, 0..1", ""),
+    "presence": ("confidence, by the name that it had before", ""),
     "discovered": ("whether the object was found in this frame", ""),
     "depth": ("z_depth; smaller is nearer", ""),
     "x": ("centre of the box, from the left edge of the frame", "pixels"),
     "y": ("centre of the box, from the upper edge of the frame", "pixels"),
+    "confidence": (
+        "how sure it is that the object is there, 0..1: q(z_pres = 1), of relaxed presence "
+        "q(z_pres > 1/2)",
+        "",
+    ),
 }
 """What each column says, and its unit."""
 
@@ -41,7 +47,7 @@ def rows_of(tracked: Tracked, threshold: float) -> np.ndarray:
 
     Args:
         tracked: the frames.
-        threshold: least presence, 0..1.
+        threshold: least confidence, 0..1.
     """
     tracks = tracked.tracks
     t, k = np.nonzero(tracks.present(threshold))
@@ -51,7 +57,7 @@ def rows_of(tracked: Tracked, threshold: float) -> np.ndarray:
     boxes = tracks.boxes[t, k]
     for n, name in enumerate(("left", "top", "width", "height")):
         rows[name] = boxes[:, n]
-    rows["presence"] = tracks.presence[t, k]
+    rows["confidence"] = rows["presence"] = tracks.presence[t, k]
     rows["discovered"] = tracks.discovered[t, k]
     rows["depth"] = tracked.depth[t, k]
     rows["x"], rows["y"] = (boxes[:, :2] + boxes[:, 2:] / 2).T

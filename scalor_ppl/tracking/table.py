@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from scalor_ppl.errors import UserError
 from scalor_ppl.tracking.appended import AppendedFile
 from scalor_ppl.tracking.output import About, part_of
-from scalor_ppl.tracking.rows import rows_of
+from scalor_ppl.tracking.rows import MEANING, rows_of
 from scalor_ppl.tracking.stream import Tracked
 from scalor_ppl.tracking.writers.form import Format
 
@@ -22,6 +23,9 @@ class TableOutput:
         threshold: least presence of an object in a frame to be written, 0..1.
         state: what `sync` gave, to go on from there.
 
+    Raises:
+        UserError: the file in the making has other columns than are written now.
+
     Attributes:
         tracks: identities that were written so far.
         present: objects in the last frame.
@@ -30,6 +34,11 @@ class TableOutput:
     def __init__(
         self, target: Path, form: Format, threshold: float, state: Mapping[str, Any] | None = None
     ) -> None:
+        if state and state.get("columns") != list(MEANING):
+            raise UserError(
+                f"{part_of(target)} was begun by a version that writes other columns: "
+                "begin anew with --overwrite"
+            )
         self.target = target
         self.tracks: int = state["tracks"] if state else 0
         self.present = 0
@@ -55,7 +64,12 @@ class TableOutput:
     def sync(self) -> dict[str, Any]:
         """Bring everything to the disk."""
         length = self._file.sync()
-        return {"length": length, "tracks": self.tracks, "counted": sorted(self._counted)}
+        return {
+            "length": length,
+            "tracks": self.tracks,
+            "counted": sorted(self._counted),
+            "columns": list(MEANING),
+        }
 
     def close(self) -> None:
         """Let go of the file in the making."""

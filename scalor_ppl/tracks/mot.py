@@ -3,7 +3,7 @@
 One row an object and frame: `frame,id,left,top,width,height,conf,-1,-1,-1`
 (https://motchallenge.net/instructions). Frames and ids count from 1, as the format has it, so a
 row's id is ours plus 1. Boxes are pixels from the upper left corner of the view, unshifted, as
-trackers and scoring tools in use write and read them; `conf` is the presence.
+trackers and scoring tools in use write and read them; `conf` is `Tracks.presence`.
 """
 
 from pathlib import Path

@@ -7,16 +7,16 @@ Frames count from 1 in the file, and from 0 here.
 from collections.abc import Iterable
 
 
-def track_row(frame: int, identity: int, box: Iterable[float], presence: float) -> str:
+def track_row(frame: int, identity: int, box: Iterable[float], confidence: float) -> str:
     """The row of one tracked object in one frame, with the end of the line.
 
     Args:
         frame: counted from 0.
         identity: counted from 0; the file counts from 1.
         box: [4] left, top, width, height in pixels, from the upper left corner of the view.
-        presence: 0..1.
+        confidence: how sure it is that it is there, 0..1.
     """
-    return _row(frame, identity + 1, box, f"{presence:.4f}")
+    return _row(frame, identity + 1, box, f"{confidence:.4f}")
 
 
 def truth_row(frame: int, identity: int, box: Iterable[float], ignored: bool = False) -> str:

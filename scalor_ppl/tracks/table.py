@@ -18,7 +18,8 @@ class Tracks:
     Attributes:
         ids: int64 [T, K], unique within the video for ever; -1 marks an empty slot.
         boxes: float32 [T, K, 4], left, top, width, height in pixels.
-        presence: float32 [T, K] in 0..1.
+        presence: float32 [T, K] in 0..1, z_pres; where somebody was asked how sure it is that the
+            object is there (`track`, files of tracks) the answer, which is a confidence.
         discovered: bool [T, K], true in the frame where the object was found, not propagated.
 
     Raises:

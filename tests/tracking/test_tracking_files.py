@@ -25,6 +25,7 @@ from scalor_ppl.tracking.rows import ROW, rows_of
 from scalor_ppl.tracking.table import TableOutput
 from scalor_ppl.tracking.trails import Trails
 from scalor_ppl.tracks.mot import read_mot, write_mot
+from scalor_ppl.tracks.mot_reader import read_rows
 from scalor_ppl.training.runs import Program
 
 pytest_plugins = "tracking_fixtures"
@@ -77,6 +78,10 @@ def test_csv_is_exact(program: Program, video: Path, rows: np.ndarray, tmp_path:
     track_to_files(program, video, tmp_path / "a.csv")
     table = pd.read_csv(tmp_path / "a.csv")
     assert tuple(table.columns) == ROW.names
+    again = read_rows(tmp_path / "a.csv")  # which counts frames and ids from 0
+    assert np.array_equal(again.frames, rows["frame"])
+    assert np.array_equal(again.ids[again.objects], rows["id"])
+    assert np.allclose(again.confidence, rows["confidence"])
     for name in table.columns:
         assert np.array_equal(table[name].to_numpy(ROW[name]), rows[name]), name
 
@@ -88,6 +93,10 @@ def test_netcdf_is_exact(program: Program, video: Path, rows: np.ndarray, tmp_pa
         for name in map(str, table.data_vars):
             assert np.array_equal(table[name].values, rows[name]), name
         assert table["left"].attrs["units"] == "pixels"
+        # What is stored is how sure it is, under its own name and the one that it had before.
+        assert np.array_equal(table["confidence"].values, table["presence"].values)
+        assert "q(z_pres = 1)" in table["confidence"].attrs["long_name"]
+        assert table["presence"].attrs["long_name"].startswith("confidence")
         about = {"source": "clip.mkv", "height": 64, "width": 64, "fps": 25.0, "frames": 50}
         assert about.items() <= table.attrs.items()
 
@@ -146,6 +155,8 @@ def test_threshold_and_count_of_tracks(stream: list[Tracked], tmp_path: Path) ->
     assert table["presence"].min() >= 0.9
     assert 0 < len(table) < 0.5 * sum(part.tracks.present().sum() for part in stream)
     assert output.tracks == table["id"].nunique()
+    with pytest.raises(UserError, match="by a version that writes other columns"):
+        TableOutput(tmp_path / "a.csv", FORMATS["csv"], 0.9, state | {"columns": ["frame"]})
     assert len(state["counted"]) <= 10
 
 

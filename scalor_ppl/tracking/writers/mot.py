@@ -11,11 +11,11 @@ from scalor_ppl.tracks.mot_rows import track_row
 
 def encode(rows: np.ndarray) -> bytes:
     """Rows as lines."""
-    names = ("frame", "id", "left", "top", "width", "height", "presence")
+    names = ("frame", "id", "left", "top", "width", "height", "confidence")
     columns = (rows[name].tolist() for name in names)
     return "".join(
-        track_row(frame, identity, box, presence)
-        for frame, identity, *box, presence in zip(*columns, strict=True)
+        track_row(frame, identity, box, confidence)
+        for frame, identity, *box, confidence in zip(*columns, strict=True)
     ).encode("ascii")
 
 
