@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scalor_ppl.cli.options import PLAIN, DataFolder, Seed
+from scalor_ppl.cli.options import PLAIN, DataFolder, Seed, Settings
 from scalor_ppl.cli.tables import print_table
+from scalor_ppl.config.reading import SourceOptions
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.locks import owned, owned_folder
 
@@ -40,12 +41,13 @@ def describe_source(
     split: Split = "train",
     seed: Seed = 0,
     folder: DataFolder = None,
+    settings: Settings = None,
 ) -> None:
     """Measure a source: counts, sizes, speeds, and the paper's figures beside them."""
-    from scalor_ppl.data import SourceOptions, open_source
+    from scalor_ppl.data import open_source
     from scalor_ppl.data.describe import describe as measure
 
-    options = SourceOptions(data_dir=folder)
+    options = _reading(settings, folder)
     opened = open_source(source, split=split, seed=seed, options=options)
     table = Table("what", "measured", title=Text(source))
     for row in measure(opened, clips, frames).rows():
@@ -68,6 +70,7 @@ def make(
     split: Split = "test",
     seed: Seed = 0,
     folder: DataFolder = None,
+    settings: Settings = None,
 ) -> None:
     """Write clips of a source with their ground truth.
 
@@ -75,17 +78,17 @@ def make(
 
     Beside a video: MOTChallenge rows (.txt) of each object where 8 % of it or more are in view.
     """
-    from scalor_ppl.data import SourceOptions, open_source
+    from scalor_ppl.data import open_source
     from scalor_ppl.data.lossless import SUFFIXES
     from scalor_ppl.data.netcdf import write_netcdf
 
-    options = SourceOptions(data_dir=folder)
+    options = _reading(settings, folder)
     opened = open_source(source, split=split, seed=seed, options=options)
     said = str(out)
     if out.suffix.lower() in SUFFIXES:
         if clips not in (None, 1):
             raise UserError(f"--clips {clips}: a video is one clip; name a .nc file for more")
-        from scalor_ppl.data.toy_video import LEAST_VISIBLE, write_toy_video  # costs the compiler
+        from scalor_ppl.data.toy_video import LEAST_VISIBLE, write_toy_video
 
         with owned(out, out.with_suffix(".txt")):
             rows = write_toy_video(opened, out, frames, index=first)
@@ -111,12 +114,25 @@ def cut(
     ] = None,
     start: Annotated[int, typer.Option(min=0, help="First frame, from 0.")] = 0,
     stop: Annotated[int | None, typer.Option(min=1, help="The frame after the last one.")] = None,
+    settings: Settings = None,
 ) -> None:
-    """Cut a region and range out of a recording, without loss, and its ground truth with it."""
+    """Cut a region and range out of a recording, without loss, and its ground truth with it.
+
+    Of a stack with channels or slices, one is cut: --set data.channel=0, --set data.slice=max.
+    """
     from scalor_ppl.data.cutting import cut_recording
     from scalor_ppl.data.region import Region
 
     part = Region.parse("--region", region)
+    options = _reading(settings, None, start=start or None, stop=stop)
     with owned_folder(out):
-        count = cut_recording(recording, out, part, boxes=boxes, start=start, stop=stop)
-    Console().print(f"{out}: {count} frames", **PLAIN)
+        count, bits = cut_recording(recording, out, part, boxes=boxes, options=options)
+    Console().print(f"{out}: {count} frames, {bits} bits", **PLAIN)
+
+
+def _reading(settings: list[str] | None, folder: Path | None, **more: int | None) -> SourceOptions:
+    """How a source is read, from settings of the table ``data``."""
+    from scalor_ppl.config.settings import resolve
+
+    given = {"folder": None if folder is None else str(folder), **more}
+    return resolve(None, settings or [], {"data": given}).data

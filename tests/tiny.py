@@ -20,7 +20,8 @@ from torch import Tensor
 from scalor_ppl.cli.main import run as run_command
 from scalor_ppl.config.schema import Config
 from scalor_ppl.config.settings import checked, merged
-from scalor_ppl.data import Clip, ClipSource, Truth, write_netcdf
+from scalor_ppl.data import Clip, ClipSource, Truth
+from scalor_ppl.data.netcdf import write_netcdf
 from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint
 from scalor_ppl.training.loop import Outcome, Watcher, train
 from scalor_ppl.training.runs import METRICS, Program, build_program, create_run

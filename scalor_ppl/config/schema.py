@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from scalor_ppl.config.reading import Pair, SourceOptions
 from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.nn.distributions import PresenceKind
 
-Pair = Annotated[tuple[int, int], Field(description="height, width")]
 Positive = Annotated[float, Field(gt=0)]
 Steps = Annotated[tuple[Positive, Positive], Field(description="x, y")]
 Range = Annotated[tuple[float, float], Field(description="smallest, largest")]
@@ -19,36 +19,19 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DataConfig(Section):
+class DataConfig(SourceOptions):
     """Which video, and how it is read.
 
     Attributes:
-        source: a registered set (``scalor-ppl data list``), a video file, an image folder, a
-            MOTChallenge sequence folder or a NetCDF file of ``scalor-ppl data make``.
-        resize: height, width in pixels to which frames are scaled; none keeps the source's size.
-        tiles: rows, columns of tiles into which frames are split, each a sequence of its own.
-        crop: height, width of random patches for training; none uses whole frames.
-        channels: 1 or 3; none keeps the source's.
-        levels: brightness (0 to 255) that is stretched to black and to white, for video of low
-            contrast; none leaves it.
-        stride: take every n-th frame of a video.
-        start, stop: range of source frames (0-based, stop exclusive).
-        folder: folder of the MNIST IDX files, for the sets made of digits.
+        source: a registered set (``scalor-ppl data list``), a video file, a microscopy stack, an
+            image folder, a MOTChallenge sequence folder or a NetCDF file of ``scalor-ppl data
+            make``.
         seed: seed of generated clips.
         augment: flips, transposition and time reversal of training clips; with a template or a
             perspective mirroring and time reversal alone.
     """
 
     source: str = "moving-dsprites-vld"
-    resize: Pair | None = None
-    tiles: Pair | None = None
-    crop: Pair | None = None
-    channels: Literal[1, 3] | None = None
-    levels: Annotated[tuple[int, int], Field(description="black, white")] | None = None
-    stride: int = Field(1, ge=1)
-    start: int = Field(0, ge=0)
-    stop: int | None = None
-    folder: str | None = None
     seed: int = Field(0, ge=0)
     augment: bool = True
 

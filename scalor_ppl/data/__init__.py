@@ -1,22 +1,13 @@
 """Video in: toy sets made on the fly, own recordings, and batches of either."""
 
-from scalor_ppl.data.clips import (
-    Batch,
-    Clip,
-    ClipSource,
-    Description,
-    SourceOptions,
-    Split,
-    Truth,
-    batches,
-    describe,
-    iterate_frames,
-    load_video,
-    make_batch,
-    open_source,
-    write_netcdf,
-)
-from scalor_ppl.data.probing import VideoInfo, probe
+from scalor_ppl.config.reading import SourceOptions
+from scalor_ppl.data.batches import Batch, batches, make_batch
+from scalor_ppl.data.clips import open_source
+from scalor_ppl.data.describe import Description, describe
+from scalor_ppl.data.frames import probe
+from scalor_ppl.data.readers.base import VideoInfo
+from scalor_ppl.data.recordings import iterate_frames, load_video
+from scalor_ppl.data.records import Clip, ClipSource, Split, Truth
 from scalor_ppl.data.specs import TOY_SETS, ToySpec
 
 __all__ = [
@@ -37,5 +28,4 @@ __all__ = [
     "make_batch",
     "open_source",
     "probe",
-    "write_netcdf",
 ]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import ceil, sqrt
 from pathlib import Path
 
-from scalor_ppl.data.probing import VideoInfo
-from scalor_ppl.data.records import SourceOptions
+from scalor_ppl.config.reading import SourceOptions
+from scalor_ppl.data.readers.base import VideoInfo
 from scalor_ppl.errors import UserError
 
 _MEMINFO = Path("/proc/meminfo")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.data.frames import find_sequence, look_at, read_frames
+from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
+from scalor_ppl.data.frames import find_sequence, look_at, read_exact_frames
 from scalor_ppl.data.lossless import RATE, encode
-from scalor_ppl.data.records import SourceOptions
 from scalor_ppl.data.region import Region
 from scalor_ppl.data.truth import read_truth
 from scalor_ppl.errors import UserError
@@ -25,40 +25,53 @@ def cut_recording(
     region: Region,
     *,
     boxes: Path | None = None,
-    start: int = 0,
-    stop: int | None = None,
-) -> int:
+    options: SourceOptions = DEFAULT_OPTIONS,
+) -> tuple[int, int]:
     """Write a part of a recording as a MOTChallenge sequence, without loss (FFV1).
 
+    Pixels keep all bits that they have, up to 16.
+
     Args:
-        path: a video file, a folder of images, or a MOTChallenge sequence.
+        path: as in `frames.find_sequence`.
         out: folder to make: ``video.mkv``, and ``gt/gt.txt`` where there are boxes.
         region: of the frames.
         boxes: MOTChallenge rows of the recording; the sequence's own ground truth by default. Those
             whose centre lies in the region are kept.
-        start: first frame, from 0.
-        stop: the frame after the last one.
+        options: with start, stop, channel, slice, axes and reader; no others apply.
 
     Returns:
-        How many frames were written.
+        How many frames were written, and the bits of a value: 8, 10, 12, 14 or 16.
 
     Raises:
-        UserError: it cannot be read, has no such region, or the folder cannot be written.
+        UserError: it cannot be read, has no such region, has pixels that no lossless video holds,
+            or the folder cannot be written.
     """
-    sequence = find_sequence(path)
+    sequence = find_sequence(path, options)
     if not holds_nothing(out):
         raise UserError(f"{out} is there already: choose another --out")
-    rate = look_at(sequence).fps or RATE
-    frames = read_frames(sequence, SourceOptions(start=start, stop=stop))
+    about = look_at(sequence, options)
+    frames = read_exact_frames(sequence, options)
     first = region.cut(next(frames))  # complains before anything is made
+    bits = about.bits + about.bits % 2
+    if bits > 16 or first.dtype not in (np.uint8, np.uint16):
+        raise UserError(
+            f"{path} has pixels of type {first.dtype}, which no lossless video holds: save it with "
+            "whole numbers of 16 bits, from 0, first"
+        )
     boxes = boxes or sequence.boxes
     with written_whole(out / VIDEO) as lent:
-        count = encode(lent, _cut(first, frames, region), rate)
+        count = encode(lent, _cut(first, frames, region), about.fps or RATE, bits)
     if boxes is not None:
-        table = read_truth(boxes, sequence, range(start, start + count), to_the_end=stop is None)
+        table = read_truth(
+            boxes,
+            sequence,
+            range(options.start, options.start + count),
+            options=options,
+            to_the_end=options.stop is None,
+        )
         with written_whole(out / "gt" / "gt.txt") as lent:
             lent.write_text("".join(_rows(table, region)))
-    return count
+    return count, bits
 
 
 def _cut(first: np.ndarray, frames: Iterator[np.ndarray], region: Region) -> Iterator[np.ndarray]:

@@ -1,23 +1,22 @@
 """Where the frames of a recording lie, and one after the other out of there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from scalor_ppl.data.images import image_frames, look_at_images
-from scalor_ppl.data.probing import VideoInfo
-from scalor_ppl.data.reading import Found, stretched
-from scalor_ppl.data.records import Size, SourceOptions
-from scalor_ppl.data.videos import look_at_video, video_frames
+from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
+from scalor_ppl.data.levels import Levels, find_levels, in_channels, narrowed, stretched
+from scalor_ppl.data.piped import local_copy
+from scalor_ppl.data.readers.base import Found, Reader, VideoInfo
+from scalor_ppl.data.readers.images import ImagesReader
+from scalor_ppl.data.readers.registry import IMAGES, STACKS, VIDEOS, reader_class
+from scalor_ppl.data.readers.zarr import is_zarr
+from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
-
-_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"}
-_VIDEOS = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv", ".ogv"}
-_VIDEOS |= {".mts", ".m2ts", ".ts", ".3gp", ".flv", ".asf", ".vob"}
 
 
 @dataclass(frozen=True)
@@ -26,28 +25,37 @@ class Sequence:
 
     Attributes:
         name: names it in messages.
-        video: the video file, or None.
-        images: else the images, in order.
+        files: the video file, the stack, or the images, in order.
         boxes: the file of MOTChallenge rows that goes with it, or None.
     """
 
     name: str
-    video: Path | None
-    images: tuple[Path, ...]
+    files: tuple[Path, ...]
     boxes: Path | None
 
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The images; none of a video or of a stack that is no image."""
+        return self.files if self.files[0].suffix.lower() in IMAGES else ()
 
-def find_sequences(path: Path) -> list[Sequence]:
+
+def find_sequences(path: Path, options: SourceOptions = DEFAULT_OPTIONS) -> list[Sequence]:
     """The recordings at a path.
 
     Args:
-        path: a video file; a TIFF stack or another image; a folder of images; a MOTChallenge
-            sequence (`img1/` or one video file, `gt/gt.txt` where there is truth); or a folder
-            whose subfolders are one of these, as in the authors' layout of Grand Central Station.
+        path: a video file; a TIFF, ``.npy`` or Zarr stack, or another image; a folder of images;
+            a MOTChallenge sequence (`img1/` or one video file or stack, `gt/gt.txt` where there is
+            truth); a folder whose subfolders are one of these, as in the authors' layout of Grand
+            Central Station; or ``-`` for a file that comes from standard input.
+        options: with a reader of its own, which is to know what to do with the path.
 
     Raises:
         UserError: nothing of the kind is there, or it may not be read.
     """
+    path = local_copy(path)
+    if options.reader is not None and path.exists():
+        truth = path / "gt" / "gt.txt"
+        return [Sequence(path.name, (path,), truth if truth.is_file() else None)]
     try:
         return _sequences(path)
     except PermissionError as error:
@@ -55,16 +63,17 @@ def find_sequences(path: Path) -> list[Sequence]:
         raise UserError(f"{place} may not be read: change its permissions") from error
 
 
-def find_sequence(path: Path) -> Sequence:
+def find_sequence(path: Path, options: SourceOptions = DEFAULT_OPTIONS) -> Sequence:
     """The one recording at a path.
 
     Args:
         path: as in `find_sequences`, but without the folder of subfolders.
+        options: likewise.
 
     Raises:
         UserError: as `find_sequences`, or there are several.
     """
-    sequences = find_sequences(path)
+    sequences = find_sequences(path, options)
     if len(sequences) > 1:
         raise UserError(f"{path} holds {len(sequences)} sequences: give the path of one")
     return sequences[0]
@@ -74,12 +83,12 @@ def _sequences(path: Path) -> list[Sequence]:
     if path.is_file():
         with path.open("rb"):  # whether it may be read
             pass
-        if path.suffix.lower() in _IMAGES:
-            return [Sequence(path.name, None, (path,), None)]
-        return [Sequence(path.name, path, (), None)]
+        return [Sequence(path.name, (path,), None)]
     if not path.is_dir():
         wrong = "is neither a file nor a folder" if path.exists() else "does not exist"
         raise UserError(f"{path} {wrong}: give a video file or a folder of images")
+    if is_zarr(path):
+        return [Sequence(path.name, (path,), None)]
     found = _folder(path)
     if found is not None:
         return [found]
@@ -99,17 +108,21 @@ def _folder(path: Path) -> Sequence | None:
     boxes = truth if truth.is_file() else None
     images = _images(path / "img1") if (path / "img1").is_dir() else _images(path)
     if images:
-        return Sequence(path.name, None, images, boxes)
-    videos = _sorted(p for p in path.iterdir() if p.suffix.lower() in _VIDEOS and _is_there(p))
+        return Sequence(path.name, images, boxes)
+    videos = _sorted(
+        p
+        for p in path.iterdir()
+        if (p.suffix.lower() in VIDEOS | STACKS and _is_there(p)) or (p.is_dir() and is_zarr(p))
+    )
     if len(videos) > 1:
         raise UserError(f"{path} holds {len(videos)} video files: give the path of one of them")
-    return Sequence(path.name, videos[0], (), boxes) if videos else None
+    return Sequence(path.name, (videos[0],), boxes) if videos else None
 
 
 def _images(folder: Path) -> tuple[Path, ...]:
     """The images of a folder, in natural order."""
     return tuple(
-        _sorted(p for p in folder.iterdir() if p.suffix.lower() in _IMAGES and _is_there(p))
+        _sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES and _is_there(p))
     )
 
 
@@ -135,6 +148,18 @@ def _sorted(paths: Iterator[Path]) -> list[Path]:
     return sorted((p for p in paths if not p.name.startswith(".")), key=key)
 
 
+def open_reader(sequence: Sequence, options: SourceOptions) -> Reader:
+    """What reads a recording.
+
+    Raises:
+        UserError: `options.reader` names none, or what is there is not of its kind.
+    """
+    first = sequence.files[0]
+    if len(sequence.files) > 1:
+        return ImagesReader(first.parent, options, sequence.files)
+    return reader_class(first, options)(first, options)
+
+
 def read_frames(sequence: Sequence, options: SourceOptions) -> Iterator[np.ndarray]:
     """Decode the frames that start, stop and stride choose, one by one, and stretch their levels.
 
@@ -144,35 +169,79 @@ def read_frames(sequence: Sequence, options: SourceOptions) -> Iterator[np.ndarr
     Raises:
         UserError: not a video or image; broken in the middle; frames of changing size; no frames.
     """
+    reader = open_reader(sequence, options)
+    deep = options.deep_levels
+    for frame in _of_one_size(sequence, options, reader.frames()):
+        if frame.dtype != np.uint8:
+            if deep is None:
+                deep = find_levels(reader.sample()) or (0.0, 255.0)
+            frame = narrowed(frame, deep)
+        yield frame if options.levels is None else stretched(frame, options.levels)
+
+
+def read_exact_frames(sequence: Sequence, options: SourceOptions) -> Iterator[np.ndarray]:
+    """As `read_frames`, but with all bits of the pixels: of 8 bits as uint8, else as they are."""
+    return _of_one_size(sequence, options, open_reader(sequence, options).frames(exact=True))
+
+
+def deep_levels_of(sequences: Iterable[Sequence], options: SourceOptions) -> Levels | None:
+    """Black and white for all of some recordings; None where all have 8 bits.
+
+    What the options give stays. Else they are found from a sample of each: the darkest black and
+    the brightest white of all.
+    """
+    if options.deep_levels is not None:
+        return options.deep_levels
+    each = [find_levels(open_reader(one, options).sample()) for one in sequences]
+    found = [levels for levels in each if levels is not None]
+    if not found:
+        return None
+    return min(black for black, _ in found), max(white for _, white in found)
+
+
+def look_at(sequence: Sequence, options: SourceOptions = DEFAULT_OPTIONS) -> VideoInfo:
+    """What a recording is like, without decoding more than its first frame.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    return replace(open_reader(sequence, options).look(), name=sequence.name)
+
+
+def probe(path: str | Path, options: SourceOptions = DEFAULT_OPTIONS) -> VideoInfo:
+    """What a recording is like; a video's first frame is decoded, the rest only looked at.
+
+    Args:
+        path: a video file, a stack, an image, a folder of images, or a MOTChallenge sequence.
+        options: which channel and slice of a stack, and by what it is read.
+
+    Raises:
+        UserError: it cannot be read, or is several sequences.
+    """
+    return look_at(find_sequence(Path(path), options), options)
+
+
+def _of_one_size(
+    sequence: Sequence, options: SourceOptions, found: Iterator[Found]
+) -> Iterator[np.ndarray]:
+    """The pixels, in the channels that are asked for.
+
+    Raises:
+        UserError: frames of changing size; no frames.
+    """
     size: tuple[int, ...] | None = None
-    for number, place, frame in _found(sequence, options):
+    for number, place, pixels in found:
+        frame = in_channels(pixels, options.channels)
         if size is not None and frame.shape != size:
             raise UserError(
                 f"{sequence.name} changes its frame size at {place}, from {_words(size)} to "
                 f"{_words(frame.shape)}: {_remedy(size, frame.shape, number)}"
             )
         size = frame.shape
-        yield frame if options.levels is None else stretched(frame, options.levels)
+        yield frame
     if size is None:
         last = "the end" if options.stop is None else options.stop
         raise UserError(f"{sequence.name} has no frames from {options.start} to {last}")
-
-
-def look_at(sequence: Sequence) -> VideoInfo:
-    """What a recording is like, without decoding more than its first frame.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    if sequence.video is not None:
-        return replace(look_at_video(sequence.video), name=sequence.name)
-    return look_at_images(sequence.name, sequence.images)
-
-
-def _found(sequence: Sequence, options: SourceOptions) -> Iterator[Found]:
-    if sequence.video is not None:
-        return video_frames(sequence.video, options)
-    return image_frames(sequence.images, options)
 
 
 def _words(shape: tuple[int, ...]) -> str:

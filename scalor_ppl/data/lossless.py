@@ -15,13 +15,15 @@ SUFFIXES = (".mkv", ".mp4", ".avi")
 """Ends of the names of video files that can be written."""
 
 
-def encode(path: Path, frames: Iterable[np.ndarray], rate: float = RATE) -> int:
+def encode(path: Path, frames: Iterable[np.ndarray], rate: float = RATE, bits: int = 8) -> int:
     """Encode frames without loss (FFV1), one at a time.
 
     Args:
         path: the file; its suffix, one of `SUFFIXES`, tells the container.
-        frames: uint8 ``[H, W, C]``, all of one size, C = 1 (grey) or 3 (RGB).
+        frames: ``[H, W, C]``, all of one size, C = 1 (grey) or 3 (RGB); uint8, or uint16 where
+            there are more bits.
         rate: frames a second, above 0.
+        bits: of a value: 8, 10, 12, 14 or 16.
 
     Returns:
         How many frames there were.
@@ -34,11 +36,25 @@ def encode(path: Path, frames: Iterable[np.ndarray], rate: float = RATE) -> int:
             if stream is None:
                 stream = container.add_stream("ffv1", rate=frame_rate(rate))
                 stream.height, stream.width = frame.shape[:2]
-                stream.pix_fmt = "gray" if grey else "bgr0"
+                stream.pix_fmt = _stored(bits, grey=grey)
             pixels = np.ascontiguousarray(frame[..., 0] if grey else frame)
-            picture = av.VideoFrame.from_ndarray(pixels, format="gray" if grey else "rgb24")
+            picture = av.VideoFrame.from_ndarray(pixels, format=_given(bits, grey=grey))
             container.mux(stream.encode(picture))
             count += 1
         if stream is not None:
             container.mux(stream.encode())
     return count
+
+
+def _stored(bits: int, *, grey: bool) -> str:
+    """The pixel format in which FFV1 keeps values of so many bits."""
+    if bits == 8:
+        return "gray" if grey else "bgr0"
+    return f"gray{bits}le" if grey else f"gbrp{bits}le"
+
+
+def _given(bits: int, *, grey: bool) -> str:
+    """The pixel format of the frames that are encoded."""
+    if bits == 8:
+        return "gray" if grey else "rgb24"
+    return f"gray{bits}le" if grey else f"gbrp{bits}le"

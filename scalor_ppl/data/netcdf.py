@@ -10,11 +10,10 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
+from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
 from scalor_ppl.data.records import (
-    DEFAULT_OPTIONS,
     Clip,
     ClipSource,
-    SourceOptions,
     Truth,
     check_clip,
 )
@@ -115,14 +114,14 @@ class NetcdfSource:
 
     Args:
         path: the file.
-        options: must be left alone, the clips are as they are; `data_dir` does not matter.
+        options: must be left alone, the clips are as they are; `folder` does not matter.
 
     Raises:
         UserError: the file is no such file, or options were given.
     """
 
     def __init__(self, path: Path, *, options: SourceOptions = DEFAULT_OPTIONS) -> None:
-        if options != SourceOptions(data_dir=options.data_dir):
+        if options.of_recordings() or options.channels is not None:
             raise UserError(f"{path} holds finished clips: give the options to `data make` instead")
         try:
             with xr.open_dataset(path, engine=_ENGINE) as dataset:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
 from scalor_ppl.data.frames import find_sequence, read_frames, resized
 from scalor_ppl.data.records import (
-    DEFAULT_OPTIONS,
     Clip,
     Size,
-    SourceOptions,
     Split,
     Truth,
     check_clip,
@@ -39,6 +38,7 @@ class RecordingSource:
 
     Attributes:
         whole: height and width of the frames in pixels, before any crop.
+        deep_levels: what became black and white of pixels of more than 8 bits; None without such.
 
     Raises:
         UserError: it cannot be read, is too large for memory (which is told before all of it is
@@ -59,7 +59,7 @@ class RecordingSource:
         self.split: Split = split
         self.seed = seed
         self.options = options
-        self._strips = read_strips(path, options)
+        self._strips, self.deep_levels = read_strips(path, options)
         shapes = {strip.frames.shape[1:]: strip.name for strip in self._strips}
         if len(shapes) > 1:
             first, second = list(shapes.values())[:2]
@@ -182,7 +182,7 @@ def iterate_frames(
     Raises:
         UserError: as `load_video`, when the frame in question is reached.
     """
-    for frame in read_frames(find_sequence(Path(path)), options):
+    for frame in read_frames(find_sequence(Path(path), options), options):
         yield frame if options.resize is None else resized(frame, options.resize)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, Protocol
 from zlib import crc32
 
@@ -109,62 +108,6 @@ class ClipSource(Protocol):
             UserError: the source is shorter than `frames`, or has no clip of that index.
         """
         ...
-
-
-@dataclass(frozen=True)
-class SourceOptions:
-    """How frames are read. Only `channels` and `data_dir` apply to generated sets.
-
-    Frames go through the steps in this order: start, stop and stride; channels; levels; tiles;
-    resize; crop.
-
-    Attributes:
-        resize: height and width to resize each frame (each tile) to, area-averaged.
-        channels: 1 for grey, 3 for RGB; None keeps what the source has.
-        stride: take every n-th frame. 8 for Grand Central (paper, appendix D).
-        tiles: rows and columns to split each frame into; each tile is a sequence of its own.
-            (2, 4) gives the 8 parts of appendix D. The tiles of one frame are equally large; what
-            is left at the right and lower edge is dropped.
-        crop: height and width of random patches, cut in the train split only. None: whole frames.
-        data_dir: folder with the MNIST files in IDX format, plain or gzipped.
-        start: first frame taken, counted from 0 before the stride.
-        stop: the frame after the last one taken; None: to the end.
-        levels: brightness, each 0 to 255, that becomes black and that becomes white, for video of
-            low contrast; what lies between is stretched, what lies beyond is clipped. None: as is.
-    """
-
-    resize: Size | None = None
-    channels: Literal[1, 3] | None = None
-    stride: int = 1
-    tiles: Size | None = None
-    crop: Size | None = None
-    data_dir: str | Path | None = None
-    start: int = 0
-    stop: int | None = None
-    levels: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("resize", "tiles", "crop"):
-            size = getattr(self, name)
-            if size is not None and (len(size) != 2 or min(size) < 1):
-                raise UserError(f"{name}={size}: give two numbers of at least 1, height and width")
-        if self.channels not in (None, 1, 3):
-            raise UserError(f"channels={self.channels}: give 1 (grey) or 3 (RGB)")
-        if self.stride < 1:
-            raise UserError(f"stride={self.stride}: give at least 1 (every frame)")
-        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
-            raise UserError(
-                f"frames {self.start} to {self.stop} are none: start counts from 0, stop lies after"
-            )
-        levels = self.levels
-        if levels is not None and not (len(levels) == 2 and 0 <= levels[0] < levels[1] <= 255):
-            raise UserError(
-                f"levels={levels}: give two brightnesses of 0 to 255, first what becomes black, "
-                "then, above it, what becomes white"
-            )
-
-
-DEFAULT_OPTIONS = SourceOptions()
 
 
 def generator(name: str, split: Split, seed: int, *key: int) -> np.random.Generator:

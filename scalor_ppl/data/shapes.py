@@ -35,11 +35,12 @@ def _outline(kind: int, points: int = 180) -> np.ndarray:
     angles = 2 * np.pi * np.arange(points) / points
     rays = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     radii = np.zeros(points)
+    inside = _inside.py_func  # asked once a process: not worth the compiler at every start
     for n, (u, v) in enumerate(rays):
         near, far = 0.0, 3.0
         for _ in range(40):
             middle = (near + far) / 2
-            near, far = (middle, far) if _inside(kind, middle * u, middle * v) else (near, middle)
+            near, far = (middle, far) if inside(kind, middle * u, middle * v) else (near, middle)
         radii[n] = near
     return rays * radii[:, None]
 

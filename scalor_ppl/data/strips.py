@@ -5,16 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
+from scalor_ppl.config.reading import SourceOptions
 from scalor_ppl.data.budget import available_memory, check_budget, too_large
 from scalor_ppl.data.frames import (
     Sequence,
+    deep_levels_of,
     find_sequences,
     look_at,
     read_frames,
     resized,
     split_tiles,
 )
-from scalor_ppl.data.records import Size, SourceOptions
+from scalor_ppl.data.levels import Levels
+from scalor_ppl.data.records import Size
 from scalor_ppl.data.truth import read_truth
 from scalor_ppl.tracks.box_table import BoxTable
 
@@ -39,8 +42,11 @@ class Strip:
     object_size: float
 
 
-def read_strips(path: Path, options: SourceOptions) -> list[Strip]:
+def read_strips(path: Path, options: SourceOptions) -> tuple[list[Strip], Levels | None]:
     """Decode all that the options choose: one strip of each tile of each sequence.
+
+    Returns:
+        The strips; and what became black and white in all of them, None where they have 8 bits.
 
     Raises:
         UserError: it cannot be read, or is too large for memory; the latter before it is decoded,
@@ -48,9 +54,11 @@ def read_strips(path: Path, options: SourceOptions) -> list[Strip]:
     """
     free = available_memory()
     limit = MEMORY_LIMIT if free is None else min(MEMORY_LIMIT, free // 2)
-    sequences = find_sequences(path)
-    infos = [look_at(sequence) for sequence in sequences]
+    sequences = find_sequences(path, options)
+    infos = [look_at(sequence, options) for sequence in sequences]
     check_budget(path, infos, options, limit)
+    levels = deep_levels_of(sequences, options)
+    options = options.changed(deep_levels=levels)
     strips = []
     used = 0
     for sequence in sequences:
@@ -71,7 +79,7 @@ def read_strips(path: Path, options: SourceOptions) -> list[Strip]:
             video = _joined(frames)
             own = None if boxes is None else _placed(boxes, whole, tiles, n, video.shape[1:3])
             strips.append(Strip(name, video, own, float("nan") if own is None else own.object_size))
-    return strips
+    return strips, levels
 
 
 def _joined(frames: list[np.ndarray]) -> np.ndarray:
@@ -88,7 +96,8 @@ def _boxes(sequence: Sequence, options: SourceOptions, frames: int) -> BoxTable 
         return None
     stop = options.start + frames * options.stride
     chosen = range(options.start, stop, options.stride)
-    return read_truth(sequence.boxes, sequence, chosen, to_the_end=options.stop is None)
+    to_the_end = options.stop is None
+    return read_truth(sequence.boxes, sequence, chosen, options=options, to_the_end=to_the_end)
 
 
 def _placed(

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
 from scalor_ppl.data import shapes
 from scalor_ppl.data.backgrounds import Texture
 from scalor_ppl.data.collisions import bounce, closest
 from scalor_ppl.data.mnist import Digits, load_digits
 from scalor_ppl.data.motion import move, place
 from scalor_ppl.data.records import (
-    DEFAULT_OPTIONS,
     Clip,
-    SourceOptions,
     Split,
     Truth,
     check_clip,
@@ -75,7 +74,7 @@ class ToySource:
         spec: the set.
         split: train or test clips; none is in both.
         seed: another seed gives other clips.
-        options: `channels` and `data_dir` apply, the rest must be left alone.
+        options: `channels` and `folder` apply, the rest must be left alone.
 
     Raises:
         UserError: options that a toy set has no use for, or MNIST's files are missing.
@@ -90,10 +89,8 @@ class ToySource:
         options: SourceOptions = DEFAULT_OPTIONS,
     ) -> None:
         check_split(split)
-        unused = SourceOptions(channels=options.channels, data_dir=options.data_dir)
-        if options != unused:
-            names = ("resize", "stride", "tiles", "crop", "start", "stop", "levels")
-            wrong = [n for n in names if getattr(options, n) != getattr(unused, n)]
+        wrong = options.of_recordings()
+        if wrong:
             raise UserError(
                 f"{spec.name} is generated; {', '.join(wrong)} apply to recordings only"
             )
@@ -106,7 +103,7 @@ class ToySource:
         self._digits: Digits | None = None
         self._chosen = np.zeros(0, dtype=np.int64)
         if spec.shapes == "mnist":
-            folder = None if options.data_dir is None else str(options.data_dir)
+            folder = options.folder
             self._digits = load_digits(folder, split)
             self._chosen = np.flatnonzero(np.isin(self._digits.labels, spec.digits))
             if not len(self._chosen):

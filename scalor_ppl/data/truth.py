@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
 from scalor_ppl.data.frames import Sequence, look_at
 from scalor_ppl.errors import UserError
 from scalor_ppl.tracks.box_table import BoxTable
@@ -21,7 +22,12 @@ _LOG = logging.getLogger(__name__)
 
 
 def read_truth(
-    path: Path, sequence: Sequence, frames: range, *, to_the_end: bool = False
+    path: Path,
+    sequence: Sequence,
+    frames: range,
+    *,
+    options: SourceOptions = DEFAULT_OPTIONS,
+    to_the_end: bool = False,
 ) -> BoxTable:
     """Read the boxes of some frames of a recording, and note those that no frame has.
 
@@ -29,6 +35,7 @@ def read_truth(
         path: see `mot_reader.read_rows`; rows with confidence 0 are to be ignored.
         sequence: the recording.
         frames: which of its frames, by their place in it, from 0.
+        options: how the recording is read.
         to_the_end: they go to its end.
 
     Returns:
@@ -39,7 +46,7 @@ def read_truth(
             belongs to any of them.
     """
     table = read_rows(path)
-    numbers = _image_numbers(sequence)
+    numbers = _image_numbers(sequence, options)
     if numbers is None:
         if to_the_end:
             _check_outside(path, table, table.frames >= frames.stop, sequence.name)
@@ -54,7 +61,7 @@ def read_truth(
         )
     numbers = numbers - counted_from
     _check_outside(path, table, ~np.isin(table.frames, numbers), sequence.name)
-    _tell_of_gaps(sequence)
+    _tell_of_gaps(sequence, numbers)
     return table.at(numbers[frames.start : frames.stop : frames.step])
 
 
@@ -95,9 +102,8 @@ def _check_outside(path: Path, table: BoxTable, outside: np.ndarray, name: str) 
     )
 
 
-def _tell_of_gaps(sequence: Sequence) -> None:
-    numbers = _image_numbers(sequence)
-    steps = np.diff(numbers) if numbers is not None else np.empty(0)
+def _tell_of_gaps(sequence: Sequence, numbers: np.ndarray) -> None:
+    steps = np.diff(numbers)
     gaps = np.flatnonzero(steps > 1)
     if len(gaps) and steps.min() == 1:
         _LOG.warning(
@@ -107,7 +113,7 @@ def _tell_of_gaps(sequence: Sequence) -> None:
         )
 
 
-def _image_numbers(sequence: Sequence) -> np.ndarray | None:
+def _image_numbers(sequence: Sequence, options: SourceOptions) -> np.ndarray | None:
     """int64 [T] the numbers in the names of images, rising; None where frames go by their place.
 
     That is in videos and stacks, and where no name has a number.
@@ -115,10 +121,10 @@ def _image_numbers(sequence: Sequence) -> np.ndarray | None:
     Raises:
         UserError: the names have numbers, but do not tell which image is which frame.
     """
-    if sequence.video is not None or not sequence.images:
+    if not sequence.images:
         return None
     parts = [re.findall(r"\d+", path.stem) for path in sequence.images]
-    if not any(parts) or look_at(sequence).frames != len(sequence.images):
+    if not any(parts) or look_at(sequence, options).frames != len(sequence.images):
         return None
     unlike = next((n for n, part in enumerate(parts) if len(part) != len(parts[0])), None)
     if unlike is not None:

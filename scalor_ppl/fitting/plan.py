@@ -7,11 +7,11 @@ from typing import Any
 
 from scalor_ppl.config.schema import Config
 from scalor_ppl.config.settings import checked, merged, parse_setting, read_preset
+from scalor_ppl.data.piped import refuse_piped
 from scalor_ppl.fitting.draft import Reason
 from scalor_ppl.fitting.proposal import propose
 from scalor_ppl.fitting.survey import Survey, survey
 from scalor_ppl.training.budget import scaled
-from scalor_ppl.training.sources import options_of
 
 PRESET = "natural"
 
@@ -45,11 +45,12 @@ def plan_fit(video: Path, given: Sequence[str], overrides: Mapping[str, Any]) ->
     Raises:
         UserError: the video cannot be read or fitted to, or a setting is wrong.
     """
+    refuse_piped(video)
     own = merged(*map(parse_setting, given), overrides, {"data": {"source": str(video)}})
     base = read_preset(PRESET)
     # The preset's size is a size for any video; this one's is proposed.
     del base["data"]["resize"]
-    looked = survey(video, options_of(checked(merged(base, own)).data))
+    looked = survey(video, checked(merged(base, own)).data)
     proposal = propose(looked)
     config = checked(merged(base, proposal.settings, own))
     steps_given = _at(own, "train.steps") is not None

@@ -94,7 +94,7 @@ def survey(path: str | Path, options: SourceOptions, samples: int = 200) -> Surv
         size=seen.size,
         channels=3 if background.shape[-1] == 3 else 1,
         frames=seen.frames,
-        rate=probe(path).fps,
+        rate=probe(path, options).fps,
         levels=levels,
         noise=noise / scale,
         static=static,

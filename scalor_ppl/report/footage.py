@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from scalor_ppl.config.schema import DataConfig
-from scalor_ppl.data import Clip, ClipSource, SourceOptions, iterate_frames
+from scalor_ppl.data import Clip, ClipSource, iterate_frames
 from scalor_ppl.errors import UserError
 from scalor_ppl.tracks.mot import by_frame
 from scalor_ppl.tracks.mot_reader import read_rows
@@ -87,6 +87,7 @@ def _original_size(data: DataConfig, source: ClipSource) -> tuple[int, int]:
     """Height and width of the frames before they are resized."""
     if data.resize is None:
         return source.height, source.width
-    options = SourceOptions(start=data.start, stop=data.start + 1)
+    whole = dict.fromkeys(("resize", "tiles", "crop"))
+    options = data.changed(**whole, stop=data.start + 1)
     height, width = next(iterate_frames(data.source, options=options)).shape[:2]
     return height, width

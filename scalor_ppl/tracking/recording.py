@@ -1,7 +1,7 @@
 """A recording frame by frame, as a run reads its own data."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +9,8 @@ import numpy as np
 
 from scalor_ppl.config.schema import Config, DataConfig
 from scalor_ppl.data import TOY_SETS, SourceOptions, iterate_frames
-from scalor_ppl.data.frames import resized
+from scalor_ppl.data.frames import probe, resized
 from scalor_ppl.data.netcdf import is_netcdf
-from scalor_ppl.data.probing import probe
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
 from scalor_ppl.training.sources import reading
@@ -70,7 +69,8 @@ class Recording:
         """
         # From the last one that is done: to read no frame at all would be an error.
         behind = max(0, done - 1)
-        options = replace(self.options, start=self.options.start + behind * self.options.stride)
+        start = self.options.start + behind * self.options.stride
+        options = self.options.changed(start=start)
         for taken, frame in enumerate(iterate_frames(self.path, options=options), start=behind):
             if taken >= done:
                 number = self.options.start + taken * self.options.stride
@@ -100,16 +100,16 @@ def open_recording(
         raise UserError(f"{path} is a registered set: give a video file or a folder of images")
     if path.is_file() and is_netcdf(path):
         raise UserError(f"{path} holds clips: give a video file or a folder of images")
-    about = probe(path)
     data = reading(config.data, str(path))
+    about = probe(path, data)
     trained = start is None and stop is None  # the range that was trained on, if any
-    options = SourceOptions(
-        channels=config.model.channels,
-        levels=data.levels,
-        stride=data.stride,
-        start=data.start if trained else start or 0,
-        stop=data.stop if trained else stop,
-    )
+    read = {
+        "channels": config.model.channels,
+        "start": data.start if trained else start or 0,
+        "stop": data.stop if trained else stop,
+        **dict.fromkeys(("resize", "tiles", "crop")),
+    }
+    options = data.changed(**read)
     total = about.expected_frames
     if total is not None:
         stops = total if options.stop is None else min(options.stop, total)

@@ -122,7 +122,7 @@ def describe_video(path: Path) -> dict[str, str]:
     """Digest of names, sizes and times of a recording's files, by what it is called."""
     digest = hashlib.sha256()
     for sequence in find_sequences(path):
-        for file in [sequence.video] if sequence.video else sequence.images:
+        for file in sequence.files:
             about = file.stat()
             digest.update(f"{file.name} {about.st_size} {about.st_mtime_ns}\n".encode())
     return {"the video": digest.hexdigest()[:16]}

@@ -5,29 +5,17 @@ from pathlib import Path
 import numpy as np
 
 from scalor_ppl.config.schema import Config, DataConfig, PriorConfig
-from scalor_ppl.data import TOY_SETS, ClipSource, SourceOptions, Split, open_source
+from scalor_ppl.data import TOY_SETS, ClipSource, Split, open_source
+from scalor_ppl.data.piped import refuse_piped
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.loader import own_file
 
 
 def open_data(data: DataConfig, split: Split) -> ClipSource:
     """The clips of a configuration; those of ``test`` are never those of ``train`` (toy sets)."""
-    return open_source(data.source, split=split, seed=data.seed, options=options_of(data))
-
-
-def options_of(data: DataConfig) -> SourceOptions:
-    """How the frames of a configuration are read."""
-    return SourceOptions(
-        resize=data.resize,
-        channels=data.channels,
-        levels=data.levels,
-        stride=data.stride,
-        tiles=data.tiles,
-        crop=data.crop,
-        data_dir=data.folder,
-        start=data.start,
-        stop=data.stop,
-    )
+    if split == "train":
+        refuse_piped(data.source)
+    return open_source(data.source, split=split, seed=data.seed, options=data)
 
 
 def open_unseen(data: DataConfig, trained: ClipSource) -> ClipSource:
@@ -42,6 +30,8 @@ def anchored(config: Config) -> Config:
     found = {"source": _anchor(data.source)}
     if data.folder is not None:
         found["folder"] = _anchor(data.folder)
+    if data.reader is not None:
+        found["reader"] = own_file(data.reader)
     return config.model_copy(
         update={
             "data": data.model_copy(update=found),
@@ -98,7 +88,8 @@ def chosen(
 
 
 def fitted(config: Config, source: ClipSource) -> Config:
-    """The configuration with the model's height, width and channels taken from the data.
+    """The configuration with what only the data tell: size, channels, and the values of black
+    and white where pixels have more than 8 bits, which hold for all that the run reads later.
 
     Raises:
         UserError: the configuration gives others.
@@ -115,7 +106,13 @@ def fitted(config: Config, source: ClipSource) -> Config:
             )
     if given.background == "template" and config.data.crop is not None:
         found["frame"] = getattr(source, "whole", None)
-    return config.model_copy(update={"model": given.model_copy(update=found)})
+    deep = getattr(source, "deep_levels", None) or config.data.deep_levels
+    return config.model_copy(
+        update={
+            "model": given.model_copy(update=found),
+            "data": config.data.model_copy(update={"deep_levels": deep}),
+        }
+    )
 
 
 def open_clip(data: DataConfig, source: str, number: int, frames: int) -> np.ndarray:

@@ -730,7 +730,7 @@ def test_levels_are_stretched_after_decoding_and_before_resizing(tmp_path: Path)
         assert set(np.unique(video)) <= {127, 128}  # of black and white; first resized, of black
 
 
-@pytest.mark.parametrize("levels", [(5, 5), (200, 100), (-1, 20), (0, 256), (1, 2, 3)])
+@pytest.mark.parametrize("levels", [(5, 5), (200, 100), (-1, 20), (0, 256)])
 def test_bad_levels(levels: Any) -> None:
     with pytest.raises(UserError, match="levels="):
         SourceOptions(levels=levels)

@@ -21,7 +21,7 @@ ALL = [*SPRITES, *(pytest.param(name, marks=needs_mnist) for name in DIGITS)]
 
 
 def source(name: str, split: str = "train", seed: int = 0) -> ClipSource:
-    options = SourceOptions(data_dir=MNIST if name in DIGITS else None)
+    options = SourceOptions(folder=MNIST if name in DIGITS else None)
     return open_source(name, split=split, seed=seed, options=options)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""A decoded frame of a video as pixels: upright, in 8 bits."""
+"""A decoded frame of a video as pixels: upright, in 8 or in 16 bits."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from scalor_ppl.data.reading import narrowed
+from scalor_ppl.data.levels import narrowed
 
 Turn = tuple[bool, bool, bool]
 
@@ -16,26 +16,34 @@ def is_grey(form: VideoFormat) -> bool:
     return form.name.startswith(("gray", "ya", "mono"))
 
 
-def is_deep(form: VideoFormat) -> bool:
-    """Whether values have 16 bits, of which they need not use all."""
-    return (is_grey(form) or form.is_rgb) and max(part.bits for part in form.components) == 16
+def bits_of(form: VideoFormat) -> int:
+    """Bits of a value: 8; 9 to 14 where all are in use; 16 where they need not be."""
+    most = max(part.bits for part in form.components)
+    if most == 16 and not (is_grey(form) or form.is_rgb):
+        return 14  # luma and colour differences of 16 bits have a black and a white of their own
+    return max(8, most)
 
 
-def to_pixels(frame: VideoFrame, turn: Turn, channels: int | None, top: float | None) -> np.ndarray:
-    """[H, W, C] uint8, upright.
+def to_pixels(frame: VideoFrame, turn: Turn, channels: int | None, *, exact: bool) -> np.ndarray:
+    """[H, W, C], upright: uint8, or uint16 of frames of 16 bits.
 
     Args:
         frame: as decoded.
         turn: what puts it upright, of `orientation`.
         channels: C, 1 or 3; None keeps what the frame has.
-        top: the value of 16 that becomes white, None where all bits are used.
+        exact: give uint16 of frames of 9 to 14 bits, too: in 10, 12 or 14 bits, the next that
+            hold all of theirs.
     """
     form = frame.format
     channels = channels or (1 if is_grey(form) else 3)
-    if (form.name.startswith("gray") and form.components[0].bits > 8) or is_deep(form):
+    bits = bits_of(form)
+    if bits == 16 or (bits > 8 and exact) or (bits > 8 and is_grey(form)):
         # Not to 8 bits by ffmpeg, which adds a pattern of noise where it drops bits.
-        wide = frame.to_ndarray(format="gray16le" if channels == 1 else "rgb48le")
-        pixels = narrowed(wide, top if top is not None and is_deep(form) else 2.0**16 - 1)
+        pixels: np.ndarray = frame.to_ndarray(format="gray16le" if channels == 1 else "rgb48le")
+        if bits < 16 and exact:
+            pixels = pixels >> (16 - (bits + bits % 2))
+        elif bits < 16:
+            pixels = narrowed(pixels, (0.0, 2.0**16 - 1))
     else:
         pixels = frame.to_ndarray(format="gray" if channels == 1 else "rgb24")
     pixels = pixels.reshape(frame.height, frame.width, channels)
