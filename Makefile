@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check results docs clean
+.PHONY: demo test check soak results docs clean
 
 demo: $(READY)
 	$(BIN)/scalor-ppl demo --out runs/demo
@@ -12,6 +12,12 @@ demo: $(READY)
 # A worker for each core, and one thread each: more would fight for the cores.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist worksteal
+
+# Kill commands at random moments, spoil files, and see that nothing is lost: an hour or so.
+KILLS ?= 50
+soak: $(READY)
+	$(BIN)/python tests/soak/soak.py --kills $(KILLS)
+	SCALOR_PPL_MUTATIONS=1500 $(BIN)/python -m pytest tests/soak/test_mutations.py
 
 check: $(READY)
 	$(BIN)/ruff check .

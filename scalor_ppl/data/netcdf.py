@@ -1,8 +1,7 @@
 """Clips in NetCDF files with named dimensions, through xarray."""
 
+import io
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,7 @@ from scalor_ppl.data.records import (
     check_clip,
 )
 from scalor_ppl.errors import UserError
+from scalor_ppl.results.files import written_whole
 
 _ENGINE: Final = "h5netcdf"
 _CORNERS = ["left", "top", "width", "height"]
@@ -57,21 +57,11 @@ def write_netcdf(
         "spec": json.dumps(asdict(source.spec)) if hasattr(source, "spec") else "",
     }
     encoding = {str(n): _COMPRESSED for n in dataset.data_vars if n != "name"}
-    target = Path(path)
-    try:
-        # In the same folder, since a rename is only atomic within one file system.
-        handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        raise UserError(f"{target} cannot be written ({error}): give another --out") from error
-    try:
-        dataset.to_netcdf(draft, engine=_ENGINE, encoding=encoding)
-        Path(draft).chmod(0o644)  # temporary files are private
-        Path(draft).replace(target)
-    except OSError as error:
-        raise UserError(f"{target} cannot be written ({error}): give another --out") from error
-    finally:
-        Path(draft).unlink(missing_ok=True)
+    # In memory first, where it is small beside the clips: HDF5 does not survive a full disk.
+    buffer = io.BytesIO()
+    dataset.to_netcdf(buffer, engine=_ENGINE, encoding=encoding)
+    with written_whole(path) as lent:
+        lent.write_bytes(buffer.getbuffer())
 
 
 def to_dataset(clips: list[Clip]) -> xr.Dataset:

@@ -9,6 +9,7 @@ The file is NetCDF 4, one group a dataset: ``arviz.from_netcdf`` and ``xarray.op
 it. xarray writes it, because ArviZ's own writers differ between its versions 0.x and 1.x.
 """
 
+import io
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,8 +109,11 @@ def write_tree(tree: xr.DataTree, path: Path) -> None:
         f"/{name}": {str(key): _COMPRESSED for key, each in group.data_vars.items() if each.size}
         for name, group in tree.children.items()
     }
+    # In memory first, where it is small beside the tree: HDF5 does not survive a full disk.
+    buffer = io.BytesIO()
+    tree.to_netcdf(buffer, engine=_ENGINE, encoding=encoding)
     with written_whole(path) as target:
-        tree.to_netcdf(target, engine=_ENGINE, encoding=encoding)
+        target.write_bytes(buffer.getbuffer())
 
 
 def _draws(number: int) -> dict[str, Any]:

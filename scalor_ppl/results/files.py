@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,24 @@ def check_writable(path: Path) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"cannot write {path}: {folder} is no folder to write to")
+
+
+def check_room(path: Path, needed: int) -> None:
+    """Complain about a disk on which a file has no room; HDF5 does not survive to find it out.
+
+    Args:
+        path: of the file.
+        needed: its bytes, about.
+
+    Raises:
+        UserError: there is less.
+    """
+    free = shutil.disk_usage(path.absolute().parent).free
+    if free < needed:
+        raise UserError(
+            f"cannot write {path}: it needs about {needed / 2**20:.1f} MiB, and "
+            f"{free / 2**20:.1f} MiB are free; {REMEDY}"
+        )
 
 
 @contextmanager

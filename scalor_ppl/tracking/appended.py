@@ -30,7 +30,8 @@ class AppendedFile:
                     f"{path} has {there} bytes, not the {length} that were written: "
                     "begin anew with --overwrite"
                 )
-            self._file = path.open("r+b" if length else "wb")
+            # Without a buffer: what a full disk did not take must not come up again on closing.
+            self._file = path.open("r+b" if length else "wb", buffering=0)
             self._file.truncate(length)
             self._file.seek(length)
 
@@ -41,8 +42,9 @@ class AppendedFile:
             UserError: there is no room.
         """
         with explained(self.path, GO_ON):
-            self._file.write(data)
-            self._file.flush()
+            left = memoryview(data)
+            while left:
+                left = left[self._file.write(left) :]
 
     def sync(self) -> int:
         """See to it that all bytes are on the disk; the length of the file."""

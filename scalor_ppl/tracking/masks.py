@@ -8,13 +8,14 @@ from typing import Any
 import h5netcdf
 import numpy as np
 
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.files import check_room, written_whole
 from scalor_ppl.tracking.appended import AppendedFile
 from scalor_ppl.tracking.idmaps import id_maps
 from scalor_ppl.tracking.output import About, part_of
 from scalor_ppl.tracking.stream import Tracked
 from scalor_ppl.tracks.table import EMPTY
 
+ROOM = 2**20  # bytes beside those of the file in the making
 _LENGTH = 8  # bytes of the number in front of each block of the file in the making
 
 
@@ -57,6 +58,7 @@ class MaskOutput:
         """Write the maps as NetCDF, a block at a time."""
         self.close()
         part = part_of(self.target)
+        check_room(self.target, part.stat().st_size + ROOM)
         height, width = self._size
         with written_whole(self.target) as lent, h5netcdf.File(lent, "w") as file:
             file.attrs.update(about.attributes())

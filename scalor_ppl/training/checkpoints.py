@@ -8,7 +8,6 @@ renamed before it is deleted.
 
 import io
 import os
-import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -153,8 +152,11 @@ def load_training(folder: Path) -> dict[str, Any]:
     """
     path = folder / TRAINING
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        found = torch.load(path, weights_only=True, map_location="cpu")
+        if not isinstance(found, dict) or not isinstance(found.get("step"), int):
+            raise ValueError("it holds something else")
+        return found
+    except Exception as error:  # whatever spoilt bytes make the unpickler do
         reason = str(error).partition(". ")[0] or type(error).__name__
         raise UserError(
             f"{path} cannot be read ({reason}): it is missing or cut short; delete {folder} to go "

@@ -361,7 +361,7 @@ class _Training:
                 self.memory = Memory.from_tensors(training["memory"])
             if "random_cuda" in training and self.program.device.type == "cuda":
                 torch.cuda.set_rng_state(training["random_cuda"], self.program.device)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise UserError(
                 f"{folder} does not fit this configuration ({error}); resume with the "
                 "configuration that it was trained with"

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from scalor_ppl.environment import commit, environment
+from scalor_ppl.errors import UserError
 from scalor_ppl.results.files import written_whole
 
 ORIGIN = "origin.json"
@@ -21,6 +22,18 @@ def note_part(run: Path, step: int, device: torch.device) -> None:
 
 
 def read_parts(run: Path) -> list[dict[str, Any]]:
-    """The parts of a run's training, in order; none where the run does not say."""
+    """The parts of a run's training, in order; none where the run does not say.
+
+    Raises:
+        UserError: the file is spoilt.
+    """
     path = run / ORIGIN
-    return json.loads(path.read_text()) if path.is_file() else []
+    if not path.is_file():
+        return []
+    try:
+        parts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read ({error}): delete it, or mend it") from None
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise UserError(f"{path} is no list of the parts of a training: delete it, or mend it")
+    return parts

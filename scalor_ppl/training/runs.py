@@ -26,7 +26,7 @@ from scalor_ppl.config.schema import Config
 from scalor_ppl.config.settings import nearest, read_config
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.loader import load_guide, load_model
-from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.results.files import check_writable, explained, written_whole
 from scalor_ppl.results.locks import holds_nothing
 from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_newest, step_of
 
@@ -217,7 +217,8 @@ def write_config(run: Path, config: Config) -> None:
 
 def append_metrics(run: Path, line: Mapping[str, Any]) -> None:
     """Add a line to the run's figures."""
-    with (run / METRICS).open("a") as file:
+    path = run / METRICS
+    with explained(path, "mend that and go on with --resume"), path.open("a") as file:
         file.write(json.dumps(line) + "\n")
 
 
@@ -227,11 +228,11 @@ def cut_metrics(run: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             continue  # cut short in the middle of a line
     with written_whole(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in kept))

@@ -5,16 +5,19 @@ from pathlib import Path
 import h5netcdf
 import numpy as np
 
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.results.files import check_room, written_whole
 from scalor_ppl.tracking.output import About
 from scalor_ppl.tracking.rows import MEANING, ROW
 from scalor_ppl.tracking.writers import spool
 from scalor_ppl.tracking.writers.form import Format
 
+ROOM = 2**20  # bytes beside those of the rows
+
 
 def finish(part: Path, target: Path, about: About) -> None:
     """Write the rows as NetCDF, a block at a time."""
     length = spool.count(part)
+    check_room(target, part.stat().st_size + ROOM)
     chunks = (min(max(length, 1), spool.BLOCK),)
     with written_whole(target) as lent, h5netcdf.File(lent, "w") as file:
         file.attrs.update(about.attributes())
