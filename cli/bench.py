@@ -37,9 +37,9 @@ def bench(
 
     Without --config it is the library's defaults that are measured.
     """
-    from scalor_ppl.config.settings import resolve
+    from scalor_ppl.programs.configuration import resolve
     from scalor_ppl.studies.benchmark import run_benchmark
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
 
     console = Console()
     with owned(json_file):

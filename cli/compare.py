@@ -26,7 +26,7 @@ from scalor_ppl.cli.options import (
 from scalor_ppl.cli.progress import shown_training
 from scalor_ppl.cli.tables import print_table, ruled_table, wide_console
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import check_writable, written_whole
+from scalor_ppl.files import check_writable, written_whole
 from scalor_ppl.results.locks import owned_folder
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def compare(
     With --train: train with each objective from the same start, for the same time, and compare
     what they reach (--config, --set, --minutes, --seeds).
     """
-    from scalor_ppl.config.settings import resolve
+    from scalor_ppl.programs.configuration import resolve
     from scalor_ppl.studies.comparison import Question
     from scalor_ppl.studies.training_comparison import entrant
 
@@ -163,11 +163,11 @@ def compare_runs(
     from scalor_ppl.objectives.estimators import ESTIMATORS
     from scalor_ppl.studies.comparison import compare_run, to_document
     from scalor_ppl.studies.comparison_figures import draw_comparison
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
     from scalor_ppl.training.sources import chosen, open_data
 
-    if not question.cases:
+    if not question.cases():
         least = max(ESTIMATORS[name].least_particles for name in question.estimators)
         raise UserError(f"these estimators need at least {least} particles: --particles 5,25")
     check_once(runs)
@@ -258,7 +258,7 @@ def compare_trainings(
     from scalor_ppl.studies.comparison_figures import draw_results
     from scalor_ppl.studies.reproduction import check_same
     from scalor_ppl.studies.training_comparison import check_data, judged, planned, to_document
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import CONFIG, load_run
 
     _check_out(out)

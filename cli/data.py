@@ -132,7 +132,7 @@ def cut(
 
 def _reading(settings: list[str] | None, folder: Path | None, **more: int | None) -> SourceOptions:
     """How a source is read, from settings of the table ``data``."""
-    from scalor_ppl.config.settings import resolve
+    from scalor_ppl.programs.configuration import resolve
 
     given = {"folder": None if folder is None else str(folder), **more}
     return resolve(None, settings or [], {"data": given}).data

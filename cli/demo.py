@@ -20,7 +20,7 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.progress import shown_training
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 
 PRESET = "moving-dsprites-vld"
@@ -36,11 +36,11 @@ def demo(
     ] = 1,
 ) -> None:
     """Train on moving sprites, track unseen clips, imagine new ones; print the figures."""
-    from scalor_ppl.config.settings import resolve
     from scalor_ppl.inference.generation import imagine
     from scalor_ppl.inference.pictures import write_generated, write_tracked
     from scalor_ppl.inference.scoring import score
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.programs.configuration import resolve
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
     from scalor_ppl.training.sources import open_data
 
@@ -60,7 +60,7 @@ def demo(
         scores = score(program, unseen, clips=clips, frames=10)
         paths = write_tracked(program, unseen, 10, run / "tracked")
         scene = imagine(program, videos=4, frames=20, seed=seed)
-        paths += write_generated(scene, run / "generated", boxes=True)
+        paths += write_generated(program, scene, run / "generated", boxes=True)
         console.print(score_table(scores, f"seed {seed}: {clips} unseen clips, {minutes:.1f} min"))
         for path in paths:
             console.print(str(path), **PLAIN)

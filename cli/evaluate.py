@@ -11,7 +11,7 @@ from rich.table import Table
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Refine, Run, Threads, use_threads
 from scalor_ppl.cli.tables import print_table, ruled_table
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 
 if TYPE_CHECKING:
@@ -56,13 +56,14 @@ def evaluate(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Score a run's tracks on clips with ground truth.
+    """Score a run on fresh clips: its tracks against ground truth, or its reconstruction.
 
     Clips of registered sets are fresh ones, never those of the training.
     """
     from scalor_ppl.inference.bounds import bound_of
-    from scalor_ppl.inference.scoring import score
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.inference.scoring import reconstruction_error, score
+    from scalor_ppl.programs import FindsObjects
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
     from scalor_ppl.training.sources import chosen, open_data
 
@@ -78,7 +79,11 @@ def evaluate(
             )
             Console().print(bound_line(bounded), **PLAIN)
             figures["bound"] = bounded.to_dict()
-        if bound is None or has_truth(source, frames):
+        if not isinstance(program, FindsObjects):
+            error = reconstruction_error(program, source, clips=clips, frames=frames)
+            Console().print(f"mean squared error {error:.5f} ({program.name} finds no objects)")
+            figures["mse"] = error
+        elif bound is None or has_truth(source, frames):
             scores = score(program, source, clips=clips, frames=frames, recognise=recognise)
             title = f"{settings.source}: {clips} clips of {frames} frames"
             print_table(score_table(scores, title))
@@ -96,10 +101,11 @@ def has_truth(source: "ClipSource", frames: int) -> bool:
 def bound_line(bound: "Bound") -> str:
     """A bound in words."""
     error = "" if bound.error is None else f" +- {bound.error:.1f}"
+    presence = "" if bound.presence is None else f"{bound.presence} presence, "
     return (
         f"log p(x) >= {bound.per_video:.1f}{error} nats a clip, "
         f"{bound.per_pixel:.4f} a pixel and channel: {bound.estimator}, {bound.particles} "
-        f"particles, {bound.presence} presence, {bound.clips} clips; "
+        f"particles, {presence}{bound.clips} clips; "
         f"effective sample size {bound.effective:.1f}"
     )
 

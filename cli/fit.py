@@ -21,7 +21,7 @@ from scalor_ppl.cli.options import (
 )
 from scalor_ppl.cli.progress import TrackingBar, shown_training
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import check_writable
+from scalor_ppl.files import check_writable
 from scalor_ppl.results.locks import LOCK, holds_nothing, owned_folder
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def fit(
     writes a report. Any setting can be given instead: --set model.capacity=60.
     """
     from scalor_ppl.fitting.plan import plan_fit
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import CONFIG, run_config
 
     use_threads(threads)

@@ -24,7 +24,7 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.tables import print_table, ruled_table, wide_console
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def foresee(
     from scalor_ppl.evaluation.foresight import GROUPS
     from scalor_ppl.studies.foreseeing import Question, foresee_clips
     from scalor_ppl.studies.foreseeing_figures import draw_foresight
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
     from scalor_ppl.training.sources import chosen, open_data
 

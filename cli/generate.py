@@ -8,10 +8,10 @@ from rich.console import Console
 
 from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import check_writable
+from scalor_ppl.files import check_writable
 from scalor_ppl.results.locks import owned, owned_folder
 
-# Of `whatif.FORMS`, which is not imported for a help text.
+# Of `interventions.FORMS`, which is not imported for a help text.
 FORMS = "remove ID@FRAME, move ID@FRAME X,Y, freeze ID@FRAME; or FRAME-FRAME in the last two"
 
 
@@ -57,11 +57,11 @@ def generate(
 ) -> None:
     """Sample videos from the priors, or continue an observed clip, as it is or what if."""
     from scalor_ppl.inference.generation import continue_clip, imagine
+    from scalor_ppl.inference.interventions import parse_intervention
     from scalor_ppl.inference.pictures import write_compared, write_generated
     from scalor_ppl.inference.trees import prior_tree
     from scalor_ppl.results.datatree import SUFFIX, write_tree
-    from scalor_ppl.scalor.whatif import parse_intervention
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run, own_folder
     from scalor_ppl.training.sources import chosen, open_clip
 
@@ -88,11 +88,10 @@ def generate(
             write_tree(tree, table)
         Console().print(str(table), **PLAIN)
         return
-    drawn: dict[str, Any] = {"tight": program.config.model.tight_boxes, "fps": fps}
     with owned_folder(folder):
         if observe is None:
             scene = imagine(program, videos=videos, first_rate=first_rate, rate=wanted, **sampled)
-            paths = [*write_generated(scene, folder, boxes=boxes, **drawn)]
+            paths = [*write_generated(program, scene, folder, boxes=boxes, fps=fps)]
         else:
             data = chosen(program.config.data, folder=data_dir)
             seen = open_clip(data, observe, clip, observe_frames)
@@ -104,9 +103,9 @@ def generate(
             }
             scene = continue_clip(program, seen, interventions=interventions, **question)
             without = continue_clip(program, seen, **question) if interventions else None
-            paths = [*write_generated(scene, folder, observed=seen, boxes=boxes, **drawn)]
+            paths = [*write_generated(program, scene, folder, observed=seen, boxes=boxes, fps=fps)]
             if without is not None:
                 label = "\n".join(map(str, interventions))
-                paths += write_compared(without, scene, label, seen, folder, **drawn)
+                paths += write_compared(program, without, scene, label, seen, folder, fps=fps)
     for path in paths:
         Console().print(str(path), **PLAIN)

@@ -46,7 +46,7 @@ def infer(
     from scalor_ppl.inference.trees import posterior_tree
     from scalor_ppl.results.datatree import SUFFIX, write_tree
     from scalor_ppl.results.uncertainty import draw_uncertainty
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
     from scalor_ppl.training.sources import chosen, open_clip
 

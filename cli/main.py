@@ -29,7 +29,7 @@ from scalor_ppl.cli.score import score
 from scalor_ppl.cli.track import track
 from scalor_ppl.cli.train import train
 from scalor_ppl.errors import TrainingError, UserError
-from scalor_ppl.results.files import refusal
+from scalor_ppl.files import refusal
 from scalor_ppl.studies.allocator import keep_freed_memory
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ from scalor_ppl.cli.names import told_apart
 from scalor_ppl.cli.options import PLAIN
 from scalor_ppl.cli.tables import print_table, ruled_table
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 
 if TYPE_CHECKING:

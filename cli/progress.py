@@ -19,8 +19,8 @@ from scalor_ppl.cli.options import PLAIN
 
 if TYPE_CHECKING:
     from scalor_ppl.config.schema import Config
+    from scalor_ppl.programs import Program
     from scalor_ppl.training.loop import Outcome
-    from scalor_ppl.training.runs import Program
 
 # Shown beside the bar; the rest is in metrics.jsonl.
 SHOWN = {

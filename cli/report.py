@@ -41,7 +41,7 @@ def report(
     from scalor_ppl.report.material import gather
     from scalor_ppl.report.viewer import SUFFIX, require_rerun, write_rerun
     from scalor_ppl.report.write import write_report
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import own_folder
 
     use_threads(threads)

@@ -19,7 +19,7 @@ from scalor_ppl.cli.options import (
 )
 from scalor_ppl.cli.progress import shown_training
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned_folder
 
 # Of `studies.tables`, which is not imported for a help text.
@@ -49,14 +49,14 @@ def reproduce(
 
     A run that was interrupted goes on; one that is finished is scored again.
     """
-    from scalor_ppl.config.experiment import CURVE_SEED, experiment_names, read_experiment
     from scalor_ppl.environment import commit
     from scalor_ppl.inference.pictures import write_tracked
     from scalor_ppl.studies.curves import recorder
+    from scalor_ppl.studies.experiment import CURVE_SEED, experiment_names, read_experiment
     from scalor_ppl.studies.ledger import append_entry, check_ledger, scored_entry
     from scalor_ppl.studies.reproduction import SCORES, check_same, score_trial, verdict
     from scalor_ppl.studies.tables import write_tables
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.origin import read_parts
     from scalor_ppl.training.runs import CONFIG, check_export, export_run, load_run
     from scalor_ppl.training.sources import open_data, with_seed

@@ -64,7 +64,7 @@ def track(
     A video that the run was trained on is tracked over the run's own range of frames.
     """
     from scalor_ppl.tracking import track_to_files
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
 
     use_threads(threads)

@@ -21,8 +21,12 @@ from scalor_ppl.errors import UserError
 
 
 def train(
-    model: Annotated[str | None, typer.Option(help="Model file, or module.")] = None,
-    guide: Annotated[str | None, typer.Option(help="Guide file, or module.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A program's name, or its model's file or module.")
+    ] = None,
+    guide: Annotated[
+        str | None, typer.Option(help="Guide's file or module; a named program's by default.")
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Registered set, or path of a video.", metavar="NAME|PATH")
     ] = None,
@@ -40,7 +44,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/latest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
-    """Train SCALOR on a video or a registered set of clips."""
+    """Train a program on a video or a registered set of clips."""
     use_threads(threads)
     if resume:
         from scalor_ppl.training.runs import run_config
@@ -55,8 +59,10 @@ def train(
             train_config = resolved.train.model_copy(update={"steps": steps})
             resolved = resolved.model_copy(update={"train": train_config})
     else:
-        from scalor_ppl.config.settings import preset_for, resolve
+        from scalor_ppl.programs.configuration import preset_for, resolve
+        from scalor_ppl.programs.registry import files_of
 
+        model, guide = files_of(model, guide)
         overrides = nested(
             model_file=model,
             guide_file=guide,
@@ -67,7 +73,7 @@ def train(
             train__steps=steps,
             train__seed=seed,
         )
-        resolved = resolve(config or preset_for(data), settings or [], overrides)
+        resolved = resolve(config or preset_for(data, model), settings or [], overrides)
     outcome = shown_training(resolved, out, device=device, resume=resume)
     if outcome.interrupted:
         say(

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from scalor_ppl.config.schema import ModelConfig
 from scalor_ppl.nn.distributions import Presence
 from scalor_ppl.scalor.priors import (
     ObjectDistributions,
@@ -12,6 +11,7 @@ from scalor_ppl.scalor.priors import (
     object_distributions,
     persistence,
 )
+from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Trackers
 
 

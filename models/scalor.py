@@ -14,13 +14,13 @@ site                   value              meaning
 ``z_pres_prop_{t}``    ``[B, K]``         presence of tracked objects, t >= 1: the logit of z_pres
                                           where presence is relaxed, 0 or 1 where it is hard
                                           (``model.presence.value`` and ``.weight`` convert)
-``z_where_prop_{t}``   ``[B, K, 4]``      movement (x, y; ``geometry.moved``) and size (width,
-                                          height; ``geometry.bounded``) before they are bounded
+``z_where_prop_{t}``   ``[B, K, 4]``      movement (x, y; ``boxes.moved``) and size (width,
+                                          height; ``boxes.bounded``) before they are bounded
 ``z_depth_prop_{t}``   ``[B, K]``         depth; smaller is nearer
 ``z_what_prop_{t}``    ``[B, K, D]``      appearance
 ``z_pres_disc_{t}``    ``[B, N]``         presence of the cells' proposals, as above
 ``z_where_disc_{t}``   ``[B, N, 4]``      offset from the cell's centre (x, y;
-                                          ``geometry.CellPositions``) and size, as above
+                                          ``boxes.CellPositions``) and size, as above
 ``z_depth_disc_{t}``   ``[B, N]``         depth
 ``z_what_disc_{t}``    ``[B, N, D]``      appearance
 ``z_bg_{t}``           ``[B, 1, E]``      background, where the model has one
@@ -40,13 +40,14 @@ import torch
 from pyro import poutine
 from torch import Tensor, nn
 
-from scalor_ppl.config.schema import Config, ModelConfig
 from scalor_ppl.nn.distributions import PixelNormal, Presence
 from scalor_ppl.nn.layers import ImageDecoder
+from scalor_ppl.programs import Memory
 from scalor_ppl.programs.once import Once
 from scalor_ppl.render.boxes import CellPositions, bounded, cell_centres, cell_size, moved
 from scalor_ppl.render.glimpses import Frame, composite, write_glimpses
-from scalor_ppl.scalor.memory import Foreseen, Memory
+from scalor_ppl.scalor import SCALOR, ScalorConfig
+from scalor_ppl.scalor.memory import Foreseen
 from scalor_ppl.scalor.networks import Template, glimpse_decoder, run_mixed
 from scalor_ppl.scalor.priors import (
     BackgroundPrior,
@@ -55,7 +56,10 @@ from scalor_ppl.scalor.priors import (
     PropagationPrior,
 )
 from scalor_ppl.scalor.priors.registry import build_priors
+from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers, accept, strongest, take, update_trackers
+
+FAMILY = SCALOR
 
 
 class Latents(NamedTuple):
@@ -301,7 +305,7 @@ class Scalor(nn.Module):
         cells = pyro.plate("cells", self.cells, dim=-1)
 
         begun = 0 if memory is None else memory.frame
-        trackers = None if memory is None else memory.trackers
+        trackers = None if memory is None else memory.foreseen.trackers
         h = None if memory is None else memory.foreseen.state
         states: list[Trackers] = []
         for t in range(length):
@@ -397,6 +401,6 @@ def sample_objects(suffix: str, prior: ObjectDistributions) -> Latents:
     )
 
 
-def build_model(config: Config) -> Scalor:
+def build_model(config: ScalorConfig) -> Scalor:
     """The program of a configuration, with the priors it names."""
     return Scalor(config.model, *build_priors(config))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-    from scalor_ppl.training.runs import Program
+    from scalor_ppl.programs import Program
 
 __all__ = ["infer", "load"]
 
@@ -34,7 +34,7 @@ def load(run: str | Path, device: str = "auto", *, trust: bool = False) -> "Prog
     from contextlib import nullcontext
 
     from scalor_ppl.programs.trust import trusting
-    from scalor_ppl.training.loop import pick_device
+    from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
 
     with trusting() if trust else nullcontext():

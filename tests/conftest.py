@@ -13,9 +13,11 @@ from hypothesis import settings
 from tiny import CommandLine, write_clips, write_settings
 from torch import Tensor
 
-from scalor_ppl.config.schema import Config, DataConfig, GuideConfig, ModelConfig, RulesConfig
+from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.guides.scalor import ScalorGuide, build_guide
 from scalor_ppl.models.scalor import Scalor, build_model
+from scalor_ppl.scalor import ScalorConfig, ScalorProgram
+from scalor_ppl.scalor.settings import GuideConfig, ModelConfig, RulesConfig
 
 torch.set_num_threads(1)
 
@@ -46,9 +48,14 @@ TINY_GUIDE: dict[str, Any] = {"features": 6, "lstm": 4, "hidden": 8}
 class Pair(NamedTuple):
     """A tiny program."""
 
-    config: Config
+    config: ScalorConfig
     model: Scalor
     guide: ScalorGuide
+
+    @property
+    def program(self) -> ScalorProgram:
+        """Both, as the rest of the package takes them."""
+        return ScalorProgram(self.config, self.model, self.guide, torch.device("cpu"), "scalor")
 
     def video(self, videos: int, frames: int, seed: int = 0) -> Tensor:
         """Random pixels of the right shape."""
@@ -66,7 +73,7 @@ def build_pair(
     """A tiny program; keywords change the model's configuration."""
     if not rules:
         model["rules"] = NO_RULES
-    config = Config(
+    config = ScalorConfig(
         data=DataConfig(augment=False),
         model=ModelConfig(**(TINY_MODEL | model)),
         guide=GuideConfig(**(TINY_GUIDE | (guide or {}))),

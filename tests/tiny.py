@@ -18,13 +18,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scalor_ppl.cli.main import run as run_command
-from scalor_ppl.config.schema import Config
-from scalor_ppl.config.settings import checked, merged
+from scalor_ppl.config.settings import merged
 from scalor_ppl.data import Clip, ClipSource, Truth
 from scalor_ppl.data.netcdf import write_netcdf
+from scalor_ppl.programs import Program
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.programs.configuration import checked
+from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint
 from scalor_ppl.training.loop import Outcome, Watcher, train
-from scalor_ppl.training.runs import METRICS, Program, build_program, create_run
+from scalor_ppl.training.runs import METRICS, create_run
 
 CPU = torch.device("cpu")
 # Flags of every command here: results must not depend on the machine.
@@ -90,11 +93,13 @@ class Square:
         return Clip(video, truth, f"square/{index}")
 
 
-def config_of(source: ClipSource | None = None, **tables: Any) -> Config:
+def config_of(source: ClipSource | None = None, **tables: Any) -> ScalorConfig:
     """The tiny configuration, with changes, for clips of a source."""
     source = source or Square()
     size = {"height": source.height, "width": source.width, "channels": source.channels}
-    return checked(merged(SETTINGS, {"model": size}, tables))
+    config = checked(merged(SETTINGS, {"model": size}, tables))
+    assert isinstance(config, ScalorConfig)
+    return config
 
 
 def trained(

@@ -11,7 +11,7 @@ from scalor_ppl.data.lossless import RATE, encode
 from scalor_ppl.data.region import Region
 from scalor_ppl.data.truth import read_truth
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import holds_nothing
 from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.mot_rows import truth_row

@@ -17,7 +17,7 @@ from scalor_ppl.data.records import (
     check_clip,
 )
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 
 _ENGINE: Final = "h5netcdf"
 _CORNERS = ["left", "top", "width", "height"]

@@ -10,7 +10,7 @@ from scalor_ppl.data.lossless import encode
 from scalor_ppl.data.records import Clip, ClipSource
 from scalor_ppl.data.toys import ToySource
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.tracks.mot_rows import truth_row
 
 LEAST_VISIBLE = 0.08

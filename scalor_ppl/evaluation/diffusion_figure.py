@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scalor_ppl.evaluation.diffusion import Displacement
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 
 
 def draw_displacement(found: Mapping[str, Displacement], path: Path) -> None:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from scalor_ppl.evaluation.clear import MISSED, Follower, followers
 from scalor_ppl.evaluation.files import Pair
 from scalor_ppl.evaluation.frames import scored_tables
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.drawing import id_colour
-from scalor_ppl.results.files import written_whole
 from scalor_ppl.tracks.box_table import BoxTable
 
 _MISSED_COLOUR = (0.8, 0.8, 0.8)

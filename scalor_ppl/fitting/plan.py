@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from scalor_ppl.config.schema import Config
-from scalor_ppl.config.settings import checked, merged, parse_setting, read_preset
+from scalor_ppl.config.settings import merged, parse_setting, read_preset
 from scalor_ppl.data.piped import refuse_piped
 from scalor_ppl.fitting.draft import Reason
 from scalor_ppl.fitting.proposal import propose
 from scalor_ppl.fitting.survey import Survey, survey
+from scalor_ppl.programs.configuration import checked
 from scalor_ppl.training.budget import scaled
 
 PRESET = "natural"

@@ -2,6 +2,5 @@
 
 from scalor_ppl.identity.identities import AHEAD, Identities, Sight
 from scalor_ppl.identity.recognise import recognised, sights_of
-from scalor_ppl.scalor.looks import looks_of
 
-__all__ = ["AHEAD", "Identities", "Sight", "looks_of", "recognised", "sights_of"]
+__all__ = ["AHEAD", "Identities", "Sight", "recognised", "sights_of"]

@@ -7,8 +7,7 @@ maybe not the best one.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,12 +16,11 @@ from torch import Tensor
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.posterior import to_video
-from scalor_ppl.nn.distributions import PresenceKind
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.estimators import ESTIMATORS
 from scalor_ppl.objectives.particles import ParticleEstimator
-from scalor_ppl.training.loop import fast_pyro
-from scalor_ppl.training.runs import Program
+from scalor_ppl.programs import Program
 
 BOUNDS = ("elbo", "iwae")
 AT_ONCE = 60  # tiled videos in one pass
@@ -35,7 +33,7 @@ class Bound:
     Attributes:
         estimator: ``elbo`` or ``iwae``.
         particles: K.
-        presence: of the program that it bounds: ``hard``.
+        presence: of the program that it bounds: ``hard``; none where it has no presence.
         clips: how many.
         per_video: nats a clip.
         error: standard error of ``per_video`` over clips; none for a single one.
@@ -45,7 +43,7 @@ class Bound:
 
     estimator: str
     particles: int
-    presence: str
+    presence: str | None
     clips: int
     per_video: float
     error: float | None
@@ -90,7 +88,8 @@ def bound_of(
     torch.manual_seed(seed)
     for number in range(count):
         video = to_video(source.clip(number, frames).video[None], program.device)
-        weights = log_weights(program, video, particles).double()
+        presence = program.bounded_presence
+        weights = log_weights(program, video, particles, presence=presence).double()
         values.append(reduce.bound(weights).item())
         sizes.append(effective_size(weights).item())
     per_video = float(np.mean(values))
@@ -98,7 +97,7 @@ def bound_of(
     return Bound(
         estimator,
         particles,
-        "hard",
+        program.bounded_presence,
         count,
         per_video,
         standard_error(values),
@@ -113,7 +112,7 @@ def log_weights(
     video: Tensor,
     particles: int,
     *,
-    presence: PresenceKind = "hard",
+    presence: str | None,
     weigh: type[ParticleEstimator] = ParticleEstimator,
 ) -> Tensor:
     """Log-weights ``[K, B]``, in as many passes as memory asks for.
@@ -122,13 +121,13 @@ def log_weights(
         program: trained.
         video: ``[B, T, C, H, W]`` in [0, 1].
         particles: K.
-        presence: of the program that is bounded.
+        presence: of the program that is bounded; none leaves it as it is.
         weigh: whose log-weights; ``elbo-analytic`` has its own.
     """
     videos = video.shape[0]
     chunk = max(1, AT_ONCE // videos)
     parts = []
-    with fast_pyro(), presence_as(program, presence):
+    with fast_pyro(), program.presence_as(presence):
         for begin in range(0, particles, chunk):
             estimator = weigh(num_particles=min(chunk, particles - begin))
             weights = estimator.log_weights(program.model, program.guide, (video,), {})
@@ -147,14 +146,3 @@ def standard_error(values: Sequence[float]) -> float | None:
     if len(values) < 2:
         return None
     return float(np.std(values, ddof=1) / math.sqrt(len(values)))
-
-
-@contextmanager
-def presence_as(program: Program, kind: PresenceKind) -> Iterator[None]:
-    """Make z_pres hard (zero or one) or relaxed in model, priors and guide for a while."""
-    before = program.model.presence.kind
-    program.model.presence.kind = kind
-    try:
-        yield
-    finally:
-        program.model.presence.kind = before

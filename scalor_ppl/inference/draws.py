@@ -9,15 +9,17 @@ from pyro import poutine
 from pyro.poutine import Trace
 from torch import Tensor
 
-from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.nn.pixels import to_frames, to_video
+from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.particles import latent_and_observed, per_video
-from scalor_ppl.results.samples import Samples, joined
+from scalor_ppl.programs import FindsObjects, Program, require
+from scalor_ppl.results.samples import Codes, Samples, joined, joined_codes
 from scalor_ppl.tracks.table import Tracks
-from scalor_ppl.training.loop import fast_pyro
-from scalor_ppl.training.runs import Program
 
 # Frames that pass through the networks side by side: as many as in ``evaluate``.
 FRAMES_AT_ONCE = 200
+BACKGROUND = "z_bg"
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,12 @@ def reference_tracks(program: Program, clip: np.ndarray) -> Tracks:
     """The tracks of the most likely account of a clip ``[T, H, W, C]`` uint8."""
     with fast_pyro():
         scene = infer(program.model, program.guide, to_video(clip[None], program.device))
-    return tracks_of(scene.trackers, program.model.size, tight=program.config.model.tight_boxes)[0]
+    return require(program, FindsObjects, "infer").tracks(scene)[0]
 
 
 def draw_posterior(
     program: Program, clip: np.ndarray, *, draws: int, seed: int, images: int | None = None
-) -> tuple[Samples, Densities]:
+) -> tuple[Samples | Codes, Densities]:
     """Draw from the guide, and weigh the draws.
 
     The clip is repeated along the plate of videos, where draws are independent of each other.
@@ -81,11 +83,13 @@ def draw_posterior(
         kept = min(max(0, wanted - begin), number)
         samples.append(to_samples(scene, model, program, images=kept))
     likelihood, prior, guided = zip(*densities, strict=True)
-    return joined(samples), Densities(*map(np.concatenate, (likelihood, prior, guided)))
+    return _joined(samples), Densities(*map(np.concatenate, (likelihood, prior, guided)))
 
 
-def to_samples(scene: Any, trace: Trace, program: Program, *, images: int | None = None) -> Samples:
-    """The videos of a scene as samples.
+def to_samples(
+    scene: Any, trace: Trace, program: Program, *, images: int | None = None
+) -> Samples | Codes:
+    """The videos of a scene as samples: by object where the program finds any.
 
     Args:
         scene: what the program returned.
@@ -93,19 +97,28 @@ def to_samples(scene: Any, trace: Trace, program: Program, *, images: int | None
         program: that made it.
         images: how many videos keep their pixels; all by default.
     """
+    video = to_frames(scene.image[:images])
+    codes = _codes(trace)
+    if not isinstance(program, FindsObjects):
+        return Codes(codes, video)
+    objects = program.objects(scene)
+    return Samples(program.tracks(scene), objects.depth, objects.what, codes.get(BACKGROUND), video)
 
-    def over_time(field: str) -> np.ndarray:
-        return _numpy(torch.stack([getattr(x.objects, field) for x in scene.trackers], 1))
 
-    sites = [trace.nodes.get(f"z_bg_{t}") for t in range(len(scene.trackers))]
-    codes = [site["value"].squeeze(1) for site in sites if site is not None]
-    return Samples(
-        tracks_of(scene.trackers, program.model.size, tight=program.config.model.tight_boxes),
-        over_time("depth"),
-        over_time("what"),
-        _numpy(torch.stack(codes, 1)) if len(codes) == len(sites) else None,
-        to_frames(scene.image[:images]),
-    )
+def _joined(parts: list[Samples | Codes]) -> Samples | Codes:
+    """Samples one after the other; all are of one kind."""
+    objects = [part for part in parts if isinstance(part, Samples)]
+    return joined(objects) if objects else joined_codes([p for p in parts if isinstance(p, Codes)])
+
+
+def _codes(trace: Trace) -> dict[str, np.ndarray]:
+    """The latents that a frame has one of, ``[S, T, D]`` by name without the frame's number."""
+    found: dict[str, list[Tensor]] = {}
+    for name, site in latent_and_observed(trace):
+        # Of shape [S, 1, D]: one for a video, where objects have a plate of their own.
+        if not site["is_observed"] and site["value"].dim() == 3 and site["value"].shape[1] == 1:
+            found.setdefault(name.rpartition("_")[0], []).append(site["value"].squeeze(1))
+    return {name: _numpy(torch.stack(values, 1)) for name, values in found.items()}
 
 
 def _traces(program: Program, video: Tensor) -> tuple[Trace, Trace]:

@@ -1,18 +1,18 @@
 """Videos from the program: sampled from scratch, or an observed clip imagined further."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import torch
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.posterior import infer, to_video
-from scalor_ppl.scalor.noise import SameNoise
-from scalor_ppl.scalor.whatif import Intervene, Intervention, check_imagined
-from scalor_ppl.training.loop import fast_pyro
-from scalor_ppl.training.runs import Program
+from scalor_ppl.inference.interventions import Intervention, check_imagined
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import Intervenes, Program, require
 
 
 def imagine(
@@ -38,12 +38,10 @@ def imagine(
     Returns:
         The scene.
     """
-    first = program.config.model.first_rate if first_rate is None else first_rate
+    options = program.imagining(0, frames, first_rate, rate)
     torch.manual_seed(seed)
     with torch.no_grad(), fast_pyro():
-        return program.model(
-            videos=videos, frames=frames, discovery=[first, *[rate] * (frames - 1)]
-        )
+        return program.model(videos=videos, frames=frames, **options)
 
 
 def continue_clip(
@@ -85,9 +83,14 @@ def continue_clip(
         raise UserError(f"--frames {frames} leaves nothing to imagine after {observe} observed")
     check_imagined(interventions, observe, frames)
     model = program.model
-    rates = [*[None] * observe, *[rate] * (frames - observe)]
+    options = program.imagining(observe, frames, None, rate)
     video = to_video(clip[None, :observe], program.device)
-    acting = Intervene(model, interventions) if interventions else nullcontext()
-    torch.manual_seed(seed)
-    with fast_pyro(), SameNoise(model), acting:
-        return infer(model, program.guide, video, frames=frames, discovery=rates)
+    with ExitStack() as handlers:
+        if isinstance(program, Intervenes):
+            handlers.enter_context(program.same_noise())
+        if interventions:
+            acting = require(program, Intervenes, "generate --do").intervening(interventions)
+            handlers.enter_context(acting)
+        torch.manual_seed(seed)
+        with fast_pyro():
+            return infer(model, program.guide, video, frames=frames, **options)

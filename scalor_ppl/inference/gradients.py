@@ -8,11 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.inference.bounds import presence_as
-from scalor_ppl.nn.distributions import PresenceKind
+from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.particles import ParticleEstimator
-from scalor_ppl.training.loop import fast_pyro
-from scalor_ppl.training.runs import Program
+from scalor_ppl.programs import Program
 
 WARM_UP = 2  # steps; the first touch of memory is slow
 
@@ -79,7 +77,7 @@ def measure_gradient(
     video: Tensor,
     estimator: ParticleEstimator,
     *,
-    presence: PresenceKind,
+    presence: str,
     repeats: int,
     seed: int = 0,
 ) -> GradientFigures:
@@ -96,14 +94,13 @@ def measure_gradient(
     moments = {name: Moments() for name in program.parts}
     seconds = []
     torch.manual_seed(seed)
-    with fast_pyro(), presence_as(program, presence):
+    with fast_pyro(), program.presence_as(presence):
         for number in range(WARM_UP + repeats):
             forget(program)
             begin = _now(program.device)
             loss = estimator.differentiable_loss(program.model, program.guide, video)
             (loss / (video.shape[0] * video.shape[1])).backward()
             end = _now(program.device)
-            estimator.last = None  # the traces hold the graph
             if number < WARM_UP:
                 continue
             seconds.append(end - begin)

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 
 from scalor_ppl.data import ClipSource
-from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.nn.pixels import to_frames, to_video
+from scalor_ppl.programs import FindsObjects, Program
 from scalor_ppl.results.drawing import draw_tracks
 from scalor_ppl.results.glimpses import object_row
-from scalor_ppl.results.pixels import enlarge
+from scalor_ppl.results.pixels import as_rgb, enlarge
 from scalor_ppl.results.sheets import contact_sheet
 from scalor_ppl.results.video import write_gif, write_mp4
 from scalor_ppl.tracks.table import Tracks
-from scalor_ppl.training.runs import Program
 
 
 @dataclass(frozen=True)
@@ -27,37 +28,38 @@ class ScenePictures:
         video: ``[T, H, W, C]`` uint8: what was observed, or the rendered frames where nothing was.
         boxed: ``[T, s H, s W, 3]`` uint8: the video, enlarged, with boxes in id colours.
         rendered: ``[T, H, W, C]`` uint8.
-        objects: ``[T, h, w, 3]`` uint8: decoded glimpses of the live objects.
+        objects: ``[T, h, w, 3]`` uint8: decoded glimpses of the live objects; none where the
+            program finds none.
         background: ``[T, H, W, C]`` uint8, or none.
         scale: s.
-        tracks: the tracks.
+        tracks: the tracks; none where the program finds no objects.
     """
 
     video: np.ndarray
     boxed: np.ndarray
     rendered: np.ndarray
-    objects: np.ndarray
+    objects: np.ndarray | None
     background: np.ndarray | None
     scale: int
-    tracks: Tracks
+    tracks: Tracks | None
 
 
 def picture(
+    program: Program,
     scene: Any,
     number: int = 0,
     observed: np.ndarray | None = None,
     *,
     labels: bool = False,
-    tight: bool = False,
 ) -> ScenePictures:
     """Pictures of one video of a scene.
 
     Args:
+        program: that made it.
         scene: what the model returned.
         number: which video of the batch.
         observed: its frames ``[T', H, W, C]`` uint8; frames beyond T' show what was rendered.
         labels: write identities into the boxes.
-        tight: boxes about the masks, see ``model.tight_boxes``.
     """
     height, width = scene.image.shape[-2:]
     scale = max(1, round(192 / max(height, width)))
@@ -65,7 +67,10 @@ def picture(
     video = rendered.copy()
     if observed is not None:
         video[: len(observed)] = observed
-    tracks = tracks_of(scene.trackers, (height, width), tight=tight)[number]
+    if not isinstance(program, FindsObjects):
+        plain = enlarge(as_rgb(video), scale)
+        return ScenePictures(video, plain, rendered, None, None, scale, None)
+    tracks = program.tracks(scene)[number]
     boxed = draw_tracks(
         video,
         tracks.boxes,
@@ -78,8 +83,9 @@ def picture(
     background = None
     if scene.background is not None:
         background = to_frames(scene.background[number : number + 1])[0]
+    glimpse = program.objects(scene).glimpse[number]
     return ScenePictures(
-        video, boxed, rendered, _gallery(scene, number, tracks), background, scale, tracks
+        video, boxed, rendered, _gallery(glimpse, tracks), background, scale, tracks
     )
 
 
@@ -88,20 +94,19 @@ def write_sheet(pictures: ScenePictures, path: Path, observed: str = "input") ->
     rows = {
         observed: pictures.boxed,
         "rendered": enlarge(pictures.rendered, pictures.scale),
-        "objects": pictures.objects,
     }
-    # A model without a background has a black one.
-    background = np.zeros_like(pictures.rendered)
-    if pictures.background is not None:
-        background = pictures.background
-    rows["background"] = enlarge(background, pictures.scale)
+    if pictures.objects is not None:
+        rows["objects"] = pictures.objects
+        # A model without a background has a black one.
+        background = np.zeros_like(pictures.rendered)
+        if pictures.background is not None:
+            background = pictures.background
+        rows["background"] = enlarge(background, pictures.scale)
     contact_sheet(rows, path)
 
 
-def _gallery(scene: Any, number: int, tracks: Tracks) -> np.ndarray:
-    """Glimpses of the live objects, in the order of their identities."""
-    objects = [each.objects for each in scene.trackers]
-    glimpse = torch.stack([each.glimpse[number] for each in objects]).detach().cpu().numpy()
+def _gallery(glimpse: np.ndarray, tracks: Tracks) -> np.ndarray:
+    """Glimpses ``[T, K, C + 1, h, w]`` of the live objects, in the order of their identities."""
     colour = np.moveaxis(glimpse[:, :, :-1], 2, -1)
     return enlarge(object_row(colour, glimpse[:, :, -1], tracks.ids, tracks.presence), 2)
 
@@ -109,13 +114,10 @@ def _gallery(scene: Any, number: int, tracks: Tracks) -> np.ndarray:
 def snapshot(program: Program, source: ClipSource, frames: int, path: Path) -> ScenePictures:
     """Track the first clip of a source and write its contact sheet."""
     clip = source.clip(0, frames)
-    # Where a crop lies matters to a template alone; models of somebody's own need not know of it.
-    place: dict[str, Any] = {}
-    if clip.corner is not None:
-        place["corner"] = torch.tensor([clip.corner], device=program.device)
-    video = to_video(clip.video[None], program.device)
-    scene = infer(program.model, program.guide, video, **place)
-    pictures = picture(scene, 0, clip.video, tight=program.config.model.tight_boxes)
+    corner = None if clip.corner is None else torch.tensor([clip.corner], device=program.device)
+    inputs = program.inputs(to_video(clip.video[None], program.device), corner)
+    scene = infer(program.model, program.guide, *inputs)
+    pictures = picture(program, scene, 0, clip.video)
     write_sheet(pictures, path)
     return pictures
 
@@ -134,22 +136,22 @@ def write_tracked(
 
 
 def write_generated(
+    program: Program,
     scene: Any,
     folder: Path,
     *,
     observed: np.ndarray | None = None,
     boxes: bool = False,
-    tight: bool = False,
     fps: float = 10.0,
 ) -> Iterator[Path]:
     """Write every video of a scene as mp4, gif and contact sheet.
 
     Args:
+        program: that made it.
         scene: what the model returned.
         folder: for the files.
         observed: frames of the (only) video that were observed, ``[T', H, W, C]`` uint8.
         boxes: draw boxes in id colours into mp4 and gif.
-        tight: boxes about the masks.
         fps: frames a second.
 
     Yields:
@@ -157,7 +159,7 @@ def write_generated(
     """
     for number in range(len(scene.image)):
         # An observed clip is what interventions are asked about, and they go by identity.
-        pictures = picture(scene, number, observed, labels=observed is not None, tight=tight)
+        pictures = picture(program, scene, number, observed, labels=observed is not None)
         frames = pictures.boxed if boxes else enlarge(pictures.video, pictures.scale)
         stem = folder / f"video_{number:03d}"
         write_mp4(stem.with_suffix(".mp4"), frames, fps)
@@ -170,31 +172,31 @@ def write_generated(
 
 
 def write_compared(
+    program: Program,
     before: Any,
     after: Any,
     label: str,
     observed: np.ndarray,
     folder: Path,
     *,
-    tight: bool = False,
     fps: float = 10.0,
 ) -> list[Path]:
     """Write a continued clip without and with interventions: one above, or left of, the other.
 
     Args:
+        program: that made both.
         before: the scene without.
         after: the scene with them.
         label: what was done, for the contact sheet.
         observed: frames that were seen ``[T', H, W, C]`` uint8.
         folder: for the files.
-        tight: boxes about the masks.
         fps: frames a second.
 
     Returns:
         The contact sheet and the gif.
     """
     left, right = (
-        picture(scene, 0, observed, labels=True, tight=tight).boxed for scene in (before, after)
+        picture(program, scene, 0, observed, labels=True).boxed for scene in (before, after)
     )
     sheet, gif = folder / "whatif.png", folder / "whatif.gif"
     contact_sheet({f"{len(observed)} seen,\nthen imagined": left, label: right}, sheet)

@@ -1,15 +1,15 @@
 """Scores of a trained program on clips with ground truth."""
 
 import numpy as np
-import torch
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores, evaluate_by_rules
-from scalor_ppl.identity import looks_of, recognised
-from scalor_ppl.inference.posterior import infer, to_video, tracks_of
-from scalor_ppl.training.loop import fast_pyro
-from scalor_ppl.training.runs import Program
+from scalor_ppl.identity import recognised
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import FindsObjects, Program, require
 
 
 def score(
@@ -36,6 +36,7 @@ def score(
         UserError: the source has no ground truth, or its clips are too short.
     """
     program.check_fits(source.name, source.height, source.width, source.channels)
+    finder = require(program, FindsObjects, "tracking scores")
     count = min(clips, max(1, source.starts(frames)))
     tracks, truths, squares = [], [], 0.0
     for begin in range(0, count, batch):
@@ -48,13 +49,37 @@ def score(
         with fast_pyro():
             scene = infer(program.model, program.guide, video)
         squares += (scene.image - video).square().mean().item() * len(drawn)
-        size, tight = program.model.size, program.config.model.tight_boxes
-        found = tracks_of(scene.trackers, size, tight=tight)
+        found = finder.tracks(scene)
         if recognise:
-            where = torch.stack([each.objects.where for each in scene.trackers], 1).cpu().numpy()
-            looks = looks_of(video, scene.trackers).cpu().numpy()
+            where = finder.objects(scene).where
+            looks = finder.looks(video, scene).cpu().numpy()
             found = [
-                recognised(*of_clip, size) for of_clip in zip(found, where, looks, strict=True)
+                recognised(*of_clip, program.size)
+                for of_clip in zip(found, where, looks, strict=True)
             ]
         tracks += found
     return evaluate_by_rules(tracks, truths, mse=squares / count)
+
+
+def reconstruction_error(
+    program: Program, source: ClipSource, *, clips: int, frames: int, batch: int = 20
+) -> float:
+    """Mean squared error of a pixel, of the most likely account of clips; objects or not.
+
+    Args:
+        program: trained.
+        source: of clips; 0, 1, ... are taken.
+        clips: how many, at most as many as there are.
+        frames: length of each.
+        batch: clips at a time.
+    """
+    program.check_fits(source.name, source.height, source.width, source.channels)
+    count = min(clips, max(1, source.starts(frames)))
+    squares = 0.0
+    for begin in range(0, count, batch):
+        drawn = [source.clip(i, frames).video for i in range(begin, min(begin + batch, count))]
+        video = to_video(np.stack(drawn), program.device)
+        with fast_pyro():
+            scene = infer(program.model, program.guide, video)
+        squares += (scene.image - video).square().mean().item() * len(drawn)
+    return squares / count

@@ -11,16 +11,17 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.inference.alignment import aligned
 from scalor_ppl.inference.draws import draw_posterior, reference_tracks, to_samples
 from scalor_ppl.inference.generation import imagine
+from scalor_ppl.programs import FindsObjects, Program
 from scalor_ppl.results.datatree import (
+    codes,
     drawn_video,
     frame_densities,
     latents,
     observed_video,
     statistics,
 )
-from scalor_ppl.results.samples import by_object
+from scalor_ppl.results.samples import Codes, by_object
 from scalor_ppl.tracks.table import EMPTY
-from scalor_ppl.training.runs import Program
 
 
 def posterior_tree(
@@ -63,30 +64,30 @@ def posterior_tree(
             "channels] with at least one frame"
         )
     program.check_fits("the clip", *clip.shape[1:])
-    reference = reference_tracks(program, clip)
     samples, densities = draw_posterior(program, clip, draws=draws, seed=seed, images=images)
-    names, identities = aligned(reference, samples.tracks)
-    objects = by_object(samples, identities)
+    figures = {
+        "log_weight": (densities.weight, "log p(x, z) - log q(z | x)", "nats"),
+        "log_prior": (densities.prior, "log p(z)", "nats"),
+        "log_guide": (densities.guide, "log q(z | x)", "nats"),
+    }
+    if isinstance(samples, Codes):
+        drawn, said = codes(samples), "draws from the guide"
+    else:
+        names, identities = aligned(reference_tracks(program, clip), samples.tracks)
+        objects = by_object(samples, identities)
+        drawn = latents(samples, objects, names)
+        said = "draws from the guide, objects aligned with the most likely"
+        figures["unmatched"] = (
+            objects.others,
+            "objects that live and match none of the most likely account",
+            "objects",
+        )
     groups = {
-        "posterior": (
-            latents(samples, objects, names),
-            "draws from the guide, objects aligned with the most likely",
-        ),
+        "posterior": (drawn, said),
         "log_likelihood": (frame_densities(densities.likelihood), "by frame"),
         "observed_data": (observed_video(clip), "the clip"),
         "sample_stats": (
-            statistics(
-                {
-                    "log_weight": (densities.weight, "log p(x, z) - log q(z | x)", "nats"),
-                    "log_prior": (densities.prior, "log p(z)", "nats"),
-                    "log_guide": (densities.guide, "log q(z | x)", "nats"),
-                    "unmatched": (
-                        objects.others,
-                        "objects that live and match none of the most likely account",
-                        "objects",
-                    ),
-                }
-            ),
+            statistics(figures),
             "densities over all latents of the clip, and objects left over by the alignment",
         ),
     }
@@ -125,14 +126,16 @@ def prior_tree(
             program, videos=videos, frames=frames, seed=seed, first_rate=first_rate, rate=rate
         )
     samples = to_samples(scene, run.trace, program)
-    most = 1 + max(int(tracks.ids.max(initial=EMPTY)) for tracks in samples.tracks)
-    names = np.arange(most)
-    objects = by_object(samples, np.tile(names, (len(samples), 1)))
+    said = "videos sampled from the priors"
+    if isinstance(samples, Codes):
+        drawn = codes(samples)
+    else:
+        most = 1 + max(int(tracks.ids.max(initial=EMPTY)) for tracks in samples.tracks)
+        names = np.arange(most)
+        drawn = latents(samples, by_object(samples, np.tile(names, (len(samples), 1))), names)
+        said = f"{said}; objects of different draws are unrelated"
     groups = {
-        "prior": (
-            latents(samples, objects, names),
-            "videos sampled from the priors; objects of different draws are unrelated",
-        ),
+        "prior": (drawn, said),
         "prior_predictive": (drawn_video(samples.video), "the same videos as rendered"),
     }
     return _tree(program, groups, seed)
@@ -140,10 +143,7 @@ def prior_tree(
 
 def _tree(program: Program, groups: dict[str, tuple[xr.Dataset, str]], seed: int) -> xr.DataTree:
     """Groups with their descriptions, and what all of them say about their origin."""
-    config, presence = program.config, program.model.presence
-    kind = "hard (Bernoulli): 0 or 1"
-    if presence.kind == "relaxed":
-        kind = f"relaxed (Concrete, temperature {presence.temperature:.3g}): in 1/2 to 1 if alive"
+    config = program.config
     origin = {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "creation_library": "scalor-ppl",
@@ -153,9 +153,10 @@ def _tree(program: Program, groups: dict[str, tuple[xr.Dataset, str]], seed: int
         "model": config.model_file,
         "guide": config.guide_file,
         "config": config.model_dump_json(exclude_none=True),
-        "presence": kind,
         "seed": seed,
     }
+    if isinstance(program, FindsObjects):
+        origin["presence"] = program.presence_in_words()
     return xr.DataTree.from_dict(
         {
             name: dataset.assign_attrs({"description": said} | origin)

@@ -27,6 +27,8 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.objectives.estimate import Estimate
+from scalor_ppl.objectives.paper import ScalorObjective
 from scalor_ppl.objectives.particles import (
     PLATE_DIMS,
     LogWeights,
@@ -39,7 +41,6 @@ from scalor_ppl.objectives.particles import (
     tiled,
     with_values,
 )
-from scalor_ppl.scalor.paper_objective import ScalorObjective
 
 __all__ = [
     "ESTIMATORS",
@@ -95,7 +96,8 @@ class AnalyticElbo(Elbo):
         self, model: Any, guide: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> LogWeights:
         """Log-likelihood less divergences, in the place of log-weights."""
-        model_trace, guide_trace = self._get_trace(model, guide, args, kwargs)
+        traces = self._get_trace(model, guide, args, kwargs)
+        model_trace, guide_trace = traces
         terms = []
         for name, site in latent_and_observed(model_trace):
             if name not in guide_trace.nodes:
@@ -108,7 +110,8 @@ class AnalyticElbo(Elbo):
                 terms.append(per_video(site) - per_video(posterior))
                 continue
             terms.append(-per_video(site, scale_and_mask(kl, site["scale"], site["mask"])))
-        return LogWeights(self.by_video(torch.stack(terms).sum(0)), self.score(guide_trace))
+        value = self.by_video(torch.stack(terms).sum(0))
+        return LogWeights(value, self.score(guide_trace), traces)
 
 
 class Iwae(ParticleEstimator):
@@ -126,7 +129,7 @@ class Vimco(Iwae):
     log-weight is the mean of the others'. The baseline does not depend on the particle: unbiased.
     """
 
-    presences = frozenset({"hard"})
+    latents = frozenset({"hard"})
     least_particles = 2
 
     def advantages(self, weights: Tensor, bound: Tensor) -> Tensor:
@@ -147,14 +150,14 @@ class Dreg(Iwae):
     latents to the next frame's posterior, and be biased.
     """
 
-    presences = frozenset({"relaxed"})
+    latents = frozenset({"continuous", "relaxed"})
 
     def shares(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """What multiplies d log w, and along paths multiplies that once more; ``[K, B]`` each."""
         normalised = torch.softmax(weights, 0)
         return normalised, normalised
 
-    def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
+    def estimate(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Estimate:
         """Minus the bound, summed over videos; its gradient is that of the surrogate."""
         if not isinstance(guide, nn.Module):
             raise UserError(
@@ -169,8 +172,8 @@ class Dreg(Iwae):
             guide_trace = poutine.trace(poutine.replay(guide, trace=leaves)).get_trace(
                 *args, **kwargs
             )
-        model_trace, guide_trace = self.evaluated(model_trace, guide_trace)
-        weights = self.by_video(log_density(model_trace) - log_density(guide_trace))
+        traces = self.evaluated(model_trace, guide_trace)
+        weights = self.by_video(log_density(traces.model) - log_density(traces.guide))
         direct, along_paths = self.shares(weights.detach())
         surrogate = (direct * weights).sum()
         slopes = torch.autograd.grad(
@@ -183,7 +186,8 @@ class Dreg(Iwae):
             path = drawn.nodes[name]["value"]
             surrogate = surrogate + ((slope * share).detach() * path).sum()
         bound = self.bound(weights.detach()).sum()
-        return -(surrogate - surrogate.detach() + bound)
+        loss = -(surrogate - surrogate.detach() + bound)
+        return Estimate(loss, traces, self.parts)
 
 
 class Stl(Dreg):
@@ -233,38 +237,44 @@ ESTIMATORS: dict[str, type[ParticleEstimator]] = {
 }
 
 
-def make_estimator(name: str, particles: int = 1, presence: str | None = None) -> ELBO:
+def make_estimator(name: str, particles: int = 1, latents: str | None = None) -> ELBO:
     """An objective by registered name, or any ``pyro.infer.ELBO`` as ``package.module:Class``.
 
     Args:
         name: of the objective.
         particles: K.
-        presence: the program's kind of presence, to check; none checks nothing.
+        latents: the program's kind of latents, ``continuous``, ``relaxed`` or ``hard`` presence, to
+            check; none checks nothing.
 
     Raises:
-        UserError: there is none of that name, or it cannot do with that presence or so few
+        UserError: there is none of that name, or it cannot do with such latents or so few
             particles.
     """
     if name in ESTIMATORS:
         own = ESTIMATORS[name]
-        _check_fits(name, own, particles, presence)
+        _check_fits(name, own, particles, latents)
         return own(num_particles=particles)
     cls = _imported(name)
-    _check_fits(name, cls, particles, presence)
+    _check_fits(name, cls, particles, latents)
     try:
         return cls(num_particles=particles, max_plate_nesting=PLATE_DIMS)
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"estimator {name!r} cannot be made: {error}") from None
 
 
-def _check_fits(name: str, cls: type[ELBO], particles: int, presence: str | None) -> None:
+def _check_fits(name: str, cls: type[ELBO], particles: int, latents: str | None) -> None:
     if not issubclass(cls, ParticleEstimator):
         return
-    if presence is not None and presence not in cls.presences:
-        (needed,) = cls.presences
+    if latents is not None and latents not in cls.latents:
+        needed = "hard" if "hard" in cls.latents else "relaxed"
+        if latents == "continuous":
+            raise UserError(
+                f"estimator {name} needs a program with {needed} presence, and this one has no "
+                "presence: use elbo or iwae"
+            )
         raise UserError(
-            f"estimator {name} needs model.presence {needed}, not {presence}: "
-            + WRONG_PRESENCE[presence]
+            f"estimator {name} needs model.presence {needed}, not {latents}: "
+            + WRONG_PRESENCE[latents]
         )
     if particles < cls.least_particles:
         raise UserError(

@@ -20,6 +20,7 @@ from pyro.poutine.replay_messenger import ReplayMessenger
 from torch import Tensor
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.objectives.estimate import Estimate, Traces
 
 # Sites lie in two plate dims: videos, and trackers or cells.
 PLATE_DIMS = 2
@@ -34,10 +35,12 @@ class LogWeights(NamedTuple):
         value: ``log p(x, z) - log q(z | x)``, ``[K, B]``, with pathwise gradients.
         score: log q of the sites that have no pathwise gradient (hard presence) ``[K, B]``; none
             where all sites have one.
+        traces: of the pass that they are of.
     """
 
     value: Tensor
     score: Tensor | None
+    traces: Traces
 
 
 class ParticleEstimator(ELBO):
@@ -50,14 +53,12 @@ class ParticleEstimator(ELBO):
         num_particles: K.
     """
 
-    presences: frozenset[str] = frozenset({"relaxed", "hard"})
-    """Kinds of presence for which the gradient is right."""
+    latents: frozenset[str] = frozenset({"continuous", "relaxed", "hard"})
+    """Kinds of latents for which the gradient is right: without presence, or by its kind."""
     least_particles = 1
     """Fewest particles for which it means anything."""
     takes_scales = False
     """Whether sites may be scaled: a scaled log-density is none, and its exponential no weight."""
-
-    last: tuple[Trace, Trace] | None = None
 
     def __init__(self, num_particles: int = 1, max_plate_nesting: int = PLATE_DIMS) -> None:
         super().__init__(
@@ -83,6 +84,10 @@ class ParticleEstimator(ELBO):
 
     def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Minus the bound, summed over videos; its gradient is an unbiased estimate."""
+        return self.estimate(model, guide, *args, **kwargs).loss
+
+    def estimate(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Estimate:
+        """The same, with what model and guide returned."""
         weights = self.log_weights(model, guide, args, kwargs)
         bound = self.bound(weights.value)
         surrogate = bound
@@ -92,21 +97,20 @@ class ParticleEstimator(ELBO):
             # Adds to the gradient and not to the value.
             term = (advantages * weights.score).sum(0)
             surrogate = bound + term - term.detach()
-        return -surrogate.sum()
+        return Estimate(-surrogate.sum(), weights.traces, self.parts)
 
     @torch.no_grad()
     def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
         """Minus the bound, summed over videos."""
         return -self.bound(self.log_weights(model, guide, args, kwargs).value).sum().item()
 
-    def parts(self) -> dict[str, float]:
-        """Log-likelihood and Monte-Carlo divergences of the last pass, in nats, all videos.
+    def parts(self, traces: Traces) -> dict[str, float]:
+        """Log-likelihood and Monte-Carlo divergences of a pass, in nats, all videos.
 
         Means over particles. They add up to the mean log-weight, also where the objective takes
         some of them in closed form.
         """
-        assert self.last is not None
-        model_trace, guide_trace = self.last
+        model_trace, guide_trace = traces
         totals: dict[str, float] = {}
         for name, site in latent_and_observed(model_trace):
             log_p = site["log_prob"].sum().item() / self.num_particles
@@ -123,15 +127,16 @@ class ParticleEstimator(ELBO):
         self, model: Any, guide: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> LogWeights:
         """Draw K particles of each video and weigh them."""
-        model_trace, guide_trace = self._get_trace(model, guide, args, kwargs)
+        traces = self._get_trace(model, guide, args, kwargs)
         return LogWeights(
-            self.by_video(log_density(model_trace) - log_density(guide_trace)),
-            self.score(guide_trace),
+            self.by_video(log_density(traces.model) - log_density(traces.guide)),
+            self.score(traces.guide),
+            traces,
         )
 
     def _get_trace(
         self, model: Any, guide: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[Trace, Trace]:
+    ) -> Traces:
         """Traces of the model, replayed, and of the guide, for K * B videos, with log-densities."""
         args = tiled(args, self.num_particles)
         guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
@@ -139,8 +144,8 @@ class ParticleEstimator(ELBO):
         model_trace = poutine.trace(replayed).get_trace(*args, **kwargs)
         return self.evaluated(model_trace, guide_trace)
 
-    def evaluated(self, model_trace: Trace, guide_trace: Trace) -> tuple[Trace, Trace]:
-        """The traces with log-densities, kept as ``last``.
+    def evaluated(self, model_trace: Trace, guide_trace: Trace) -> Traces:
+        """The traces with log-densities.
 
         Raises:
             UserError: a site is scaled, and this objective has no use for that.
@@ -158,8 +163,7 @@ class ParticleEstimator(ELBO):
             refuse_scales(model_trace)
         model_trace.compute_log_prob()
         guide_trace.compute_log_prob()
-        self.last = model_trace, guide_trace
-        return self.last
+        return Traces(model_trace, guide_trace)
 
     def score(self, guide_trace: Trace) -> Tensor | None:
         """log q of the sites without pathwise gradients ``[K, B]``, as far as they exist."""

@@ -1,1 +1,34 @@
-"""The seam: what a program is, and how it is found."""
+"""The seam: what a program is, what it can do, and how it is found.
+
+A *program* is a generative model and its guide, with settings of their own. The rest of the package
+trains it, infers with it and scores it through what is said here, and knows no particular one.
+
+A model's file has
+
+* ``FAMILY``, a :class:`Family`: the program's name, its settings (a subclass of
+  :class:`~scalor_ppl.config.schema.Config`) and, where it can do more than any program, its
+  :class:`Program`;
+* ``build_model(config)``, which gives a module whose ``forward(video, *, memory, videos, frames)``
+  is a Pyro program and returns a scene (:class:`~scalor_ppl.programs.program.Scene`).
+
+A guide's file has ``build_guide(config, model)``. What a program can do beyond that are
+:mod:`capabilities <scalor_ppl.programs.capabilities>`.
+"""
+
+from scalor_ppl.programs.capabilities import FindsObjects, Intervenes, ObjectArrays, require
+from scalor_ppl.programs.family import Family
+from scalor_ppl.programs.memory import Memory
+from scalor_ppl.programs.once import Once
+from scalor_ppl.programs.program import Program, Scene
+
+__all__ = [
+    "Family",
+    "FindsObjects",
+    "Intervenes",
+    "Memory",
+    "ObjectArrays",
+    "Once",
+    "Program",
+    "Scene",
+    "require",
+]

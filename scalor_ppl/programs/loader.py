@@ -1,17 +1,15 @@
 """Loading of model and guide files: the only way by which the library reaches either."""
 
-import importlib
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from __future__ import annotations
 
-from scalor_ppl.config.settings import nearest
+from typing import TYPE_CHECKING, Any
+
+from scalor_ppl.code import load_code
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs.registry import DEFAULT
 
-# Files that ship with the package are imported by their canonical name, or classes exist twice.
-SHIPPED = ("models", "guides")
+if TYPE_CHECKING:
+    from scalor_ppl.programs.family import Family
 
 
 def load_model(config: Any) -> Any:
@@ -24,32 +22,23 @@ def load_guide(config: Any, model: Any) -> Any:
     return _builder(config.guide_file, "build_guide")(config, model)
 
 
-def load_class(reference: str) -> type:
-    """The class behind ``file.py:Class`` or ``package.module:Class``.
+def family_of(reference: str) -> Family:
+    """The family of a model's file, ``package.module`` or ``package.module:name``.
+
+    A file that names none builds on SCALOR, and has SCALOR's settings.
 
     Raises:
-        UserError: no such file or module, the file fails to run, or it has no such class.
+        UserError: no such file or module, the file fails to run, or its ``FAMILY`` is none.
     """
-    place, _, name = reference.rpartition(":")
-    module = _load(place)
-    found = getattr(module, name, None)
-    if not isinstance(found, type):
-        own = [
-            key
-            for key, value in vars(module).items()
-            if isinstance(value, type) and value.__module__ == module.__name__
-        ]
-        raise UserError(f"{place} has no class {name!r}{nearest(name, own)}")
+    from scalor_ppl.programs.family import Family
+
+    module = load_code(_place_and_name(reference)[0])
+    found = getattr(module, "FAMILY", None)
+    if found is None:
+        found = load_code(f"scalor_ppl.models.{DEFAULT}").FAMILY
+    if not isinstance(found, Family):
+        raise UserError(f"{reference}: FAMILY is no scalor_ppl.programs.Family, but {found!r}")
     return found
-
-
-def own_file(reference: str) -> str:
-    """A reference with the path of a user's own file made absolute; others stay as they are."""
-    place, colon, attribute = reference.partition(":")
-    path = Path(place)
-    if not place.endswith(".py") or shipped_name(path) is not None or not path.is_file():
-        return reference
-    return f"{path.resolve()}{colon}{attribute}"
 
 
 def _builder(reference: str, function: str) -> Any:
@@ -58,9 +47,9 @@ def _builder(reference: str, function: str) -> Any:
     Raises:
         UserError: no such file or module, the file fails to run, or it has no such function.
     """
-    place, _, attribute = reference.partition(":")
+    place, attribute = _place_and_name(reference)
     attribute = attribute or function
-    module = _load(place)
+    module = load_code(place)
     builder = getattr(module, attribute, None)
     if not callable(builder):
         what = "guide(config, model)" if function == "build_guide" else "model(config)"
@@ -68,51 +57,7 @@ def _builder(reference: str, function: str) -> Any:
     return builder
 
 
-def _load(place: str) -> ModuleType:
-    return _load_file(place) if place.endswith(".py") else _load_module(place)
-
-
-def _load_module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except Exception as error:  # whatever a module does when it is run
-        raise UserError(f"cannot import {name}: {error}; give a .py file or a module") from error
-
-
-def _load_file(place: str) -> ModuleType:
-    path = Path(place)
-    shipped = shipped_name(path)
-    if shipped is not None:
-        return importlib.import_module(shipped)
-    if not path.is_file():
-        raise UserError(f"no such file: {place}; give a .py file that exists, or a module's name")
-    name = f"scalor_ppl_user_{path.stem}_{abs(hash(str(path.resolve())))}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise UserError(f"{place} fails when it is run: {type(error).__name__}: {error}") from error
-    return module
-
-
-def shipped_name(path: Path) -> str | None:
-    """The canonical module of a shipped file, also from directories where it does not lie.
-
-    ``models/scalor.py`` names the shipped program from anywhere, unless the working directory has
-    a file of that name of its own.
-    """
-    if path.parent.name not in SHIPPED:
-        return None
-    package = importlib.import_module(f"scalor_ppl.{path.parent.name}")
-    folder = Path(next(iter(package.__path__)))
-    mine = folder / path.name
-    same = path.is_file() and path.resolve() == mine.resolve()
-    implied = not path.exists() and not path.is_absolute() and path.parent.parent == Path()
-    if mine.is_file() and (same or implied):
-        return f"scalor_ppl.{path.parent.name}.{path.stem}"
-    return None
+def _place_and_name(reference: str) -> tuple[str, str]:
+    """File or module, and what is named in it (empty: nothing)."""
+    place, _, name = reference.partition(":")
+    return place, name

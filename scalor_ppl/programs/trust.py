@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from scalor_ppl.code import shipped_name
 from scalor_ppl.errors import UserError
-from scalor_ppl.programs.loader import shipped_name
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 
 STORE = "trusted.json"

@@ -6,7 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from scalor_ppl.inference.generation import continue_clip
-from scalor_ppl.inference.posterior import to_frames
+from scalor_ppl.nn.pixels import to_frames
 from scalor_ppl.report.embed import clip, halved, image
 from scalor_ppl.report.material import IMAGINED, OBSERVED, Material
 from scalor_ppl.report.panels import beside

@@ -8,6 +8,7 @@ from scalor_ppl.report.axes import axis_of
 from scalor_ppl.report.lines import Band, Line, line_chart
 from scalor_ppl.report.material import Material
 from scalor_ppl.report.parts import Figure, Section
+from scalor_ppl.results.samples import Samples
 
 DRAWS = 8
 
@@ -17,6 +18,7 @@ def counts_section(material: Material) -> Section:
     samples, _ = draw_posterior(
         material.program, material.clip, draws=DRAWS, seed=material.seed, images=0
     )
+    assert isinstance(samples, Samples)  # a report is of a program that finds objects
     drawn = samples.counts()
     low, high = np.percentile(drawn, (5, 95), axis=0)
     seen = np.arange(1, drawn.shape[1] + 1)

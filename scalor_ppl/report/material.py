@@ -9,13 +9,14 @@ import torch
 
 from scalor_ppl.config.schema import Config
 from scalor_ppl.data import Truth
-from scalor_ppl.inference.posterior import infer, to_video, tracks_of
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import FindsObjects, Program, require
 from scalor_ppl.report.footage import read_footage
 from scalor_ppl.report.lives import Life, lives_of
-from scalor_ppl.scalor.sizes import program_for
 from scalor_ppl.tracks.table import Tracks
-from scalor_ppl.training.loop import fast_pyro
-from scalor_ppl.training.runs import SHIPPED, Program, load_run, located
+from scalor_ppl.training.runs import SHIPPED, load_run, located
 from scalor_ppl.training.sources import chosen
 
 OBSERVED, IMAGINED = 5, 10  # frames of a continuation
@@ -117,7 +118,7 @@ def gather(
     footage = read_footage(data, frames=frames, ahead=OBSERVED + IMAGINED, tracks=tracks)
     clip = footage.shown.video
     config = program.config
-    program = program_for(program, clip.shape[1:3])
+    program = program.for_size(clip.shape[1:3])
     program.check_fits(footage.name, *clip.shape[1:])
     with fast_pyro():
         scene = infer(program.model, program.guide, to_video(clip[None], device))
@@ -132,7 +133,7 @@ def gather(
         truth=footage.shown.truth,
         longer=footage.longer,
         scene=scene,
-        found=tracks_of(scene.trackers, program.model.size, tight=config.model.tight_boxes)[0],
+        found=require(program, FindsObjects, "report").tracks(scene)[0],
         filed=footage.tracks,
         seed=seed,
     )

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.drawing import id_colour
-from scalor_ppl.results.files import written_whole
 from scalor_ppl.results.pixels import as_rgb
 from scalor_ppl.tracks.table import Tracks
 

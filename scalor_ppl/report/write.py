@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from scalor_ppl.files import written_whole
 from scalor_ppl.report.background import background_section
 from scalor_ppl.report.configuration import configuration_section
 from scalor_ppl.report.continuation import continuation_section
@@ -17,7 +18,6 @@ from scalor_ppl.report.parts import Section
 from scalor_ppl.report.tracked import tracked_section
 from scalor_ppl.report.training import training_section
 from scalor_ppl.report.trajectories import trajectories_section
-from scalor_ppl.results.files import written_whole
 
 SECTIONS: Final[tuple[Callable[[Material], Section], ...]] = (
     training_section,

@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-from scalor_ppl.results.files import written_whole
-from scalor_ppl.results.samples import ByObject, Samples
+from scalor_ppl.files import written_whole
+from scalor_ppl.results.samples import ByObject, Codes, Samples
 
 SUFFIX: Final = ".nc"
 _ENGINE: Final = "h5netcdf"
@@ -63,6 +63,17 @@ def latents(samples: Samples, objects: ByObject, names: np.ndarray) -> xr.Datase
         "object": ("object", names, _described("identity")),
         "latent": np.arange(samples.what.shape[-1]),
     }
+    return xr.Dataset(variables, coordinates)
+
+
+def codes(samples: Codes) -> xr.Dataset:
+    """The groups ``posterior`` and ``prior`` of a program without objects: one code a frame."""
+    variables, coordinates = {}, _draws(len(samples))
+    for name, values in samples.latents.items():
+        said = _described(f"{name}: the frame's code")
+        variables[name] = ((*_FRAMES, f"{name}_latent"), values[None], said)
+        coordinates["frame"] = np.arange(values.shape[1])
+        coordinates[f"{name}_latent"] = np.arange(values.shape[2])
     return xr.Dataset(variables, coordinates)
 
 

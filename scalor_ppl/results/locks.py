@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import check_writable, explained, was_lent
+from scalor_ppl.files import check_writable, explained, was_lent
 
 LOCK = ".lock"
 """Name of the lock inside a folder."""

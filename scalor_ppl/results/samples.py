@@ -1,6 +1,6 @@
 """Samples: many accounts of one clip, or of many videos, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +45,31 @@ def joined(parts: Sequence[Samples]) -> Samples:
         np.concatenate([part.depth for part in parts]),
         np.concatenate([part.what for part in parts]),
         np.concatenate(backgrounds) if backgrounds else None,
+        np.concatenate([part.video for part in parts]),
+    )
+
+
+@dataclass(frozen=True)
+class Codes:
+    """S draws of what a program without objects says about T frames.
+
+    Attributes:
+        latents: float32 [S, T, D] by the latent's name; D differs from one to the other.
+        video: uint8 [N, T, H, W, C], as in :class:`Samples`.
+    """
+
+    latents: Mapping[str, np.ndarray]
+    video: np.ndarray
+
+    def __len__(self) -> int:
+        """The number of draws S."""
+        return len(next(iter(self.latents.values())))
+
+
+def joined_codes(parts: Sequence[Codes]) -> Codes:
+    """Codes one after the other."""
+    return Codes(
+        {name: np.concatenate([part.latents[name] for part in parts]) for name in parts[0].latents},
         np.concatenate([part.video for part in parts]),
     )
 

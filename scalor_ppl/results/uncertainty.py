@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import xarray as xr
 
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.drawing import id_colour
-from scalor_ppl.results.files import written_whole
 from scalor_ppl.results.pixels import as_rgb
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.pixels import as_rgb, enlarge
 from scalor_ppl.results.rates import frame_rate
 

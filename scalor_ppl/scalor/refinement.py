@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scalor_ppl.config.schema import GuideConfig
 from scalor_ppl.models.scalor import Latents, Scalor
 from scalor_ppl.render.glimpses import composite
+from scalor_ppl.scalor.settings import GuideConfig
 from scalor_ppl.scalor.slots import Trackers, take
 
 # Of Adam in its first step, from where they fall to 0: of a box's shift in half boxes and of its

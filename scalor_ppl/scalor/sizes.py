@@ -2,45 +2,33 @@
 
 import math
 
-from scalor_ppl.config.schema import Config, ModelConfig, Pair
+from scalor_ppl.config.reading import Pair
 from scalor_ppl.errors import UserError
-from scalor_ppl.training.runs import Program, build_program
+from scalor_ppl.scalor.settings import ModelConfig, ScalorConfig
 
 
-def program_for(program: Program, size: tuple[int, int]) -> Program:
-    """The program for frames of another size; itself where the size is its own.
+def config_for_size(config: ScalorConfig, size: tuple[int, int]) -> ScalorConfig:
+    """The configuration for frames of another size.
 
     Cells, boxes and movements keep their sizes in pixels; slots and proposals grow with the area.
 
     Args:
-        program: trained.
+        config: of a trained program.
         size: height and width of the frames.
 
     Raises:
         UserError: its networks know the size of the frames that they were trained on.
     """
-    config = program.config
-    if size == (config.model.height, config.model.width):
-        return program
     reason = obstacle(config, size)
     if reason is not None:
         raise UserError(
             f"frames of {size[0]} x {size[1]} pixels cannot be tracked by a program trained on "
             f"{config.model.height} x {config.model.width}: {reason}"
         )
-    larger = config.model_copy(update={"model": for_size(config.model, size)})
-    built = build_program(larger, program.device)
-    built.model.load_state_dict(program.model.state_dict())
-    built.guide.load_state_dict(program.guide.state_dict())
-    built.model.anneal(
-        temperature=program.model.presence.temperature, discovery_rate=program.model.discovery.rate
-    )
-    built.model.eval()
-    built.guide.eval()
-    return built
+    return config.model_copy(update={"model": for_size(config.model, size)})
 
 
-def obstacle(config: Config, size: tuple[int, int]) -> str | None:
+def obstacle(config: ScalorConfig, size: tuple[int, int]) -> str | None:
     """Why a program cannot be run on frames of a size; none where it can."""
     model, guide = config.model, config.guide
     if not model.anywhere:

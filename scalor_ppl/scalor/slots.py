@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scalor_ppl.config.schema import RulesConfig
 from scalor_ppl.render.boxes import boxes_from_where
 from scalor_ppl.render.glimpses import overlap_share, visible_pixels
+from scalor_ppl.scalor.settings import RulesConfig
 
 Size = tuple[int, int]
 

@@ -1,177 +1,24 @@
-"""What if: take an object away, put it elsewhere, hold it still, and imagine the rest.
+"""What if: interventions on single objects while SCALOR runs.
 
-An intervention names an object by its identity, as the pictures label it, and frames as the
-contact sheets count them, from 1: frame f is index f - 1 in the names of the program's sites.
-
-======================  ============================================================================
-``remove 3@7``          object 3 is gone in frame 7
-``move 3@7 20,40``      its centre is at x 20, y 40 in frame 7, in pixels of the view from its upper
-                        left corner; how it goes on from there is imagined. An object moves by less
-                        than ``model.max_step`` a frame, so a longer way takes several frames:
-``move 3@7-10 20,40``   it goes there in a straight line and arrives in frame 10
-``freeze 3@7``          from frame 7 on all its latents stay what they were in frame 6
-``freeze 3@7-10``       the same until frame 10, then it is imagined again
-======================  ============================================================================
-
-Of several interventions on an object in a frame, the one that began last is in force.
+What they are stands in :mod:`scalor_ppl.inference.interventions`; here they act on the program's
+sites.
 """
 
 import math
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import singledispatch
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro.poutine.runtime import apply_stack
 from torch import Tensor, nn
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.inference.interventions import Freeze, Intervention, Move, Remove, check_order
 from scalor_ppl.render.boxes import boxes_from_where, movement, where_from_boxes
 from scalor_ppl.scalor.occupancy import Site, TrackerWatch, propagation_site
 from scalor_ppl.scalor.slots import Trackers
-
-FORMS = "remove ID@FRAME, move ID@FRAME X,Y, freeze ID@FRAME; or FRAME-FRAME in the last two"
-
-_NUMBER = r"-?\d+(?:\.\d+)?"
-_FORM = re.compile(
-    rf"(?P<verb>\w+)\s+(?P<identity>\d+)@(?P<frame>\d+)(?:-(?P<last>\d+))?"
-    rf"(?:\s+(?P<x>{_NUMBER})\s*,\s*(?P<y>{_NUMBER}))?"
-)
-
-
-@dataclass(frozen=True)
-class Remove:
-    """The object is gone in ``frame``: z_pres is 0, and it dies.
-
-    Attributes:
-        identity: of the object.
-        frame: from 1, as contact sheets count; the same in all interventions.
-    """
-
-    identity: int
-    frame: int
-
-    kinds: ClassVar[frozenset[str]] = frozenset({"pres"})
-
-    @property
-    def end(self) -> int:
-        """The last frame acted on: an object that is gone does not come back."""
-        return self.frame
-
-    def __str__(self) -> str:
-        return f"remove {self.identity}@{self.frame}"
-
-    def value(self, site: Site, natural: Tensor, trackers: Trackers, model: Any) -> Tensor:
-        """No presence, whatever was drawn."""
-        return model.presence.value(torch.zeros_like(natural))
-
-
-@dataclass(frozen=True)
-class Freeze:
-    """From ``frame`` on all latents of the object stay what they were in the frame before.
-
-    Attributes:
-        identity: of the object.
-        frame: the first in which it does not move.
-        last: the last one; none for ever.
-    """
-
-    identity: int
-    frame: int
-    last: int | None = None
-
-    kinds: ClassVar[frozenset[str]] = frozenset({"pres", "where", "depth", "what"})
-
-    @property
-    def end(self) -> int | None:
-        """The last frame acted on; none for ever."""
-        return self.last
-
-    def __str__(self) -> str:
-        until = "" if self.last is None else f"-{self.last}"
-        return f"freeze {self.identity}@{self.frame}{until}"
-
-    def value(self, site: Site, natural: Tensor, trackers: Trackers, model: Any) -> Tensor:
-        """The value by which the latent stays as it was."""
-        before = trackers.objects
-        if site.kind == "pres":
-            return model.presence.value(before.presence)
-        if site.kind == "where":
-            return torch.cat((torch.zeros_like(before.raw[..., :2]), before.raw[..., 2:]), -1)
-        return getattr(before, site.kind)
-
-
-@dataclass(frozen=True)
-class Move:
-    """The object's centre is at ``to`` in frame ``last``; it goes there in equal steps.
-
-    Its presence is kept, so that it does not die on the way; size, depth and look are imagined.
-
-    Attributes:
-        identity: of the object.
-        frame: of the first step.
-        to: x and y in pixels of the view; 0, 0 is its upper left corner.
-        last: the frame of arrival; by default ``frame``, a single step.
-    """
-
-    identity: int
-    frame: int
-    to: tuple[float, float]
-    last: int | None = None
-
-    kinds: ClassVar[frozenset[str]] = frozenset({"pres", "where"})
-
-    @property
-    def end(self) -> int:
-        """The frame of arrival."""
-        return self.frame if self.last is None else self.last
-
-    def __str__(self) -> str:
-        until = "" if self.end == self.frame else f"-{self.end}"
-        return f"move {self.identity}@{self.frame}{until} {self.to[0]:g},{self.to[1]:g}"
-
-    def value(self, site: Site, natural: Tensor, trackers: Trackers, model: Any) -> Tensor:
-        """The movement that leads to this frame's place on the way."""
-        before = trackers.objects
-        if site.kind == "pres":
-            return model.presence.value(before.presence)
-        here = before.where[..., :2]
-        steps = self.end - site.t
-        way = self._goal(here, model) - here
-        rows = _held(self, trackers)
-        # Of several videos the one that has the longest way decides.
-        needed, farthest = (way.abs() / model.step).amax(-1)[rows].max(0)
-        # A thousandth of a step is given away: rounding must not refuse a way that just fits.
-        if needed > 1.001 * steps:
-            raise UserError(self._too_far(here[rows][farthest], site.t, math.ceil(needed), model))
-        raw = movement(here, here + way / steps, model.step)
-        return torch.cat((raw, natural[..., 2:]), -1)
-
-    def _goal(self, like: Tensor, model: Any) -> Tensor:
-        height, width = model.size
-        x, y = self.to
-        if not (0 <= x <= width and 0 <= y <= height):
-            raise UserError(
-                f"{self}: give a place inside the view, which is {width} pixels wide "
-                f"and {height} high"
-            )
-        return where_from_boxes(like.new_tensor([x, y, 0.0, 0.0]), model.size)[:2]
-
-    def _too_far(self, here: Tensor, frame: int, needed: int, model: Any) -> str:
-        x, y = _pixels(here, model.size)
-        height, width = model.size
-        across, down = (model.step / 2).tolist()
-        slower = Move(self.identity, self.frame, self.to, frame + needed)
-        return (
-            f"{self}: object {self.identity} is at {x:.1f},{y:.1f} in frame {frame} and "
-            f"goes at most {across * width:.1f} pixels across and {down * height:.1f} down a "
-            f'frame; let it arrive later: "{slower}"'
-        )
-
-
-Intervention = Remove | Move | Freeze
 
 
 class Intervene(TrackerWatch):
@@ -206,7 +53,7 @@ class Intervene(TrackerWatch):
         # While a site is drawn as usual. Pyro marks the message instead, and runs for ever where
         # two handlers act on one site.
         self._drawing = False
-        _check(self.interventions)
+        check_order(self.interventions)
 
     def __enter__(self) -> "Intervene":
         self._begun.clear()
@@ -245,7 +92,7 @@ class Intervene(TrackerWatch):
         value = natural["value"]
         for each, held in rows:
             if bool(held.any()):
-                wanted = each.value(site, natural["value"], trackers, self.model)
+                wanted = value_of(each, site, natural["value"], trackers, self.model)
                 value = torch.where(held.view(*held.shape, *[1] * (value.dim() - 2)), wanted, value)
         msg["name"] += "__CF"
         msg["value"] = value
@@ -279,61 +126,78 @@ class Intervene(TrackerWatch):
         return rows
 
 
-def parse_intervention(text: str) -> Intervention:
-    """An intervention from its words, e.g. ``move 3@7 20,40``.
-
-    Raises:
-        UserError: it has none of the forms.
-    """
-    match = _FORM.fullmatch(text.strip())
-    if match is None:
-        raise UserError(f"--do {text!r}: give one of: {FORMS}")
-    identity, frame = int(match["identity"]), int(match["frame"])
-    last = None if match["last"] is None else int(match["last"])
-    place = None if match["x"] is None else (float(match["x"]), float(match["y"]))
-    made: Intervention
-    if match["verb"] == "remove" and last is None and place is None:
-        made = Remove(identity, frame)
-    elif match["verb"] == "move" and place is not None:
-        made = Move(identity, frame, place, frame if last is None else last)
-    elif match["verb"] == "freeze" and place is None:
-        made = Freeze(identity, frame, last)
-    else:
-        raise UserError(f"--do {text!r}: give one of: {FORMS}")
-    return made
-
-
-def check_imagined(interventions: Sequence[Intervention], observed: int, frames: int) -> None:
-    """Complain about interventions on frames that are seen, or that there are not.
+@singledispatch
+def value_of(
+    each: Intervention, site: Site, natural: Tensor, trackers: Trackers, model: Any
+) -> Tensor:
+    """The value that an intervention gives a site's latents, in all slots.
 
     Args:
-        interventions: what is to be done.
-        observed: frames that are seen.
-        frames: frames in all.
-
-    Raises:
-        UserError: there are such. What is seen is explained by the guide, whose latents of the
-            later frames would contradict the intervention.
+        each: what is done.
+        site: of the frame acted on.
+        natural: what was drawn.
+        trackers: after the frame before.
+        model: the program.
     """
-    for each in interventions:
-        end = each.frame if each.end is None else max(each.frame, each.end)
-        if each.frame <= observed or end > frames:
-            raise UserError(
-                f"{each}: frames {observed + 1} to {frames} are imagined and can be acted on "
-                f"({observed} are observed)"
-            )
+    raise NotImplementedError(type(each).__name__)
 
 
-def _check(interventions: Sequence[Intervention]) -> None:
-    begun: dict[tuple[int, int], Intervention] = {}
-    for each in interventions:
-        if each.frame < 2:
-            raise UserError(f"{each}: the first frame that can be acted on is 2")
-        if each.end is not None and each.end < each.frame:
-            raise UserError(f"{each}: the last frame comes before the first")
-        other = begun.setdefault((each.identity, each.frame), each)
-        if other is not each:
-            raise UserError(f'"{other}" and "{each}" begin in the same frame: leave one out')
+@value_of.register
+def _(each: Remove, site: Site, natural: Tensor, trackers: Trackers, model: Any) -> Tensor:
+    # No presence, whatever was drawn.
+    return model.presence.value(torch.zeros_like(natural))
+
+
+@value_of.register
+def _(each: Freeze, site: Site, natural: Tensor, trackers: Trackers, model: Any) -> Tensor:
+    # The value by which the latent stays as it was.
+    before = trackers.objects
+    if site.kind == "pres":
+        return model.presence.value(before.presence)
+    if site.kind == "where":
+        return torch.cat((torch.zeros_like(before.raw[..., :2]), before.raw[..., 2:]), -1)
+    return getattr(before, site.kind)
+
+
+@value_of.register
+def _(each: Move, site: Site, natural: Tensor, trackers: Trackers, model: Any) -> Tensor:
+    # The movement that leads to this frame's place on the way.
+    before = trackers.objects
+    if site.kind == "pres":
+        return model.presence.value(before.presence)
+    here = before.where[..., :2]
+    steps = each.end - site.t
+    way = _goal(each, here, model) - here
+    rows = _held(each, trackers)
+    # Of several videos the one that has the longest way decides.
+    needed, farthest = (way.abs() / model.step).amax(-1)[rows].max(0)
+    # A thousandth of a step is given away: rounding must not refuse a way that just fits.
+    if needed > 1.001 * steps:
+        raise UserError(_too_far(each, here[rows][farthest], site.t, math.ceil(needed), model))
+    raw = movement(here, here + way / steps, model.step)
+    return torch.cat((raw, natural[..., 2:]), -1)
+
+
+def _goal(each: Move, like: Tensor, model: Any) -> Tensor:
+    height, width = model.size
+    x, y = each.to
+    if not (0 <= x <= width and 0 <= y <= height):
+        raise UserError(
+            f"{each}: give a place inside the view, which is {width} pixels wide and {height} high"
+        )
+    return where_from_boxes(like.new_tensor([x, y, 0.0, 0.0]), model.size)[:2]
+
+
+def _too_far(each: Move, here: Tensor, frame: int, needed: int, model: Any) -> str:
+    x, y = _pixels(here, model.size)
+    height, width = model.size
+    across, down = (model.step / 2).tolist()
+    slower = Move(each.identity, each.frame, each.to, frame + needed)
+    return (
+        f"{each}: object {each.identity} is at {x:.1f},{y:.1f} in frame {frame} and "
+        f"goes at most {across * width:.1f} pixels across and {down * height:.1f} down a "
+        f'frame; let it arrive later: "{slower}"'
+    )
 
 
 def _held(each: Intervention, trackers: Trackers) -> Tensor:

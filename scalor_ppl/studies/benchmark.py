@@ -44,13 +44,18 @@ from torch import Tensor, nn
 from scalor_ppl.config.schema import Config
 from scalor_ppl.environment import environment
 from scalor_ppl.errors import UserError
+from scalor_ppl.files import written_whole
 from scalor_ppl.inference.posterior import infer
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.objectives.estimate import Traces
 from scalor_ppl.objectives.estimators import Elbo, ScalorObjective, make_estimator
-from scalor_ppl.results.files import written_whole
-from scalor_ppl.scalor.paper_objective import total
+from scalor_ppl.objectives.objective import Objective
+from scalor_ppl.objectives.paper import total
+from scalor_ppl.programs import Program
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.programs.configuration import checked
 from scalor_ppl.studies.allocator import keep_freed_memory
-from scalor_ppl.training.loop import OPTIMIZERS, fast_pyro
-from scalor_ppl.training.runs import Program, build_program
+from scalor_ppl.training.loop import OPTIMIZERS
 
 Say = Callable[[str], None]
 
@@ -302,14 +307,10 @@ class Stepper:
         self.device = device
         self.program: Program = build_program(config, device)
         train = config.train
-        self.program.model.anneal(
-            temperature=train.temperature.at(0, train.steps),
-            discovery_rate=train.discovery_rate.at(0, train.steps),
-        )
-        self.program.model.mixed = train.precision == "bfloat16"
-        self.estimator = make_estimator(train.estimator, train.particles, config.model.presence)
-        with pyro.settings.context(module_local_params=True):
-            self.objective = self.estimator(self.program.model, self.program.guide)
+        self.program.drive_to(0)
+        latents = self.program.kind_of_latents(config)
+        self.estimator = make_estimator(train.estimator, train.particles, latents)
+        self.objective = Objective(self.estimator, self.program.model, self.program.guide)
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
         self.optimizer = OPTIMIZERS[train.optimizer](self.parameters, lr=0.0)
         self.video = synthetic_video(config, batch, frames).to(device)
@@ -342,11 +343,6 @@ class Stepper:
         if bool(torch.isfinite(loss.detach()) & torch.isfinite(norm)):
             self.optimizer.step()
 
-    def forget(self) -> None:
-        """Let go of the graph that the estimator's traces hold, as training does."""
-        if hasattr(self.estimator, "last"):
-            self.estimator.last = None
-
     def now(self) -> float:
         """Seconds on a clock, when the device has done all that it was given."""
         if self.device.type == "cuda":
@@ -362,13 +358,12 @@ class Stepper:
         derived = self.now()
         self.update(loss)
         end = self.now()
-        self.forget()
         return evaluated - begin, derived - evaluated, end - derived
 
 
 def synthetic_video(config: Config, batch: int, frames: int) -> Tensor:
     """Smooth noise that drifts, ``[B, T, C, H, W]`` in [0, 1]; the same on every machine."""
-    model = config.model
+    model: Any = config.model
     assert model.height is not None
     assert model.width is not None
     random = torch.Generator().manual_seed(0)
@@ -435,7 +430,7 @@ def _measure_memory(request: Mapping[str, Any]) -> Memory:
     torch.set_num_threads(request["threads"])
     device = torch.device(request["device"])
     with fast_pyro():
-        config = Config.model_validate(request["config"])
+        config = checked(request["config"])
         stepper = Stepper(config, request["batch"], request["frames"], device)
         before = _peak_bytes(device)
         for _ in range(WARM_UP):
@@ -542,7 +537,6 @@ def time_parts(stepper: Stepper, steps: int) -> list[Part]:
         watch = Stopwatch(stepper.now)
         with _watched(stepper.program, watch):
             watch.wrap(REST, stepper.forward)()
-        stepper.forget()
         runs.append(watch.seconds)
     names = dict.fromkeys(name for run in runs for name in run)
     medians = {name: statistics.median(run.get(name, 0.0) for run in runs) for name in names}
@@ -643,7 +637,7 @@ class PlainRun:
     def _scalor(self) -> Tensor:
         objective = ScalorObjective()
         traces = (SimpleNamespace(nodes=nodes) for nodes in (self.model, self.guide))
-        return -total(objective.collect(*traces))  # type: ignore[arg-type]
+        return -total(objective.collect(Traces(*traces)))  # type: ignore[arg-type]
 
     @contextmanager
     def _primitives(self) -> Iterator[None]:
@@ -732,7 +726,7 @@ def _no_plain_run(stepper: Stepper) -> str:
         return "measured for the estimators elbo and scalor only"
     if stepper.estimator.num_particles > 1:
         return "measured for one particle only"
-    if stepper.config.model.presence != "relaxed":
+    if stepper.program.kind_of_latents(stepper.config) != "relaxed":
         return "measured for relaxed presence only: hard presence needs a score-function term"
     return ""
 
@@ -743,7 +737,6 @@ def _loss_and_gradients(stepper: Stepper, forward: Callable[[], Tensor]) -> tupl
     loss = forward()
     stepper.backward(loss)
     gradients = [p.grad.flatten() for p in stepper.parameters if p.grad is not None]
-    stepper.forget()
     return loss.detach()[None], torch.cat(gradients)
 
 
@@ -819,7 +812,7 @@ def time_objects(
 
 def _roomy(config: Config, objects: int) -> Config:
     """A configuration with room for so many objects, whose rules never delete one."""
-    model = config.model
+    model: Any = config.model
     side = math.ceil(math.sqrt(objects))
     enough = model.grid[0] * model.grid[1] >= objects
     rules = model.rules.model_copy(
@@ -864,7 +857,7 @@ def time_sizes(
 
     Objects keep their size in pixels, and the capacity stays.
     """
-    model = config.model
+    model: Any = config.model
     assert model.height is not None
     assert model.width is not None
     cell = (model.height / model.grid[0], model.width / model.grid[1])

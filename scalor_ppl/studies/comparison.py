@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,14 +20,13 @@ from scalor_ppl.environment import commit, environment
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.bounds import effective_size, log_weights, standard_error
 from scalor_ppl.inference.gradients import Noise, measure_gradient
-from scalor_ppl.inference.posterior import to_video
-from scalor_ppl.nn.distributions import PresenceKind
+from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.objectives.estimators import ESTIMATORS
 from scalor_ppl.objectives.particles import ParticleEstimator
+from scalor_ppl.programs import Program
 from scalor_ppl.studies.pareto import LEAST_DRAWS, LIMIT, pareto_k
-from scalor_ppl.training.runs import Program
 
-PRESENCES: tuple[PresenceKind, ...] = get_args(PresenceKind)
+PRESENCES = ("relaxed", "hard")
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,17 @@ class Question:
     batch: int = 2
     seed: int = 0
 
-    @property
-    def cases(self) -> list[tuple[str, PresenceKind, int]]:
-        """Estimator, presence and K of every row: as far as the estimator can do with them."""
+    def cases(self, kinds: Sequence[str] = PRESENCES) -> list[tuple[str, str, int]]:
+        """Estimator, presence and K of every row: as far as the estimator can do with them.
+
+        Args:
+            kinds: of latents that the program can have.
+        """
         return [
             (name, presence, particles)
             for name in self.estimators
-            for presence in PRESENCES
-            if presence in ESTIMATORS[name].presences
+            for presence in kinds
+            if presence in ESTIMATORS[name].latents
             for particles in self.particles
             if particles >= ESTIMATORS[name].least_particles
         ]
@@ -89,7 +91,7 @@ class Row:
 
     run: str
     estimator: str
-    presence: PresenceKind
+    presence: str
     particles: int
     bound: float | None
     error: float | None
@@ -112,7 +114,7 @@ class Tail:
     """
 
     run: str
-    presence: PresenceKind
+    presence: str
     draws: int
     k_hat: tuple[float, ...]
 
@@ -156,10 +158,11 @@ def compare_run(
     program.check_fits(source.name, source.height, source.width, source.channels)
     videos = _videos(program, source, question.clips, question.frames)
     batch = torch.cat(_videos(program, source, question.batch, question.frames))
-    weights: dict[tuple[str, PresenceKind], np.ndarray] = {}
+    kinds = PRESENCES if program.bounded_presence else (program.latents,)
+    weights: dict[tuple[str, str], np.ndarray] = {}
     rows: list[Row] = []
     tails: list[Tail] = []
-    for name, presence, particles in question.cases:
+    for name, presence, particles in question.cases(kinds):
         say(f"{run}: {name}, {presence}, {particles}")
         # Weights proper, and those of the estimator where it has others in their place.
         own = "ours" if ESTIMATORS[name].log_weights is ParticleEstimator.log_weights else name
@@ -211,7 +214,7 @@ def draw_weights(
     program: Program,
     videos: Sequence[Tensor],
     question: Question,
-    presence: PresenceKind,
+    presence: str,
     weigh: type[ParticleEstimator] = ParticleEstimator,
 ) -> np.ndarray:
     """Log-weights of every clip, float64 ``[clips, S]``."""

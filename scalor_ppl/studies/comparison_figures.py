@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scalor_ppl.files import written_whole
 from scalor_ppl.objectives.estimators import ESTIMATORS
-from scalor_ppl.results.files import written_whole
 from scalor_ppl.studies.comparison import PRESENCES, Row
 from scalor_ppl.studies.training_comparison import Result
 

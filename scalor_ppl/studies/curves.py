@@ -9,7 +9,7 @@ from typing import Any
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.training.runs import Program
+from scalor_ppl.programs import Program
 
 CURVE = "curve.jsonl"
 
@@ -67,7 +67,7 @@ def draw_curves(
     """
     from matplotlib.figure import Figure  # takes a second: only where it is wanted
 
-    from scalor_ppl.results.files import written_whole
+    from scalor_ppl.files import written_whole
 
     sheet = Figure(figsize=(4 * len(figures), 3.6), layout="constrained")
     panels = sheet.subplots(1, len(figures), squeeze=False)[0]

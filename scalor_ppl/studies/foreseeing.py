@@ -9,10 +9,11 @@ import torch
 from scalor_ppl.data import Clip, ClipSource
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.foresight import Foresight, clip_foresight, foresight
-from scalor_ppl.inference.posterior import infer, to_video, tracks_of
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import FindsObjects, Program, require
 from scalor_ppl.tracks.table import Tracks
-from scalor_ppl.training.loop import fast_pyro
-from scalor_ppl.training.runs import Program
 
 # Frames, of all draws, that pass through the networks side by side.
 FRAMES_AT_ONCE = 600
@@ -62,6 +63,7 @@ def foresee_clips(
         UserError: the clips are of another size than the program's, or too short, or have no ground
             truth.
     """
+    require(program, FindsObjects, "foresee")
     program.check_fits(source.name, source.height, source.width, source.channels)
     count = min(question.clips, max(1, source.starts(question.frames)))
     batch = max(1, FRAMES_AT_ONCE // (question.frames * question.draws))
@@ -85,7 +87,7 @@ def _imagined(program: Program, clips: list[Clip], question: Question) -> list[T
     seen = np.stack([clip.video[: question.observe] for clip in clips])
     # Draws lie along the plate of videos, where they are independent of each other.
     video = to_video(seen, program.device).repeat_interleave(question.draws, 0)
-    rates = [*[None] * question.observe, *[0.0] * question.ahead]
+    options = program.imagining(question.observe, question.frames, None, 0.0)
     with fast_pyro():
-        scene = infer(program.model, program.guide, video, frames=question.frames, discovery=rates)
-    return tracks_of(scene.trackers, program.model.size, tight=program.config.model.tight_boxes)
+        scene = infer(program.model, program.guide, video, frames=question.frames, **options)
+    return require(program, FindsObjects, "foresee").tracks(scene)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from scalor_ppl.evaluation.foresight import Figures, Foresight
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 
 PANELS = {
     "all": "all objects",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores
-from scalor_ppl.results.files import check_writable
+from scalor_ppl.files import check_writable
 from scalor_ppl.results.locks import owned
 
 TURN = 60.0  # seconds to wait for another process that adds a line

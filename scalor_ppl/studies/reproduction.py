@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from scalor_ppl.config.experiment import TEST_SEED, Experiment, Trial
 from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.scoring import score
+from scalor_ppl.programs import Program
+from scalor_ppl.studies.experiment import TEST_SEED, Experiment, Trial
 from scalor_ppl.studies.ledger import Entry
-from scalor_ppl.training.runs import Program, run_config
+from scalor_ppl.training.runs import run_config
 from scalor_ppl.training.sources import anchored, chosen, fitted, open_data
 
 SCORES = "scores.json"

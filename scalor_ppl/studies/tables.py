@@ -27,11 +27,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from scalor_ppl.config.experiment import read_experiment
 from scalor_ppl.config.schema import Section
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
+from scalor_ppl.studies.experiment import read_experiment
 from scalor_ppl.studies.ledger import Entry, read_entries, read_lines
 
 LEDGER = "ledger.jsonl"

@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from scalor_ppl.config.experiment import TEST_SEED
 from scalor_ppl.config.schema import Config, TrainConfig
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
+from scalor_ppl.files import written_whole
 from scalor_ppl.inference.bounds import Bound, bound_of
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.nn.distributions import PresenceKind
 from scalor_ppl.objectives.estimators import ESTIMATORS, make_estimator
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.programs import Program
+from scalor_ppl.programs.loader import family_of
 from scalor_ppl.studies.comparison import finite, surroundings
+from scalor_ppl.studies.experiment import TEST_SEED
 from scalor_ppl.training.budget import lasting, predicted_minutes, time_all
 from scalor_ppl.training.loop import Outcome, check_length
-from scalor_ppl.training.runs import Program
 from scalor_ppl.training.sources import anchored, fitted, open_data, with_seed
 
 PLAN = "plan.json"
@@ -93,7 +93,7 @@ class Result:
 
     estimator: str
     particles: int
-    presence: PresenceKind
+    presence: str
     seed: int
     steps: int
     skipped: int
@@ -124,16 +124,11 @@ def entrant(base: Config, estimator: str, particles: int) -> Config:
     """
     count = 1 if estimator in ONE_PARTICLE else particles
     make_estimator(estimator, count)
-    able = ESTIMATORS[estimator].presences
-    presence = base.model.presence if base.model.presence in able else min(able)
+    kind = family_of(base.model_file).program
     # Pictures take time that is nobody's.
     train = {"estimator": estimator, "particles": count, "image_every": 0, "seed": 0}
-    return base.model_copy(
-        update={
-            "train": base.train.model_copy(update=train),
-            "model": base.model.model_copy(update={"presence": presence}),
-        }
-    )
+    trained = base.model_copy(update={"train": base.train.model_copy(update=train)})
+    return kind.with_latents(trained, ESTIMATORS[estimator].latents)
 
 
 def check_data(config: Config, frames: int) -> None:
@@ -210,7 +205,7 @@ def judged(program: Program, outcome: Outcome, *, clips: int, frames: int) -> Re
     return Result(
         config.train.estimator,
         config.train.particles,
-        config.model.presence,
+        program.kind_of_latents(config),
         config.train.seed,
         outcome.step,
         outcome.skipped,

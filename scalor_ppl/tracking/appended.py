@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import explained
+from scalor_ppl.files import explained
 
 GO_ON = "mend that and go on with --resume"
 

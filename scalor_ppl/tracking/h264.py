@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 
 
 class Encoder:

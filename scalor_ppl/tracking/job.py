@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs import Program
 from scalor_ppl.results.locks import owned
-from scalor_ppl.scalor.sizes import program_for
 from scalor_ppl.tracking.masks import MaskOutput
 from scalor_ppl.tracking.output import About, Output, part_of
 from scalor_ppl.tracking.overlay import OverlayOutput
@@ -27,7 +27,6 @@ from scalor_ppl.tracking.table import TableOutput
 from scalor_ppl.tracking.targets import Targets
 from scalor_ppl.tracking.watch import Outcome, Silent, Watcher
 from scalor_ppl.tracking.writers import format_of
-from scalor_ppl.training.runs import Program
 from scalor_ppl.training.signals import stop_signals
 
 SAVE_EVERY = 10.0
@@ -104,17 +103,24 @@ def track_to_files(
         "--start": str(start),
         "--stop": str(stop),
     }
-    fitted = program_for(program, recording.size)
+    fitted = program.for_size(recording.size)
     with owned(*targets.paths, targets.state):
         targets.check_free(resume=resume, overwrite=overwrite)
         state: State | None = None
         if resume:
-            state = load_state(targets.state, program.device)
+            state = load_state(targets.state, program)
             check_same(targets.state, state.fingerprint, fingerprint)
         job = _Job(
-            targets, recording, threshold, recognise, fingerprint, state, watcher or Silent()
+            fitted,
+            targets,
+            recording,
+            threshold,
+            recognise,
+            fingerprint,
+            state,
+            watcher or Silent(),
         )
-        return job.run(fitted, chunk, save_every)
+        return job.run(chunk, save_every)
 
 
 class _Job:
@@ -122,6 +128,7 @@ class _Job:
 
     def __init__(
         self,
+        program: Program,
         targets: Targets,
         recording: Recording,
         threshold: float,
@@ -130,6 +137,7 @@ class _Job:
         state: State | None,
         watcher: Watcher,
     ) -> None:
+        self.program = program
         self.targets = targets
         self.recording = recording
         self.recognise = recognise
@@ -163,7 +171,7 @@ class _Job:
         """Frames that are done."""
         return 0 if self.memory is None else self.memory.frame
 
-    def run(self, program: Program, chunk: int, save_every: float) -> Outcome:
+    def run(self, chunk: int, save_every: float) -> Outcome:
         """Track to the end, or until a signal comes."""
         before, since = self.done, time.perf_counter()
         if self.recording.variable_rate:
@@ -177,7 +185,7 @@ class _Job:
             with stop_signals() as stopped:
                 if not self.complete:
                     try:
-                        self._follow(program, chunk, save_every, stopped)
+                        self._follow(chunk, save_every, stopped)
                     except BrokenVideoError as error:
                         if self.memory is None:
                             raise
@@ -200,13 +208,11 @@ class _Job:
             )
         return Outcome(self.done, self.kept["tracks"]["tracks"], fps, not self.complete)
 
-    def _follow(
-        self, program: Program, chunk: int, save_every: float, stopped: Callable[[], bool]
-    ) -> None:
+    def _follow(self, chunk: int, save_every: float, stopped: Callable[[], bool]) -> None:
         """Track until the end or a signal."""
         saved = -math.inf  # after the first chunk there is something to go on from
         stream = follow_recording(
-            program,
+            self.program,
             self.recording,
             chunk=chunk,
             memory=self.memory,
@@ -235,7 +241,7 @@ class _Job:
         assert self.memory is not None
         self.kept = {name: output.sync() for name, output in self.outputs.items()}
         state = State(self.memory, self.identities, self.kept, self.fingerprint, self.complete)
-        save_state(self.targets.state, state)
+        save_state(self.targets.state, state, self.program)
 
     def _finish(self) -> None:
         """Give the files their names."""

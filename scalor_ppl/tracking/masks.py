@@ -8,7 +8,7 @@ from typing import Any
 import h5netcdf
 import numpy as np
 
-from scalor_ppl.results.files import check_room, written_whole
+from scalor_ppl.files import check_room, written_whole
 from scalor_ppl.tracking.appended import AppendedFile
 from scalor_ppl.tracking.idmaps import id_maps
 from scalor_ppl.tracking.output import About, part_of

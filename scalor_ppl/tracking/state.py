@@ -11,10 +11,9 @@ import torch
 
 from scalor_ppl.data.frames import find_sequences
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
-from scalor_ppl.scalor.memory import Memory
+from scalor_ppl.files import written_whole
+from scalor_ppl.programs import Memory, Program
 from scalor_ppl.tracking.appended import GO_ON
-from scalor_ppl.training.runs import Program
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def state_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.resume")
 
 
-def save_state(path: Path, state: State) -> None:
+def save_state(path: Path, state: State, program: Program) -> None:
     """Write a state, whole or not at all.
 
     Raises:
@@ -51,7 +50,7 @@ def save_state(path: Path, state: State) -> None:
         # A copy: of a part of a tensor, all of it would be stored.
         "memory": {
             name: value.clone() if isinstance(value, torch.Tensor) else value
-            for name, value in state.memory.to_tensors().items()
+            for name, value in program.packed(state.memory).items()
         },
         "identities": state.identities,
         "outputs": state.outputs,
@@ -64,7 +63,7 @@ def save_state(path: Path, state: State) -> None:
         os.fsync(file.fileno())
 
 
-def load_state(path: Path, device: torch.device) -> State:
+def load_state(path: Path, program: Program) -> State:
     """Read a state.
 
     Raises:
@@ -73,8 +72,8 @@ def load_state(path: Path, device: torch.device) -> State:
     if not path.is_file():
         raise UserError(f"there is no {path} to go on from: leave --resume out")
     try:
-        stored = torch.load(path, weights_only=True, map_location=device)
-        memory = Memory.from_tensors(stored["memory"])
+        stored = torch.load(path, weights_only=True, map_location=program.device)
+        memory = program.unpacked(stored["memory"])
         names = ("identities", "outputs", "fingerprint", "complete")
         return State(memory, *(stored[name] for name in names))
     except Exception as error:  # whatever spoilt bytes make the unpickler do

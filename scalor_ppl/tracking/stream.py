@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from scalor_ppl.data.prefetch import ahead
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
-from scalor_ppl.identity import looks_of
-from scalor_ppl.inference.posterior import Followed, follow, to_video, tracks_of
-from scalor_ppl.scalor.memory import Memory
-from scalor_ppl.scalor.sizes import program_for
+from scalor_ppl.inference.posterior import Followed, follow
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import FindsObjects, Memory, Program, require
 from scalor_ppl.tracking.recording import Frame, Recording, open_recording
 from scalor_ppl.tracks.table import Tracks
-from scalor_ppl.training.loop import fast_pyro
-from scalor_ppl.training.runs import Program
 
 CHUNK = 16
 
@@ -39,7 +36,7 @@ class Tracked:
         depth: float32 [T, K]; smaller is nearer.
         where: float32 [T, K, 4], boxes in the convention of :mod:`scalor_ppl.render.boxes`.
         masks: float32 [T, K, h, w] in 0..1, the objects' masks within their boxes.
-        looks: float32 [T, K, D], what the objects look like, see `looks.looks_of`.
+        looks: float32 [T, K, D], what the objects look like, see `FindsObjects.looks`.
         size: height and width in which the frames were tracked.
         shown: the T frames [H, W, C] uint8 in their own size, where they were asked for.
         memory: to go on with after these frames.
@@ -90,7 +87,7 @@ def track_video(
             `BrokenVideoError` where it cannot be read to its end: all frames before were yielded.
     """
     recording = open_recording(program.config, path, start, stop)
-    fitted = program_for(program, recording.size)
+    fitted = program.for_size(recording.size)
     yield from follow_recording(fitted, recording, chunk=chunk, memory=memory, shown=shown)
 
 
@@ -105,16 +102,16 @@ def follow_recording(
     """Track a recording with a program for frames of its size; see `track_video`."""
     if chunk < 1:
         raise UserError(f"chunk={chunk}: give at least 1 frame")
+    finder = require(program, FindsObjects, "track")
     done = 0 if memory is None else memory.frame
     # Frames are decoded in a thread of their own while the chunk before is tracked.
     with closing(ahead(recording.frames(done, shown=shown), chunk)) as frames:
         for taken in _chunks(frames, chunk):
             video = to_video(np.stack([frame.seen for frame in taken])[None], program.device)
             with fast_pyro():
-                found = follow(program.model, program.guide, video, memory)
-            memory = found.memory.detached()
-            tight = program.config.model.tight_boxes
-            yield _tracked(taken, video, found, memory, recording, tight=tight)
+                found = follow(program, video, memory)
+            memory = found.memory
+            yield _tracked(taken, video, found, finder, recording)
 
 
 def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
@@ -138,30 +135,24 @@ def _tracked(
     taken: list[Frame],
     video: Tensor,
     found: Followed,
-    memory: Memory,
+    finder: FindsObjects,
     recording: Recording,
-    *,
-    tight: bool,
 ) -> Tracked:
     """The results of a chunk as arrays, boxes in the recording's own pixels."""
-
-    def over_time(tensors: list[Tensor]) -> np.ndarray:
-        return torch.stack([each[0] for each in tensors]).cpu().numpy()
-
-    trackers = found.scene.trackers
-    objects = [each.objects for each in trackers]
-    (tracks,) = tracks_of(trackers, recording.size, tight=tight)
+    (tracks,) = finder.tracks(found.scene)
+    objects = finder.objects(found.scene)
+    confidence = finder.confidence(found.trace, found.scene)[0].cpu().numpy()
     scale = np.array(recording.source[::-1]) / recording.size[::-1]  # x, y
     boxes = (tracks.boxes * np.tile(scale, 2)).astype(np.float32)
     return Tracked(
         np.array([frame.number for frame in taken]),
         # The mode of z_pres is nearly always 0 or 1; how sure it is, is worth more.
-        Tracks(tracks.ids, boxes, found.confidence[0].cpu().numpy(), tracks.discovered),
-        over_time([each.depth for each in objects]),
-        over_time([each.where for each in objects]),
-        over_time([each.mask[:, :, 0] for each in objects]),
-        looks_of(video, trackers)[0].cpu().numpy(),
+        Tracks(tracks.ids, boxes, confidence, tracks.discovered),
+        objects.depth[0],
+        objects.where[0],
+        objects.glimpse[0, :, :, -1],
+        finder.looks(video, found.scene)[0].cpu().numpy(),
         recording.size,
         tuple(frame.shown for frame in taken if frame.shown is not None),
-        memory,
+        found.memory,
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import check_writable
+from scalor_ppl.files import check_writable
 from scalor_ppl.tracking.output import part_of
 from scalor_ppl.tracking.state import state_of
 from scalor_ppl.tracking.writers.form import Format

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.mot_reader import read_rows
 from scalor_ppl.tracks.mot_rows import track_row

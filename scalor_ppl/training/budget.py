@@ -16,8 +16,9 @@ import torch
 from scalor_ppl.config.schedules import Schedule, value_at
 from scalor_ppl.config.schema import Config, TrainConfig
 from scalor_ppl.data import ClipSource
+from scalor_ppl.programs.build import build_program
 from scalor_ppl.training.loop import Silent, train
-from scalor_ppl.training.runs import build_program, create_run
+from scalor_ppl.training.runs import create_run
 
 WARM_UP = 3  # steps
 TIMED = 3  # steps per clip length and round
@@ -107,7 +108,7 @@ def scaled(train: TrainConfig, steps: int) -> TrainConfig:
     """The training with another number of steps, and schedules and warm-up of the same shape."""
     factor = steps / train.steps
     update: dict[str, Any] = {"steps": steps, "warmup": round(factor * train.warmup)}
-    for name in TrainConfig.model_fields:
+    for name in type(train).model_fields:
         value = getattr(train, name)
         if isinstance(value, Schedule) and value.steps is not None:
             update[name] = value.model_copy(update={"steps": round(factor * value.steps)})

@@ -19,7 +19,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import explained
+from scalor_ppl.files import explained
 
 WEIGHTS = "weights.safetensors"
 TRAINING = "training.pt"

@@ -6,14 +6,12 @@ run restores the optimizer and the random state, so that on a CPU it goes on bit
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import pyro
 import torch
 from torch import Tensor, nn
 
@@ -22,10 +20,13 @@ from scalor_ppl.config.schema import TrainConfig
 from scalor_ppl.data import Batch, ClipSource, batches
 from scalor_ppl.data.batches import place_of
 from scalor_ppl.errors import TrainingError, UserError
-from scalor_ppl.inference.posterior import to_video
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.objectives.estimate import Estimate
 from scalor_ppl.objectives.estimators import make_estimator
-from scalor_ppl.scalor.memory import Memory
-from scalor_ppl.scalor.template import begin_template
+from scalor_ppl.objectives.objective import Objective
+from scalor_ppl.objectives.particles import ParticleEstimator
+from scalor_ppl.programs import Memory, Program
 from scalor_ppl.training.checkpoints import (
     all_checkpoints,
     checkpoint_folder,
@@ -36,14 +37,7 @@ from scalor_ppl.training.checkpoints import (
 )
 from scalor_ppl.training.muon import ADAM, Muon
 from scalor_ppl.training.origin import note_part
-from scalor_ppl.training.runs import (
-    CONFIG,
-    Program,
-    append_metrics,
-    cut_metrics,
-    run_config,
-    write_config,
-)
+from scalor_ppl.training.runs import CONFIG, append_metrics, cut_metrics, run_config, write_config
 from scalor_ppl.training.signals import stop_signals
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer | Muon]] = {
@@ -152,13 +146,10 @@ class _Training:
         self.run = run
         self.watcher = watcher
         self.progress = _Progress()
-        self.estimator = make_estimator(
-            self.config.estimator, self.config.particles, program.config.model.presence
-        )
-        # Parameters live in the modules, not in Pyro's global store: see the ELBO module's docs.
-        with pyro.settings.context(module_local_params=True):
-            self.objective = self.estimator(program.model, program.guide)
-        if self.config.chunks > 1 and not hasattr(self.estimator, "last"):
+        latents = program.kind_of_latents(program.config)
+        estimator = make_estimator(self.config.estimator, self.config.particles, latents)
+        self.objective = Objective(estimator, program.model, program.guide)
+        if self.config.chunks > 1 and not isinstance(estimator, ParticleEstimator):
             raise UserError(
                 f"train.chunks = {self.config.chunks} wants an estimator of this package: "
                 f"{self.config.estimator} does not tell what to go on with"
@@ -177,8 +168,8 @@ class _Training:
             cut_metrics(self.run, self.progress.step)
             if self.program.config != run_config(self.run):  # another number of steps
                 write_config(self.run, self.program.config)
-        elif self.program.config.model.background == "template":
-            begin_template(self.program.model, self.source)
+        else:
+            self.program.begin(self.source)
         if self.progress.step < config.steps:
             note_part(self.run, self.progress.step, self.program.device)
         self.watcher.began(self.progress.step)
@@ -218,17 +209,15 @@ class _Training:
     def _step(self, batch: Batch) -> dict[str, float] | None:
         """One optimizer step; its figures where it is a logged one."""
         config, step = self.config, self.progress.step
-        self.program.model.anneal(
-            temperature=config.temperature.at(step, config.steps),
-            discovery_rate=config.discovery_rate.at(step, config.steps),
-        )
+        driven = self.program.drive_to(step)
         rate = value_at(config.learning_rate, step, config.steps)
         rate *= min(1.0, (step + 1) / (config.warmup + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         video = to_video(batch.video, self.program.device)
         # Nats per frame, whatever the batch: a mean over the local batch.
-        loss = self._loss(video, batch.corner) / (video.shape[0] * video.shape[1])
+        estimate = self._estimate(video, batch.corner)
+        loss = estimate.loss / (video.shape[0] * video.shape[1])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
@@ -241,57 +230,50 @@ class _Training:
         self.progress.step += 1
         last = self.progress.step == config.steps
         if finite and (self.progress.step % config.log_every == 0 or last):
-            return self._figures(video, loss.item(), norm.item(), rate)
+            figures = {
+                "loss": loss.item(),
+                "gradient_norm": norm.item(),
+                "learning_rate": rate,
+                **driven,
+            }
+            return self._logged(estimate, figures, video.shape[0] * video.shape[1])
         return None
 
-    def _loss(self, video: Tensor, corner: np.ndarray | None) -> Tensor:
-        """Minus the bound of all clips; where chunks follow one another, the memory goes on."""
-        arguments = [video]
-        if corner is not None:
-            arguments.append(torch.from_numpy(corner).to(video.device))
+    def _estimate(self, video: Tensor, corner: np.ndarray | None) -> Estimate:
+        """The objective of all clips; where chunks follow one another, the memory goes on."""
+        where = None if corner is None else torch.from_numpy(corner).to(video.device)
+        arguments = self.program.inputs(video, where)
         place = place_of(self.progress.step, self.config.chunks, self.config.chunks_from)
         if place.chunks == 1:
             return self.objective(*arguments)
         before = self.memory if place.chunk else None
-        loss = self.objective(*arguments, memory=before)
+        estimate = self.objective(*arguments, memory=before)
         self.memory = None
         if place.chunk + 1 < place.chunks:
-            self.memory = self._remembered(video.shape[1], before)
-        return loss
+            self.memory = self.program.remembered(
+                before, video.shape[1], estimate.scene, estimate.inferred
+            )
+        return estimate
 
-    def _remembered(self, frames: int, before: Memory | None) -> Memory:
-        """The memory after a step, from what model and guide returned in it."""
-        model, guide = (trace.nodes["_RETURN"]["value"] for trace in self.estimator.last)
-        begun = 0 if before is None else before.frame
-        return Memory(begun + frames, model.memory, guide.memory).detached()
-
-    def _figures(self, video: Tensor, loss: float, norm: float, rate: float) -> dict[str, float]:
-        frames = video.shape[0] * video.shape[1]
+    def _logged(
+        self, estimate: Estimate, figures: dict[str, float], frames: int
+    ) -> dict[str, float]:
+        """The figures of a step, with those of its estimate, written and told."""
         figures = {
             "step": self.progress.step,
             "seconds": round(self.progress.seconds, 3),
-            "loss": loss,
-            "gradient_norm": norm,
-            "learning_rate": rate,
-            "temperature": self.program.model.presence.temperature,
+            **figures,
             "skipped": self.progress.skipped,
         }
-        last = getattr(self.estimator, "last", None)
-        if last is not None:
-            parts = self.estimator.parts()
-            figures |= {name: value / frames for name, value in parts.items()}
-            model_trace, _ = last
-            scene = model_trace.nodes["_RETURN"]["value"]
-            figures |= self.program.model.diagnostics(scene)
+        figures |= {name: value / frames for name, value in estimate.parts().items()}
+        if estimate.scene is not None:
+            figures |= self.program.figures(estimate.scene)
         append_metrics(self.run, figures)
         self.watcher.stepped(self.progress.step, figures)
         return figures
 
     def _afterwards(self, figures: Mapping[str, float]) -> Path | None:
         step, config = self.progress.step, self.config
-        # The traces hold the whole graph of the step: let go of it before anything else is made.
-        if hasattr(self.estimator, "last"):
-            self.estimator.last = None
         if config.image_every and step % config.image_every == 0:
             state = torch.get_rng_state()
             self.watcher.pictured(step, self.program)
@@ -342,7 +324,7 @@ class _Training:
             "seconds": self.progress.seconds,
         }
         if self.memory is not None:
-            training["memory"] = self.memory.to_tensors()
+            training["memory"] = self.program.packed(self.memory)
         if self.program.device.type == "cuda":
             training["random_cuda"] = torch.cuda.get_rng_state(self.program.device)
         return save_checkpoint(self.run, self.progress.step, self.program.parts, training)
@@ -358,7 +340,7 @@ class _Training:
             )
             torch.set_rng_state(training["random"])
             if "memory" in training:
-                self.memory = Memory.from_tensors(training["memory"])
+                self.memory = self.program.unpacked(training["memory"])
             if "random_cuda" in training and self.program.device.type == "cuda":
                 torch.cuda.set_rng_state(training["random_cuda"], self.program.device)
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
@@ -366,44 +348,6 @@ class _Training:
                 f"{folder} does not fit this configuration ({error}); resume with the "
                 "configuration that it was trained with"
             ) from None
-
-
-@contextmanager
-def fast_pyro() -> Iterator[None]:
-    """Pyro and torch without validation of arguments and samples, which costs a third of a step."""
-    enabled = torch.distributions.Distribution._validate_args
-    with pyro.validation_enabled(False):
-        torch.distributions.Distribution.set_default_validate_args(False)
-        try:
-            yield
-        finally:
-            torch.distributions.Distribution.set_default_validate_args(enabled)
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:N`` as a device.
-
-    Raises:
-        UserError: no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UserError(f"no device named {name!r}: use auto, cpu or cuda") from None
-    if device.type == "cpu" and device.index is not None:
-        raise UserError(f"--device {name}: a CPU has no number, use cpu")
-    if device.type == "cuda":
-        count = torch.cuda.device_count()
-        if (device.index or 0) >= count:
-            raise UserError(
-                f"--device {name}: torch sees {count or 'no'} GPU here; use --device cpu, or "
-                "install a build of torch with CUDA"
-            )
-    elif device.type != "cpu":
-        raise UserError(f"--device {name} is not supported: use auto, cpu or cuda")
-    return device
 
 
 def frames_needed(config: TrainConfig) -> int:

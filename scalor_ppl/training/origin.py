@@ -8,7 +8,7 @@ import torch
 
 from scalor_ppl.environment import commit, environment
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 
 ORIGIN = "origin.json"
 

@@ -12,7 +12,6 @@ and weights only.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,10 +22,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scalor_ppl.config.schema import Config
-from scalor_ppl.config.settings import nearest, read_config
+from scalor_ppl.config.settings import nearest
 from scalor_ppl.errors import UserError
-from scalor_ppl.programs.loader import load_guide, load_model
-from scalor_ppl.results.files import check_writable, explained, written_whole
+from scalor_ppl.files import check_writable, explained, written_whole
+from scalor_ppl.programs import Program
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.programs.configuration import read_config
 from scalor_ppl.results.locks import holds_nothing
 from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_newest, step_of
 
@@ -34,44 +35,6 @@ CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
 SHIPPED = "pretrained:"
 LARGEST = 3_000_000  # bytes of a program that ships with the package
-
-
-@dataclass(frozen=True)
-class Program:
-    """A model and its guide, ready to use, and the configuration they were made from."""
-
-    config: Config
-    model: Any
-    guide: Any
-    device: torch.device
-
-    @property
-    def parts(self) -> dict[str, Any]:
-        """What a checkpoint holds, by name."""
-        return {"model": self.model, "guide": self.guide}
-
-    def check_fits(self, name: str, height: int, width: int, channels: int) -> None:
-        """Complain about a video of another size than the program's.
-
-        Raises:
-            UserError: it has another size.
-        """
-        own = self.config.model
-        if (height, width, channels) != (own.height, own.width, own.channels):
-            raise UserError(
-                f"{name} is {height} x {width} x {channels}, but the run was trained on "
-                f"{own.height} x {own.width} x {own.channels}: bring it to that size first"
-            )
-
-
-def build_program(config: Config, device: torch.device) -> Program:
-    """Build model and guide of a configuration on a device; parameters as the seed says."""
-    torch.manual_seed(config.train.seed)
-    # Channels last: what convolutions over thousands of small glimpses run fastest in.
-    model = load_model(config).to(device, memory_format=torch.channels_last)
-    model.mixed = config.train.precision == "bfloat16"
-    guide = load_guide(config, model).to(device, memory_format=torch.channels_last)
-    return Program(config, model, guide, device)
 
 
 def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> Program:
@@ -87,21 +50,12 @@ def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> P
         UserError: the folder is no run, or its checkpoint cannot be used.
     """
     run = located(run)
-    config = run_config(run)
-    if refine is not None:
-        config = config.model_copy(
-            update={"guide": config.guide.model_copy(update={"refine": refine})}
-        )
-    program = build_program(config, device)
+    program = build_program(run_config(run), device)
     folder = load_newest(run, program.parts)
-    train, step = config.train, step_of(folder)
-    program.model.anneal(
-        temperature=train.temperature.at(step, train.steps),
-        discovery_rate=train.discovery_rate.at(step, train.steps),
-    )
+    program.drive_to(step_of(folder))
     program.model.eval()
     program.guide.eval()
-    return program
+    return program if refine is None else program.refined(refine)
 
 
 def run_config(run: Path) -> Config:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.config.schema import Config, DataConfig, PriorConfig
+from scalor_ppl.code import own_file
+from scalor_ppl.config.schema import Config, DataConfig
 from scalor_ppl.data import TOY_SETS, ClipSource, Split, open_source
 from scalor_ppl.data.piped import refuse_piped
 from scalor_ppl.errors import UserError
-from scalor_ppl.programs.loader import own_file
+from scalor_ppl.programs.loader import family_of
 
 
 def open_data(data: DataConfig, split: Split) -> ClipSource:
@@ -27,6 +28,11 @@ def anchored(config: Config) -> Config:
     """The configuration with paths that exist made absolute: a run works from any directory."""
 
     data = config.data
+    own_priors = {
+        role: own_file(name)
+        for role, name in config.prior.model_dump().items()
+        if isinstance(name, str)
+    }
     found = {"source": _anchor(data.source)}
     if data.folder is not None:
         found["folder"] = _anchor(data.folder)
@@ -35,9 +41,7 @@ def anchored(config: Config) -> Config:
     return config.model_copy(
         update={
             "data": data.model_copy(update=found),
-            "prior": PriorConfig(
-                **{role: own_file(name) for role, name in config.prior.model_dump().items()}
-            ),
+            "prior": config.prior.model_copy(update=own_priors),
             "model_file": own_file(config.model_file),
             "guide_file": own_file(config.guide_file),
         }
@@ -96,7 +100,6 @@ def fitted(config: Config, source: ClipSource) -> Config:
     """
     given = config.model
     size = {"height": source.height, "width": source.width, "channels": source.channels}
-    found: dict[str, object] = {**size}
     for name, value in size.items():
         asked = getattr(given, name)
         if asked is not None and asked != value:
@@ -104,15 +107,14 @@ def fitted(config: Config, source: ClipSource) -> Config:
                 f"model.{name} is {asked} but {source.name} has {value}: "
                 "leave it out, or set data.resize or data.channels"
             )
-    if given.background == "template" and config.data.crop is not None:
-        found["frame"] = getattr(source, "whole", None)
     deep = getattr(source, "deep_levels", None) or config.data.deep_levels
-    return config.model_copy(
+    config = config.model_copy(
         update={
-            "model": given.model_copy(update=found),
+            "model": given.model_copy(update=size),
             "data": config.data.model_copy(update={"deep_levels": deep}),
         }
     )
+    return family_of(config.model_file).program.with_source(config, source)
 
 
 def open_clip(data: DataConfig, source: str, number: int, frames: int) -> np.ndarray:

@@ -7,18 +7,14 @@ from scalor_ppl.config.schema import Config
 from scalor_ppl.data import ClipSource
 from scalor_ppl.inference.pictures import snapshot
 from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.programs import Program
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.programs.loader import family_of
 from scalor_ppl.programs.trust import trust_own
 from scalor_ppl.results.locks import owned_folder
-from scalor_ppl.training.loop import (
-    Outcome,
-    Silent,
-    Watcher,
-    check_length,
-    frames_needed,
-    pick_device,
-    train,
-)
-from scalor_ppl.training.runs import Program, build_program, create_run
+from scalor_ppl.training.devices import pick_device
+from scalor_ppl.training.loop import Outcome, Silent, Watcher, check_length, frames_needed, train
+from scalor_ppl.training.runs import create_run
 from scalor_ppl.training.sources import anchored, fitted, open_data, open_unseen
 
 
@@ -46,7 +42,8 @@ def start_training(
         TrainingError: too many steps in a row were not finite.
     """
     where = pick_device(device)
-    make_estimator(config.train.estimator, config.train.particles, config.model.presence)
+    latents = family_of(config.model_file).program.kind_of_latents(config)
+    make_estimator(config.train.estimator, config.train.particles, latents)
     source = open_data(config.data, "train")
     check_length(source, config.train)
     config = fitted(anchored(config), source)

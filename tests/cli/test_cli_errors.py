@@ -30,9 +30,10 @@ TRAIN = ("train", *ALONE, "--config", "tiny.toml", "--out", "out")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a run of clips in a file, made once."""
-    from scalor_ppl.config.settings import resolve
+    from scalor_ppl.programs.build import build_program
+    from scalor_ppl.programs.configuration import resolve
     from scalor_ppl.training.loop import train
-    from scalor_ppl.training.runs import build_program, create_run
+    from scalor_ppl.training.runs import create_run
     from scalor_ppl.training.sources import fitted, open_data
 
     folder = tmp_path_factory.mktemp("finished")

@@ -12,11 +12,12 @@ from PIL import Image
 from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips, write_images
 
 from scalor_ppl.cli.foresee import milestones
-from scalor_ppl.config.experiment import TEST_SEED
 from scalor_ppl.data import open_source
+from scalor_ppl.programs import Program
 from scalor_ppl.studies import foreseeing
+from scalor_ppl.studies.experiment import TEST_SEED
 from scalor_ppl.studies.foreseeing import Question, foresee_clips
-from scalor_ppl.training.runs import Program, load_run
+from scalor_ppl.training.runs import load_run
 
 SHIPPED = "pretrained:dsprites-vld"
 FEW = ("--clips", 3, "--observe", 2, "--ahead", 3, "--draws", 2, *ALONE)

@@ -113,17 +113,17 @@ def test_what_help_says_is_what_the_library_does() -> None:
     """Defaults and words that are written down twice, so that help need not import them."""
     from inspect import signature
 
-    from scalor_ppl.config.experiment import TEST_SEED
+    from scalor_ppl.inference import interventions
     from scalor_ppl.results.datatree import SUFFIX
     from scalor_ppl.results.uncertainty import FORMATS as PLOTS
-    from scalor_ppl.scalor import whatif
     from scalor_ppl.studies import tables
+    from scalor_ppl.studies.experiment import TEST_SEED
     from scalor_ppl.tracking import FORMATS
     from scalor_ppl.tracking.stream import CHUNK
 
     assert signature(track).parameters["chunk"].default == CHUNK
     assert signature(foresee).parameters["data_seed"].default == TEST_SEED
-    assert FORMS == whatif.FORMS
+    assert FORMS == interventions.FORMS
     assert LEDGER == tables.LEDGER
     assert tuple(PLOTS) == options.FIGURES
     assert SUFFIX == ".nc"

@@ -31,8 +31,9 @@ from tiny import (
     write_video,
 )
 
-from scalor_ppl.config.schema import Config
-from scalor_ppl.config.settings import checked, merged, read_config
+from scalor_ppl.config.settings import merged
+from scalor_ppl.programs.configuration import checked, read_config
+from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.training import loop as training
 from scalor_ppl.training.checkpoints import all_checkpoints
 from scalor_ppl.training.origin import ORIGIN
@@ -305,7 +306,7 @@ def test_a_video_file_that_is_not_square_from_training_to_generation(
 def test_a_real_video_takes_the_preset_for_natural_video(
     cli: CommandLine, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Config] = []
+    seen: list[ScalorConfig] = []
     monkeypatch.setattr("scalor_ppl.cli.train.shown_training", lambda c, *_, **__: seen.append(c))
     cli("train", "--data", "video.mp4")
     cli("train")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from scalor_ppl.config.settings import checked
 from scalor_ppl.errors import UserError
 from scalor_ppl.objectives.estimators import make_estimator
-from scalor_ppl.training.loop import pick_device
+from scalor_ppl.programs.configuration import checked
+from scalor_ppl.training.devices import pick_device
 
 
 @pytest.mark.parametrize(

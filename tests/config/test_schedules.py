@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from scalor_ppl.config.schedules import Schedule, value_at
-from scalor_ppl.config.schema import TrainConfig
+from scalor_ppl.scalor.settings import ScalorTrainConfig
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_bad_schedules_are_refused_when_they_are_read(settings: dict[str, object
 
 
 def test_the_defaults_are_the_papers_direction() -> None:
-    train = TrainConfig()
+    train = ScalorTrainConfig()
     assert train.temperature.at(0, 1000) == 1.0
     assert train.temperature.at(1000, 1000) == pytest.approx(0.3)
     assert train.discovery_rate.at(0, 1000) == pytest.approx(0.1)

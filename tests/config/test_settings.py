@@ -11,21 +11,19 @@ from tiny import config_of
 
 from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.config.schema import Config
-from scalor_ppl.config.settings import (
+from scalor_ppl.config.settings import merged, parse_setting, preset_names, read_toml
+from scalor_ppl.data import TOY_SETS
+from scalor_ppl.errors import UserError
+from scalor_ppl.programs.configuration import (
     DEFAULT_PRESET,
     NATURAL_PRESET,
     checked,
-    merged,
-    parse_setting,
     preset_for,
-    preset_names,
     read_config,
-    read_toml,
     resolve,
 )
-from scalor_ppl.data import TOY_SETS
-from scalor_ppl.errors import UserError
 from scalor_ppl.programs.trust import trusting
+from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.training.runs import CONFIG, create_run
 
 
@@ -41,7 +39,7 @@ def test_every_preset_is_a_configuration(name: str) -> None:
 
 
 def test_defaults_are_a_configuration() -> None:
-    assert resolve(None, [], {}) == Config()
+    assert resolve(None, [], {}) == ScalorConfig()
 
 
 @pytest.mark.parametrize(
@@ -93,13 +91,15 @@ def test_later_settings_win_and_options_win_over_all(tmp_path: Path) -> None:
     texts = ["train.batch=20", "train.frames=30", "train.frames=31", "train.seed=40"]
     train = resolve(str(file), texts, {"train": {"seed": 400, "estimator": None}}).train
     assert (train.steps, train.batch, train.frames, train.seed) == (1, 20, 31, 400)
-    assert train.estimator == Config().train.estimator
+    assert train.estimator == ScalorConfig().train.estimator
 
 
 def test_a_new_schedule_replaces_the_old_one_whole() -> None:
     old = {"train": {"temperature": {"start": 1.0, "end": 0.3, "steps": 600}}}
     new = merged(old, {"train": {"temperature": {"start": 2.0, "end": 1.0}}})
-    assert checked(new).train.temperature == Schedule(start=2.0, end=1.0)
+    config = checked(new)
+    assert isinstance(config, ScalorConfig)
+    assert config.train.temperature == Schedule(start=2.0, end=1.0)
     assert merged(old, {"train": {"temperature": {"end": 0.5}}}) == {
         "train": {"temperature": {"start": 1.0, "end": 0.5, "steps": 600}}
     }
@@ -117,7 +117,7 @@ def test_merging_changes_none_of_its_layers() -> None:
         {},
         {"train": {"frames": {"start": 2, "end": 5}, "learning_rate": 1e-3}},
         {"data": {"resize": [16, 24], "stop": 9}, "model": {"rules": {"overlap": 0.5}}},
-        {"model_file": "my model.py"},
+        {"model_file": "scalor_ppl.models.scalor:build_model"},
     ],
 )
 def test_a_run_holds_its_resolved_configuration(tmp_path: Path, tables: dict[str, Any]) -> None:

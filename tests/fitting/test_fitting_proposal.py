@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import tomli_w
 
-from scalor_ppl.config.schema import Config
 from scalor_ppl.data import SourceOptions
 from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.motion import Motion
 from scalor_ppl.fitting.moving import Objects, Plane
 from scalor_ppl.fitting.proposal import Proposal, propose
 from scalor_ppl.fitting.survey import Survey
+from scalor_ppl.scalor import ScalorConfig
 
 PEOPLE = Survey(
     name="people.mp4",
@@ -64,7 +64,7 @@ def why(proposal: Proposal, name: str) -> str:
 @pytest.mark.parametrize("survey", [PEOPLE, PARTICLES, replace(PEOPLE, static=False, objects=None)])
 def test_every_setting_exists_and_has_its_reason(survey: Survey) -> None:
     proposal = propose(survey)
-    Config.model_validate(proposal.settings)
+    ScalorConfig.model_validate(proposal.settings)
     tomli_w.dumps(proposal.settings)
     names = [reason.name for reason in proposal.reasons]
     assert len(set(names)) == len(names)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from scipy import stats
 
-from scalor_ppl.identity import Identities, Sight, looks_of, recognised, sights_of
+from scalor_ppl.identity import Identities, Sight, recognised, sights_of
 from scalor_ppl.identity.identities import _LEAST, _MEMORY, _TEMPER, Known, Spread
+from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.slots import Objects, Trackers
 from scalor_ppl.tracks.table import Tracks
 

@@ -13,9 +13,10 @@ from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips, write_im
 from scalor_ppl.cli.evaluate import bound_line
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference import bounds
-from scalor_ppl.inference.bounds import bound_of, effective_size, log_weights, presence_as
-from scalor_ppl.inference.posterior import to_video
-from scalor_ppl.training.runs import Program, load_run
+from scalor_ppl.inference.bounds import bound_of, effective_size, log_weights
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.programs import Program
+from scalor_ppl.training.runs import load_run
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def program(run: Path) -> Program:
 
 def test_presence_is_hard_for_a_while(program: Program) -> None:
     assert program.model.presence.kind == "relaxed"
-    with presence_as(program, "hard"):
+    with program.presence_as("hard"):
         assert program.model.presence.kind == "hard"
     assert program.model.presence.kind == "relaxed"
 
@@ -43,10 +44,10 @@ def test_weights_in_several_passes_are_those_of_one(
     video = to_video(Square().clip(0, 2).video[None], CPU)
     monkeypatch.setattr(bounds, "AT_ONCE", 7)
     torch.manual_seed(0)
-    weights = log_weights(program, video, 400)
+    weights = log_weights(program, video, 400, presence="hard")
     assert weights.shape == (400, 1)
     monkeypatch.setattr(bounds, "AT_ONCE", 400)
-    again = log_weights(program, video, 400)
+    again = log_weights(program, video, 400, presence="hard")
     error = math.hypot(weights.std().item(), again.std().item()) / 20
     assert abs((weights.mean() - again.mean()).item()) < 5 * error
 

@@ -14,8 +14,9 @@ from tiny import ALONE, CPU, CommandLine, Square, frames_of, trained, write_clip
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.pictures import picture, write_generated
-from scalor_ppl.inference.posterior import infer, to_video
-from scalor_ppl.training.runs import Program
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.programs import Program
 from scalor_ppl.training.sources import open_clip
 
 
@@ -147,7 +148,7 @@ def test_what_cannot_be_continued(program: Program) -> None:
 
 def test_pictures_show_what_was_observed_then_what_was_rendered(program: Program) -> None:
     scene = continue_clip(program, clip(), observe=2, frames=4, seed=0)
-    pictures = picture(scene, 0, clip(2))
+    pictures = picture(program, scene, 0, clip(2))
     assert np.array_equal(pictures.video[:2], clip(2))
     assert np.array_equal(pictures.video[2:], pictures.rendered[2:])
 
@@ -173,7 +174,7 @@ def test_files_of_grey_and_colour_with_and_without_background(
     made, _ = trained(tmp_path / "run", source, model=tables, train={"steps": 1})
     scene = imagine(made, videos=1, frames=2, seed=0, first_rate=0.9)
     for boxes in (False, True):
-        mp4, gif, png = write_generated(scene, tmp_path / f"files{boxes}", boxes=boxes)
+        mp4, gif, png = write_generated(made, scene, tmp_path / f"files{boxes}", boxes=boxes)
         assert (mp4.suffix, gif.suffix, png.suffix) == (".mp4", ".gif", ".png")
         assert frames_of(mp4).shape == frames_of(gif).shape
         with Image.open(png) as image:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ from scalor_ppl.inference import draws as module
 from scalor_ppl.inference.alignment import aligned
 from scalor_ppl.inference.draws import draw_posterior, reference_tracks
 from scalor_ppl.inference.generation import imagine
-from scalor_ppl.inference.posterior import to_frames, to_video
 from scalor_ppl.inference.trees import posterior_tree, prior_tree
+from scalor_ppl.nn.pixels import to_frames, to_video
+from scalor_ppl.programs import Program
 from scalor_ppl.results.datatree import write_tree
 from scalor_ppl.results.samples import Samples, by_object, joined
 from scalor_ppl.results.uncertainty import course, draw_uncertainty
 from scalor_ppl.tracks.table import Tracks
-from scalor_ppl.training.runs import Program
 
 DRAWS, FRAMES = 7, 4
 
@@ -149,7 +150,7 @@ def test_a_latent_outside_the_videos_is_refused(program: Program) -> None:
         pyro.sample("shared", pyro.distributions.Normal(0.0, 1.0))
         return program.guide(video)
 
-    other = Program(program.config, model, guide, CPU)
+    other = replace(program, model=model, guide=guide)
     with pytest.raises(UserError, match="site shared lies outside the plate of videos"):
         draw_posterior(other, clip(), draws=2, seed=0)
 
@@ -255,7 +256,7 @@ def test_groups_and_dimensions(program: Program, tree: xr.DataTree) -> None:
             assert found[name].attrs["description"]
         attributes = found.attrs
         assert attributes["inference_library"] == "pyro"
-        assert attributes["presence"].startswith(program.config.model.presence)
+        assert attributes["presence"].startswith(program.model.presence.kind)
         assert json.loads(attributes["config"])["model"]["what"] == 4
         assert attributes["created_at"]
         assert attributes["creation_library_version"]

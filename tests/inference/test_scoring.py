@@ -18,9 +18,12 @@ from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.data import Clip, open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import RULES
-from scalor_ppl.inference.posterior import infer, to_frames, to_video, tracks_of
+from scalor_ppl.inference.posterior import infer
 from scalor_ppl.inference.scoring import score
-from scalor_ppl.training.runs import Program, load_run
+from scalor_ppl.nn.pixels import to_frames, to_video
+from scalor_ppl.programs import Program
+from scalor_ppl.scalor.readout import tracks_of
+from scalor_ppl.training.runs import load_run
 from scalor_ppl.training.sources import chosen, reading
 
 

@@ -11,9 +11,9 @@ import tomli_w
 from tiny import ALONE, CommandLine, config_of, write_images
 
 import scalor_ppl
-from scalor_ppl.config.settings import read_config, resolve
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs import trust
+from scalor_ppl.programs.configuration import read_config, resolve
 from scalor_ppl.training.runs import create_run
 
 EVIL = """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.tracks.mot import read_mot, write_mot
 from scalor_ppl.tracks.table import Tracks
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import LOCK, holds_nothing, owned, owned_folder
 
 HOLDS = """

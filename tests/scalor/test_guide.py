@@ -17,12 +17,15 @@ from pyro.poutine import Trace
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
-from scalor_ppl.config.schema import RulesConfig
-from scalor_ppl.inference.posterior import MostLikely, infer, to_frames, to_video, tracks_of
+from scalor_ppl.inference.posterior import infer
 from scalor_ppl.nn.distributions import Presence
+from scalor_ppl.nn.modes import MostLikely
+from scalor_ppl.nn.pixels import to_frames, to_video
 from scalor_ppl.objectives.estimators import make_estimator
 from scalor_ppl.programs.once import Once
 from scalor_ppl.scalor.priors import ConstantDiscovery, ObjectDistributions
+from scalor_ppl.scalor.readout import tracks_of
+from scalor_ppl.scalor.settings import RulesConfig
 
 KINDS = ["relaxed", "hard"]
 SWITCHES = [

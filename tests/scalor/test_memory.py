@@ -11,13 +11,17 @@ import torch
 from conftest import Build, Pair
 from torch import Tensor
 
-from scalor_ppl.config.schema import Config, DataConfig, GuideConfig, ModelConfig
-from scalor_ppl.config.settings import resolve
+from scalor_ppl.config.schema import Config, DataConfig
 from scalor_ppl.data import open_source
 from scalor_ppl.inference.posterior import follow, infer
-from scalor_ppl.scalor.memory import Memory
+from scalor_ppl.programs import Memory
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.programs.configuration import resolve
+from scalor_ppl.scalor import ScalorConfig
+from scalor_ppl.scalor.memory import from_tensors, to_tensors
+from scalor_ppl.scalor.settings import GuideConfig, ModelConfig
 from scalor_ppl.training.loop import train
-from scalor_ppl.training.runs import build_program, create_run
+from scalor_ppl.training.runs import create_run
 
 FRAMES = 7
 
@@ -34,9 +38,9 @@ def in_chunks(pair: Pair, video: Tensor, lengths: list[int], store: bool = False
     memory: Memory | None = None
     scenes = []
     for chunk in video.split(lengths, 1):
-        scene, memory, _ = follow(pair.model, pair.guide, chunk, memory)
+        scene, memory, _ = follow(pair.program, chunk, memory)
         if store:
-            memory = Memory.from_tensors(memory.to_tensors())
+            memory = from_tensors(to_tensors(memory))
         scenes.append(scene)
     assert memory is not None
     assert memory.frame == sum(lengths)
@@ -67,12 +71,12 @@ def test_chunks_give_what_the_whole_video_gives(
 def test_a_checkpoint_holds_the_memory_exactly(build: Build, tmp_path: Path) -> None:
     pair = build(background="vae")
     for frames in (1, 2):  # no tracker state yet after one frame
-        memory = follow(pair.model, pair.guide, pair.video(2, frames), None).memory
-        torch.save(memory.to_tensors(), tmp_path / "memory.pt")
+        memory = follow(pair.program, pair.video(2, frames), None).memory
+        torch.save(to_tensors(memory), tmp_path / "memory.pt")
         stored = torch.load(tmp_path / "memory.pt", weights_only=True)
-        again = Memory.from_tensors(stored).to_tensors()
-        assert memory.to_tensors().keys() == again.keys()
-        for name, value in memory.to_tensors().items():
+        again = to_tensors(from_tensors(stored))
+        assert to_tensors(memory).keys() == again.keys()
+        for name, value in to_tensors(memory).items():
             assert name == "frame" or torch.equal(value, again[name]), name
 
 
@@ -82,13 +86,14 @@ def test_confidence_is_the_probability_of_what_is_in_the_slot(
     build: Build, presence: str, proposals: int | None
 ) -> None:
     pair = build(presence=presence, proposals=proposals, rules=False)
-    found = follow(pair.model, pair.guide, pair.video(2, 4), None)
+    found = follow(pair.program, pair.video(2, 4), None)
     presences = torch.stack([each.objects.presence for each in found.scene.trackers], 1)
-    assert found.confidence.shape == presences.shape
-    assert ((found.confidence > 0.5) == (presences > 0.5)).all()
+    confidence = pair.program.confidence(found.trace, found.scene)
+    assert confidence.shape == presences.shape
+    assert ((confidence > 0.5) == (presences > 0.5)).all()
     if presence == "relaxed":
         # The most likely logit is that of the probability, divided by the temperature.
-        odds = torch.logit(found.confidence) / pair.model.presence.temperature
+        odds = torch.logit(confidence) / pair.model.presence.temperature
         filled = presences > 0
         assert torch.allclose(torch.sigmoid(odds)[filled], presences[filled], atol=1e-4)
 
@@ -98,7 +103,7 @@ def test_detached_memory_has_no_graph(build: Build) -> None:
     scene = pair.model(pair.video(1, 2))
     seen = pair.guide(pair.video(1, 2)).memory
     memory = Memory(2, scene.memory, seen).detached()
-    for name, value in memory.to_tensors().items():
+    for name, value in to_tensors(memory).items():
         assert name == "frame" or not value.requires_grad, name
 
 
@@ -167,8 +172,8 @@ def test_later_chunks_know_what_the_earlier_ones_found(
 
 def test_settings_that_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="perspective wants whole frames"):
-        Config(model=ModelConfig(perspective=0.5), data=DataConfig(crop=(32, 32)))
+        ScalorConfig(model=ModelConfig(perspective=0.5), data=DataConfig(crop=(32, 32)))
     with pytest.raises(ValueError, match="difference wants"):
-        Config(guide=GuideConfig(difference=True))
+        ScalorConfig(guide=GuideConfig(difference=True))
     with pytest.raises(ValueError, match="colour_blind wants"):
-        Config(guide=GuideConfig(colour_blind=True))
+        ScalorConfig(guide=GuideConfig(colour_blind=True))

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import scalor_ppl.models.scalor as program
-from scalor_ppl.config.schema import Config, ModelConfig
 from scalor_ppl.models.scalor import Scalor, Scene
 from scalor_ppl.programs.loader import load_guide, load_model
 from scalor_ppl.render.boxes import cell_centres, cell_size
 from scalor_ppl.render.glimpses import use_backend
+from scalor_ppl.scalor import ScalorConfig
+from scalor_ppl.scalor.settings import ModelConfig
 
 KINDS = ["relaxed", "hard"]
 
@@ -217,7 +218,7 @@ def test_deterministic_by_seed(build: Build) -> None:
 
 def documented() -> dict[str, list[str]]:
     """The table of the module docstring: site to symbols of its shape."""
-    rows = re.findall(r"^``(\w+(?:\{t\})?)``\s+``\[([^\]]*)\]``", program.__doc__ or "", re.M)
+    rows = re.findall(r"^``(\w+(?:\{t\})?)``\s+`*\[([^\]]*)\]`*", program.__doc__ or "", re.M)
     return {name: [symbol.strip() for symbol in shape.split(",")] for name, shape in rows}
 
 
@@ -489,11 +490,11 @@ def test_unusual_shapes(build: Build, settings: dict[str, Any], kind: str, frame
 
 def test_the_size_must_be_known() -> None:
     with pytest.raises(ValueError, match="height, width and channels"):
-        program.build_model(Config(model=ModelConfig()))
+        program.build_model(ScalorConfig(model=ModelConfig()))
 
 
 def test_the_loader_builds_the_shipped_program(build: Build) -> None:
-    config: Config = build().config
+    config: ScalorConfig = build().config
     model = load_model(config)
     guide = load_guide(config, model)
     # The canonical classes, not copies of them.

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from scalor_ppl.config.schema import RulesConfig
 from scalor_ppl.render.boxes import boxes_from_where
 from scalor_ppl.render.glimpses import use_backend
+from scalor_ppl.scalor.settings import RulesConfig
 from scalor_ppl.scalor.slots import (
     Objects,
     Trackers,

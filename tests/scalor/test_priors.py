@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.config.schema import ModelConfig
 from scalor_ppl.nn.distributions import Presence, PresenceKind
 from scalor_ppl.scalor.priors import (
     ConstantDiscovery,
@@ -17,6 +16,7 @@ from scalor_ppl.scalor.priors import (
     RecurrentPropagation,
     persistence,
 )
+from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 KINDS: tuple[PresenceKind, ...] = ("relaxed", "hard")

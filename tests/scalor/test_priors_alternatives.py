@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.config.schema import ModelConfig
 from scalor_ppl.nn.distributions import Presence, PresenceKind
 from scalor_ppl.scalor.priors import (
     IndependentBackground,
@@ -23,6 +22,7 @@ from scalor_ppl.scalor.priors import (
 from scalor_ppl.scalor.priors.check import made_up
 from scalor_ppl.scalor.priors.interaction import relations
 from scalor_ppl.scalor.priors.tables import SPEED, Table
+from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 KINDS: tuple[PresenceKind, ...] = ("relaxed", "hard")

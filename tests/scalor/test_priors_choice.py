@@ -14,14 +14,15 @@ from conftest import TINY_GUIDE, TINY_MODEL, Pair
 from pyro import poutine
 from tiny import ALONE, CommandLine, weights_of
 
-from scalor_ppl.config.schema import Config, ModelConfig, PriorConfig
-from scalor_ppl.config.settings import checked, read_config
 from scalor_ppl.errors import UserError
 from scalor_ppl.guides.scalor import build_guide
 from scalor_ppl.models.scalor import build_model
 from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.programs.configuration import checked, read_config
+from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.scalor.priors import ConstantDiscovery, RecurrentBackground, RecurrentPropagation
 from scalor_ppl.scalor.priors.registry import BACKGROUND, DISCOVERY, PROPAGATION, build_priors
+from scalor_ppl.scalor.settings import ModelConfig, PriorConfig
 from scalor_ppl.training.runs import CONFIG, run_config
 from scalor_ppl.training.sources import anchored
 
@@ -41,7 +42,7 @@ every_prior = pytest.mark.parametrize(
 def program(names: dict[str, str], **model: Any) -> Pair:
     """A tiny program with these priors and a background."""
     settings = TINY_MODEL | {"background": "vae"} | model
-    config = Config(model=settings, guide=TINY_GUIDE, prior=names)
+    config = ScalorConfig(model=settings, guide=TINY_GUIDE, prior=names)
     torch.manual_seed(0)
     built = build_model(config)
     return Pair(config, built, build_guide(config, built))
@@ -110,7 +111,7 @@ def test_all_alternatives_together() -> None:
 
 
 def test_defaults_are_the_papers() -> None:
-    assert Config().prior == PriorConfig()
+    assert ScalorConfig().prior == PriorConfig()
     model = program({}).model
     assert type(model.discovery) is ConstantDiscovery
     assert type(model.propagation) is RecurrentPropagation
@@ -119,10 +120,10 @@ def test_defaults_are_the_papers() -> None:
 
 
 def test_a_configuration_without_the_table_loads(tmp_path: Path) -> None:
-    old = Config().model_dump(mode="json", exclude_none=True)
+    old = ScalorConfig().model_dump(mode="json", exclude_none=True)
     del old["prior"]
     (tmp_path / "old.toml").write_text(tomli_w.dumps(old))
-    assert read_config(tmp_path / "old.toml") == Config()
+    assert read_config(tmp_path / "old.toml") == ScalorConfig()
 
 
 # ---------------------------------------------------------------------- wrong names
@@ -131,7 +132,7 @@ def test_a_configuration_without_the_table_loads(tmp_path: Path) -> None:
 def told(**names: str) -> str:
     """What is said of priors of these names, whether the program needs them or not."""
     with pytest.raises(UserError) as caught:
-        build_priors(Config(model=ModelConfig(**TINY_MODEL), prior=PriorConfig(**names)))
+        build_priors(ScalorConfig(model=ModelConfig(**TINY_MODEL), prior=PriorConfig(**names)))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -228,14 +229,15 @@ def test_trying_a_prior_leaves_the_seed_alone() -> None:
     # The networks made after the priors start the same with and without a try: Friction draws none.
     torch.manual_seed(0)
     names = PriorConfig(propagation=f"{FRICTION}:Friction")
-    build_priors(Config(model=ModelConfig(**TINY_MODEL), prior=names))
+    build_priors(ScalorConfig(model=ModelConfig(**TINY_MODEL), prior=names))
     assert torch.equal(torch.get_rng_state(), torch.manual_seed(0).get_state())
 
 
 def test_paths_are_anchored_and_names_are_not(place: Path) -> None:
     shutil.copy(FRICTION, place / "mine.py")
     names = {"propagation": "mine.py:Friction", "discovery": "a.b:C"}
-    found = anchored(Config(prior=PriorConfig(**names))).prior
+    found = anchored(ScalorConfig(prior=PriorConfig(**names))).prior
+    assert isinstance(found, PriorConfig)
     assert found.propagation == f"{(place / 'mine.py').resolve()}:Friction"
     assert (found.discovery, found.background) == ("a.b:C", "recurrent")
 
@@ -251,7 +253,9 @@ def test_a_prior_of_ones_own_from_the_command_line(
     )
     assert said.code == 0, said
     run = place / "run"
-    assert run_config(run).prior.propagation.endswith("my_prior.py:Friction")
+    chosen_prior = run_config(run).prior
+    assert isinstance(chosen_prior, PriorConfig)
+    assert chosen_prior.propagation.endswith("my_prior.py:Friction")
     assert "model.propagation.friction.change" in weights_of(run)
     elsewhere = place / "elsewhere"
     elsewhere.mkdir()

@@ -12,12 +12,12 @@ from pyro import poutine
 from tiny import ALONE, CPU, CommandLine, trained, write_clips
 from torch import Tensor
 
-from scalor_ppl.config.schema import GuideConfig
 from scalor_ppl.inference.posterior import follow, infer
 from scalor_ppl.models.scalor import Latents
-from scalor_ppl.scalor import refinement
-from scalor_ppl.scalor.memory import Memory
+from scalor_ppl.programs import Memory
+from scalor_ppl.scalor import ScalorProgram, refinement
 from scalor_ppl.scalor.refinement import Guess, refine
+from scalor_ppl.scalor.settings import GuideConfig
 from scalor_ppl.scalor.slots import Trackers
 from scalor_ppl.training.runs import load_run
 
@@ -91,7 +91,7 @@ def test_chunks_give_what_the_whole_video_gives(build: Build, settings: dict[str
     memory: Memory | None = None
     images = []
     for chunk in video.split([2, 1, 2], 1):
-        scene, memory, _ = follow(pair.model, pair.guide, chunk, memory)
+        scene, memory, _ = follow(pair.program, chunk, memory)
         images.append(scene.image)
     torch.testing.assert_close(torch.cat(images, 1), whole.image, atol=1e-4, rtol=1e-4)
 
@@ -198,6 +198,7 @@ def test_in_place_of_the_runs_own(run: Path) -> None:
     assert load_run(run, CPU).guide.config.refine == 0
     program = load_run(run, CPU, refine=4)
     assert program.guide.config.refine == 4
+    assert isinstance(program, ScalorProgram)
     assert program.config.guide.refine == 4
     assert not program.guide.training
 

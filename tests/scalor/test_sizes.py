@@ -10,21 +10,21 @@ import torch
 from conftest import Build
 from torch import Tensor
 
-from scalor_ppl.config.schema import ModelConfig, RulesConfig
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.posterior import infer
+from scalor_ppl.programs import Program
 from scalor_ppl.render.boxes import boxes_from_where, where_from_boxes
 from scalor_ppl.scalor.networks import Template
-from scalor_ppl.scalor.sizes import for_size, program_for
+from scalor_ppl.scalor.settings import ModelConfig, RulesConfig
+from scalor_ppl.scalor.sizes import for_size
 from scalor_ppl.scalor.slots import Objects, accept
-from scalor_ppl.training.runs import Program
 
 ANYWHERE: dict[str, Any] = {"anywhere": True, "guide": {"window": (2, 2)}}
 
 
 def program(build: Build, **settings: Any) -> Program:
     pair = build(**(ANYWHERE | settings))
-    return Program(pair.config, pair.model, pair.guide, torch.device("cpu"))
+    return pair.program
 
 
 def test_larger_frames_keep_pixels_and_grow_slots() -> None:
@@ -42,7 +42,7 @@ def test_larger_frames_keep_pixels_and_grow_slots() -> None:
 
 def test_a_glimpse_looks_the_same_in_a_larger_frame(build: Build) -> None:
     crop = program(build, capacity=4)
-    frame = program_for(crop, (48, 48))
+    frame = crop.for_size((48, 48))
     assert frame.model.size == (48, 48)
     video = torch.zeros(1, 3, 3, 48, 48)
     video[..., 20:28, 20:28] = torch.rand(8, 8)
@@ -77,12 +77,12 @@ def test_a_program_that_knows_its_size_says_so(
     build: Build, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        program_for(program(build, **settings), (32, 32))
+        program(build, **settings).for_size((32, 32))
 
 
 def test_the_same_size_is_the_same_program(build: Build) -> None:
     own = program(build)
-    assert program_for(own, (16, 16)) is own
+    assert own.for_size((16, 16)) is own
 
 
 def test_networks_are_not_told_where_an_object_is(build: Build) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from scalor_ppl.config.schema import RulesConfig
+from scalor_ppl.scalor.settings import RulesConfig
 from scalor_ppl.scalor.slots import Objects, Trackers, accept, join, take, update_trackers
 
 SIZE = (16, 20)

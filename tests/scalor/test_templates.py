@@ -10,12 +10,13 @@ import torch
 from conftest import Build
 from PIL import Image
 
-from scalor_ppl.config.settings import checked, merged, read_preset
+from scalor_ppl.config.settings import merged, read_preset
 from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.inference.posterior import infer
-from scalor_ppl.scalor.sizes import program_for
+from scalor_ppl.programs.configuration import checked
+from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.scalor.template import begin_template
 from scalor_ppl.training.runs import load_run, run_config
 from scalor_ppl.training.start import start_training
@@ -90,10 +91,12 @@ def test_a_template_is_trained_on_crops_with_pictures(tmp_path: Path, augment: b
     config = checked(merged(preset, settings))
     run = tmp_path / "run"
     start_training(config, run, device="cpu")
-    assert run_config(run).model.frame == (40, 48)
+    fitted = run_config(run)
+    assert isinstance(fitted, ScalorConfig)
+    assert fitted.model.frame == (40, 48)
     assert len(list((run / "images").iterdir())) == 2
     program = load_run(run, torch.device("cpu"))
     scene = imagine(program, videos=2, frames=2, seed=0)
     assert scene.background.shape[-2:] == (16, 16)
-    whole = program_for(program, (40, 48))
+    whole = program.for_size((40, 48))
     assert infer(whole.model, whole.guide, torch.rand(1, 2, 1, 40, 48)).image.shape[-1] == 48

@@ -19,25 +19,25 @@ from pyro import poutine
 from tiny import ALONE, CommandLine, Square, frames_of, fresh, write_clips
 from torch import Tensor, nn
 
-from scalor_ppl.config.schema import PriorConfig
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip
-from scalor_ppl.inference.posterior import infer
-from scalor_ppl.models.scalor import Scalor, build_model
-from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
-from scalor_ppl.render.boxes import boxes_from_where
-from scalor_ppl.scalor.noise import SameNoise, identity_noise, quantile
-from scalor_ppl.scalor.priors.registry import PROPAGATION
-from scalor_ppl.scalor.whatif import (
+from scalor_ppl.inference.interventions import (
     Freeze,
-    Intervene,
     Intervention,
     Move,
     Remove,
     parse_intervention,
 )
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.models.scalor import Scalor, build_model
+from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
+from scalor_ppl.programs import Program
+from scalor_ppl.render.boxes import boxes_from_where
+from scalor_ppl.scalor.noise import SameNoise, identity_noise, quantile
+from scalor_ppl.scalor.priors.registry import PROPAGATION
+from scalor_ppl.scalor.settings import PriorConfig
+from scalor_ppl.scalor.whatif import Intervene
 from scalor_ppl.training.checkpoints import save_checkpoint
-from scalor_ppl.training.runs import Program
 
 KINDS = ["relaxed", "hard"]
 FRAMES = 7

@@ -33,9 +33,9 @@ from tiny import (
 )
 
 from scalor_ppl.cli.main import run as run_command
-from scalor_ppl.config import experiment as experiments
-from scalor_ppl.config.experiment import Experiment, Trial
-from scalor_ppl.results.files import was_lent
+from scalor_ppl.files import was_lent
+from scalor_ppl.studies import experiment as experiments
+from scalor_ppl.studies.experiment import Experiment, Trial
 from scalor_ppl.studies.ledger import read_entries
 from scalor_ppl.training.checkpoints import TRAINING, WEIGHTS, all_checkpoints
 

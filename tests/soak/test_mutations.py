@@ -15,8 +15,9 @@ import torch
 from mutations import mutated
 from tiny import CPU, Square, trained, write_video
 
-from scalor_ppl.config.settings import read_config
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs import Program
+from scalor_ppl.programs.configuration import read_config
 from scalor_ppl.tracking import track_to_files
 from scalor_ppl.tracking.state import load_state
 from scalor_ppl.tracks.mot_reader import read_rows
@@ -28,7 +29,7 @@ from scalor_ppl.training.checkpoints import (
     load_weights,
 )
 from scalor_ppl.training.origin import ORIGIN, read_parts
-from scalor_ppl.training.runs import CONFIG, METRICS, Program, cut_metrics
+from scalor_ppl.training.runs import CONFIG, METRICS, cut_metrics
 
 COUNT = int(os.environ.get("SCALOR_PPL_MUTATIONS", "60"))
 """Variants of each file; ``make soak`` asks for more."""

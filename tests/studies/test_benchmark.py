@@ -13,9 +13,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from scalor_ppl.cli.bench import bench, show
-from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.posterior import infer
+from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.studies import benchmark
 from scalor_ppl.studies.benchmark import (
     PlainRun,
@@ -49,8 +49,8 @@ SMALL = {
 GUIDE = {"features": 8, "lstm": 4, "hidden": 8}
 
 
-def small(estimator: str = "elbo", **model: object) -> Config:
-    return Config.model_validate(
+def small(estimator: str = "elbo", **model: object) -> ScalorConfig:
+    return ScalorConfig.model_validate(
         {"model": SMALL | model, "guide": GUIDE, "train": {"estimator": estimator}}
     )
 
@@ -189,7 +189,7 @@ def test_memory_that_cannot_be_measured_is_said() -> None:
 
 
 def test_video_is_the_same_every_time_and_moves() -> None:
-    config = filled(Config())
+    config = filled(ScalorConfig())
     video = synthetic_video(config, 2, 3)
     assert video.shape == (2, 3, 3, 64, 64)
     assert torch.equal(video, synthetic_video(config, 2, 3))

@@ -14,8 +14,18 @@ import torch
 from PIL import Image
 from tiny import ALONE, CPU, SETTINGS, CommandLine, Square, metrics_of, same, trained, weights_of
 
-from scalor_ppl.config import experiment as experiments
-from scalor_ppl.config.experiment import (
+from scalor_ppl.config.settings import merged
+from scalor_ppl.data import TOY_SETS
+from scalor_ppl.environment import commit
+from scalor_ppl.errors import UserError
+from scalor_ppl.inference.scoring import score
+from scalor_ppl.nn.layers import SubPixelDecoder
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.scalor import ScalorConfig
+from scalor_ppl.scalor.networks import ConvGlimpseEncoder, FcGlimpseEncoder
+from scalor_ppl.studies import experiment as experiments
+from scalor_ppl.studies.curves import read_curve
+from scalor_ppl.studies.experiment import (
     TEST_SEED,
     CurveSpec,
     Experiment,
@@ -24,18 +34,9 @@ from scalor_ppl.config.experiment import (
     experiment_names,
     read_experiment,
 )
-from scalor_ppl.config.settings import merged
-from scalor_ppl.data import TOY_SETS
-from scalor_ppl.environment import commit
-from scalor_ppl.errors import UserError
-from scalor_ppl.inference.scoring import score
-from scalor_ppl.nn.layers import SubPixelDecoder
-from scalor_ppl.scalor.networks import ConvGlimpseEncoder, FcGlimpseEncoder
-from scalor_ppl.studies.curves import read_curve
 from scalor_ppl.studies.ledger import read_entries
 from scalor_ppl.training.runs import (
     CONFIG,
-    build_program,
     export_run,
     load_run,
     located,
@@ -99,6 +100,7 @@ def test_the_papers_own_choices_run(
     """All of them at once, in the paper's sizes but for the length of the training."""
     whole = read_experiment("paper-dsprites-vld")
     config = whole.config(seed=0)
+    assert isinstance(config, ScalorConfig)
     assert (config.model.grid, config.model.proposals, config.model.sigma) == ((8, 8), 64, 0.2)
     assert (config.model.decoder, config.guide.encoder) == ("conv", "conv")
     assert (config.guide.mask, config.guide.attention) == ("everywhere", True)

@@ -17,6 +17,7 @@ import xarray as xr
 from tracking_helpers import tracks_at_once, with_data, write_frames
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs import Program
 from scalor_ppl.render.glimpses import write_glimpses
 from scalor_ppl.tracking import FORMATS, Tracked, track_to_files, track_video
 from scalor_ppl.tracking.idmaps import id_maps, resampled
@@ -26,7 +27,6 @@ from scalor_ppl.tracking.table import TableOutput
 from scalor_ppl.tracking.trails import Trails
 from scalor_ppl.tracks.mot import read_mot, write_mot
 from scalor_ppl.tracks.mot_reader import read_rows
-from scalor_ppl.training.runs import Program
 
 pytest_plugins = "tracking_fixtures"
 

@@ -17,9 +17,9 @@ import xarray as xr
 from tracking_helpers import RUN, broken_images, write_frames
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs import Program
 from scalor_ppl.tracking import Outcome, Silent, track_to_files
 from scalor_ppl.tracking import job as jobs
-from scalor_ppl.training.runs import Program
 
 pytest_plugins = "tracking_fixtures"
 

@@ -20,12 +20,13 @@ from tracking_helpers import (
 )
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.scalor.memory import Memory
+from scalor_ppl.programs import Program
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.scalor.memory import from_tensors, to_tensors
 from scalor_ppl.tracking import BrokenVideoError, Tracked, track_video
 from scalor_ppl.tracking.recognition import recognised_stream
 from scalor_ppl.tracking.recording import open_recording
 from scalor_ppl.tracks.table import Tracks
-from scalor_ppl.training.runs import Program, build_program
 
 pytest_plugins = "tracking_fixtures"
 
@@ -71,9 +72,9 @@ def test_goes_on_with_a_memory_bit_for_bit(program: Program, video: Path) -> Non
     parts = list(track_video(program, video, chunk=8))
     stored = {
         name: value.clone() if isinstance(value, torch.Tensor) else value
-        for name, value in parts[2].memory.to_tensors().items()
+        for name, value in to_tensors(parts[2].memory).items()
     }
-    memory = Memory.from_tensors(stored)
+    memory = from_tensors(stored)
     after = list(track_video(program, video, chunk=8, memory=memory))
     assert after[0].numbers[0] == 24
     for name in ("ids", "boxes", "presence", "discovered"):

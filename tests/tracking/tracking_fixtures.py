@@ -10,7 +10,8 @@ import torch
 from tracking_helpers import RUN, SET, write_frames
 
 from scalor_ppl.data import open_source
-from scalor_ppl.training.runs import Program, load_run
+from scalor_ppl.programs import Program
+from scalor_ppl.training.runs import load_run
 
 
 @pytest.fixture(scope="session")

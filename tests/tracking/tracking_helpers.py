@@ -11,9 +11,12 @@ import numpy as np
 from PIL import Image
 
 from scalor_ppl.config.schema import DataConfig
-from scalor_ppl.inference.posterior import follow, infer, to_video, tracks_of
+from scalor_ppl.inference.posterior import follow, infer
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.programs import Program
+from scalor_ppl.scalor import ScalorProgram
+from scalor_ppl.scalor.readout import tracks_of
 from scalor_ppl.tracks.table import Tracks
-from scalor_ppl.training.runs import Program
 
 RUN = Path("pretrained:dsprites-vld")
 SET = "moving-dsprites-vld"
@@ -52,7 +55,9 @@ def tracks_at_once(program: Program, clip: np.ndarray) -> Tracks:
     video = to_video(clip[None], program.device)
     scene = infer(program.model, program.guide, video)
     tracks = tracks_of(scene.trackers, program.model.size)[0]
-    sure = follow(program.model, program.guide, video, None).confidence[0].numpy()
+    found = follow(program, video, None)
+    assert isinstance(program, ScalorProgram)
+    sure = program.confidence(found.trace, found.scene)[0].numpy()
     return replace(tracks, presence=sure)
 
 

@@ -15,6 +15,7 @@ from tiny import CPU, Square, config_of, fresh, same, trained, weights_of
 from torch import nn
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs.build import build_program
 from scalor_ppl.training import checkpoints
 from scalor_ppl.training.checkpoints import (
     KEPT,
@@ -29,7 +30,6 @@ from scalor_ppl.training.checkpoints import (
     save_checkpoint,
 )
 from scalor_ppl.training.loop import train
-from scalor_ppl.training.runs import build_program
 
 
 def parts(value: float, width: int = 3) -> dict[str, nn.Module]:

@@ -28,22 +28,34 @@ from torch import Tensor
 
 from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs import Program
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.scalor import ScalorProgram
 from scalor_ppl.training import loop as training
 from scalor_ppl.training.checkpoints import all_checkpoints, last_checkpoint
+from scalor_ppl.training.devices import pick_device
 from scalor_ppl.training.loop import (
     Outcome,
     Silent,
     TrainingError,
     check_length,
     frames_needed,
-    pick_device,
     train,
 )
-from scalor_ppl.training.runs import METRICS, Program, build_program, load_run, run_config
+from scalor_ppl.training.runs import METRICS, load_run, run_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:Encountered NaN")  # on purpose
 
-ALWAYS = {"step", "seconds", "loss", "gradient_norm", "learning_rate", "temperature", "skipped"}
+ALWAYS = {
+    "step",
+    "seconds",
+    "loss",
+    "gradient_norm",
+    "learning_rate",
+    "temperature",
+    "discovery_rate",
+    "skipped",
+}
 PARTS = {f"kl_{kind}_{p}" for kind in ("pres", "where", "depth", "what") for p in ("disc", "prop")}
 SHOWN = ALWAYS | PARTS | {"log_likelihood", "objects", "discoveries"}
 
@@ -165,6 +177,7 @@ def test_a_run_is_loaded_with_the_temperature_it_had(tmp_path: Path) -> None:
     loaded = load_run(tmp_path / "run", CPU)
     for name, part in program.parts.items():
         assert same(part.state_dict(), loaded.parts[name].state_dict())
+    assert isinstance(loaded, ScalorProgram)
     train = loaded.config.train
     assert loaded.model.presence.temperature == train.temperature.at(train.steps, train.steps)
     assert loaded.model.discovery.rate == train.discovery_rate.at(train.steps, train.steps)

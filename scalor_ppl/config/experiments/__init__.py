@@ -1,1 +1,1 @@
-"""The rows of RESULTS.md as data: one TOML file each, read by ``scalor_ppl.config.experiment``."""
+"""The rows of RESULTS.md as data: one TOML file each, read by ``scalor_ppl.studies.experiment``."""

@@ -73,7 +73,7 @@ def _named(name: str) -> MakeReader:
             f"data.reader={name}: there are {', '.join(READERS)}; one of your own is file.py:Class"
         )
     # Here, as it brings in all of the programs, which nobody needs to read a video.
-    from scalor_ppl.programs.loader import load_class
+    from scalor_ppl.code import load_class
 
     found = load_class(name)
     missing = [part for part in ("look", "frames", "sample") if not hasattr(found, part)]

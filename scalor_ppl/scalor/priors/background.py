@@ -4,10 +4,10 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
-from scalor_ppl.config.schema import ModelConfig
 from scalor_ppl.nn.distributions import diagonal_normal
 from scalor_ppl.nn.layers import mlp, positive
 from scalor_ppl.scalor.priors.base import BackgroundPrior
+from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects
 
 

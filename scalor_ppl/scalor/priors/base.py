@@ -8,8 +8,8 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
-from scalor_ppl.config.schema import ModelConfig
 from scalor_ppl.nn.distributions import Presence, diagonal_normal
+from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 

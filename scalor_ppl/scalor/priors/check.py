@@ -8,7 +8,6 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 
-from scalor_ppl.config.schema import ModelConfig, RulesConfig
 from scalor_ppl.nn.distributions import Presence
 from scalor_ppl.scalor.priors.base import (
     BackgroundPrior,
@@ -17,6 +16,7 @@ from scalor_ppl.scalor.priors.base import (
     Prior,
     PropagationPrior,
 )
+from scalor_ppl.scalor.settings import ModelConfig, RulesConfig
 from scalor_ppl.scalor.slots import Objects, Trackers, update_trackers
 
 VIDEOS = 2

@@ -2,10 +2,10 @@
 
 import torch
 
-from scalor_ppl.config.schema import ModelConfig
 from scalor_ppl.nn.distributions import Presence
 from scalor_ppl.scalor.priors.base import DiscoveryPrior, ObjectDistributions, log_odds
 from scalor_ppl.scalor.priors.tables import Table
+from scalor_ppl.scalor.settings import ModelConfig
 
 
 class ConstantDiscovery(DiscoveryPrior):

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.config.schema import ModelConfig
 from scalor_ppl.nn.distributions import Presence
 from scalor_ppl.nn.layers import mlp
 from scalor_ppl.scalor.priors.base import ObjectDistributions
 from scalor_ppl.scalor.priors.propagation import RecurrentPropagation
+from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 HEADS = 4

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.config.schema import ModelConfig
 from scalor_ppl.nn.distributions import Presence
 from scalor_ppl.nn.layers import mlp, positive
 from scalor_ppl.scalor.priors.base import (
@@ -13,6 +12,7 @@ from scalor_ppl.scalor.priors.base import (
     persistence,
 )
 from scalor_ppl.scalor.priors.tables import Table
+from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 # Log-odds of survival before training. High, against propagation collapse.

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from scalor_ppl.config.schema import Config, ModelConfig
+from scalor_ppl.code import load_class
 from scalor_ppl.config.settings import nearest
 from scalor_ppl.errors import UserError
-from scalor_ppl.programs.loader import load_class
 from scalor_ppl.scalor.priors.background import IndependentBackground, RecurrentBackground
 from scalor_ppl.scalor.priors.base import BackgroundPrior, DiscoveryPrior, Prior, PropagationPrior
 from scalor_ppl.scalor.priors.check import check_prior
@@ -17,6 +16,7 @@ from scalor_ppl.scalor.priors.propagation import (
     RecurrentPropagation,
     VelocityPropagation,
 )
+from scalor_ppl.scalor.settings import ModelConfig, ScalorConfig
 
 Kind = TypeVar("Kind", bound=Prior)
 
@@ -44,7 +44,7 @@ class Priors(NamedTuple):
     background: BackgroundPrior | None
 
 
-def build_priors(config: Config) -> Priors:
+def build_priors(config: ScalorConfig) -> Priors:
     """The priors that a configuration names.
 
     Raises:

@@ -5,7 +5,7 @@ from pathlib import Path
 import h5netcdf
 import numpy as np
 
-from scalor_ppl.results.files import check_room, written_whole
+from scalor_ppl.files import check_room, written_whole
 from scalor_ppl.tracking.output import About
 from scalor_ppl.tracking.rows import MEANING, ROW
 from scalor_ppl.tracking.writers import spool

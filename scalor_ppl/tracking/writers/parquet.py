@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.results.files import written_whole
+from scalor_ppl.files import written_whole
 from scalor_ppl.tracking.output import About
 from scalor_ppl.tracking.rows import ROW
 from scalor_ppl.tracking.writers import spool

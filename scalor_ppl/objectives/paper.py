@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from scalor_ppl.nn.distributions import bernoulli_kl, presence_weight
+from scalor_ppl.objectives.estimate import Estimate, Traces
 from scalor_ppl.objectives.particles import (
-    PLATE_DIMS,
     ParticleEstimator,
     Replay,
     kind_of,
@@ -27,34 +27,32 @@ class ScalorObjective(ParticleEstimator):
     divergences of where, depth and what are multiplied by z_pres.
     """
 
-    presences = frozenset({"relaxed"})
+    latents = frozenset({"relaxed"})
 
-    def __init__(self, num_particles: int = 1, max_plate_nesting: int = PLATE_DIMS) -> None:
-        super().__init__(num_particles, max_plate_nesting)
-        self._parts: dict[str, Tensor] = {}
-
-    def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
+    def estimate(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Estimate:
         """Minus the objective, summed over videos, averaged over particles."""
         # Without log-densities of the latents, which this objective does not need.
         args = tiled(args, self.num_particles)
         guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
         model_trace = poutine.trace(Replay(guide_trace)(model)).get_trace(*args, **kwargs)
-        self.last = model_trace, guide_trace
-        parts = self.collect(model_trace, guide_trace)
-        self._parts = {name: part.detach() for name, part in parts.items()}
-        return -total(parts) / self.num_particles
+        traces = Traces(model_trace, guide_trace)
+        loss = -total(self.collect(traces)) / self.num_particles
+        return Estimate(loss, traces, self.parts)
 
     @torch.no_grad()
     def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
         """The same without gradients."""
         return self.differentiable_loss(model, guide, *args, **kwargs).item()
 
-    def parts(self) -> dict[str, float]:
-        """Log-likelihood and weighted divergences of the last pass, in nats, all videos."""
-        return {name: part.item() / self.num_particles for name, part in self._parts.items()}
+    @torch.no_grad()
+    def parts(self, traces: Traces) -> dict[str, float]:
+        """Log-likelihood and weighted divergences of a pass, in nats, all videos."""
+        found = self.collect(traces)
+        return {name: part.item() / self.num_particles for name, part in found.items()}
 
-    def collect(self, model_trace: Trace, guide_trace: Trace) -> dict[str, Tensor]:
+    def collect(self, traces: Traces) -> dict[str, Tensor]:
         """Log-likelihood and weighted divergences by kind, summed over particles and videos."""
+        model_trace, guide_trace = traces
         parts: dict[str, Tensor] = {}
         for name, site in latent_and_observed(model_trace):
             if site["is_observed"]:

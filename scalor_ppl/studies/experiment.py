@@ -22,8 +22,9 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from scalor_ppl.config.schema import Config, Section
-from scalor_ppl.config.settings import checked, merged, nearest, read_preset
+from scalor_ppl.config.settings import merged, nearest, read_preset
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs.configuration import checked
 
 TEST_SEED = 2020
 """Data seed of the clips that figures are reported on; training and the choice of settings used

@@ -1,0 +1,95 @@
+"""What some programs can do and others cannot. Whoever needs it asks with :func:`require`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+from pyro.poutine import Trace
+from torch import Tensor
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.programs.program import Program
+from scalor_ppl.tracks.table import Tracks
+
+
+class ObjectArrays(NamedTuple):
+    """The objects of a scene, K slots in each of T frames of B videos.
+
+    Attributes:
+        where: float ``[B, T, K, 4]``, boxes in the convention of :mod:`scalor_ppl.render.boxes`.
+        depth: ``[B, T, K]``; smaller is nearer.
+        what: ``[B, T, K, D]``, appearance.
+        glimpse: ``[B, T, K, C + 1, h, w]`` in [0, 1]: colour and mask within the box.
+    """
+
+    where: np.ndarray
+    depth: np.ndarray
+    what: np.ndarray
+    glimpse: np.ndarray
+
+
+class FindsObjects(ABC):
+    """The program's scenes are made of objects that keep an identity."""
+
+    lacking: ClassVar[str] = "finds no objects"
+
+    @abstractmethod
+    def tracks(self, scene: Any) -> list[Tracks]:
+        """The tracks of every video of a scene, in pixels of the view."""
+
+    @abstractmethod
+    def objects(self, scene: Any) -> ObjectArrays:
+        """The objects of a scene, in the slots of its tracks."""
+
+    @abstractmethod
+    def confidence(self, trace: Trace, scene: Any) -> Tensor:
+        """How sure the guide is of each object, ``[B, T, K]`` in 0..1.
+
+        Args:
+            trace: of the guide, most likely values taken.
+            scene: what the model made of them.
+        """
+
+    @abstractmethod
+    def looks(self, video: Tensor, scene: Any) -> Tensor:
+        """What the objects look like in the frames themselves, ``[B, T, K, D]``."""
+
+    @abstractmethod
+    def presence_in_words(self) -> str:
+        """What the values of presence mean, for the files that hold them."""
+
+
+class Intervenes(ABC):
+    """One can act on single objects while the program runs: what if."""
+
+    lacking: ClassVar[str] = "knows no interventions"
+
+    @abstractmethod
+    def intervening(self, interventions: Sequence[Any]) -> AbstractContextManager[Any]:
+        """A handler under which interventions act on imagined frames."""
+
+    @abstractmethod
+    def same_noise(self) -> AbstractContextManager[Any]:
+        """A handler under which an object's noise depends on the seed and its identity alone."""
+
+
+Capability = TypeVar("Capability")
+
+
+def require(program: Program, capability: type[Capability], command: str) -> Capability:
+    """The program, as one that can do something.
+
+    Args:
+        program: any.
+        capability: of this module.
+        command: what asks for it, for the message.
+
+    Raises:
+        UserError: the program cannot.
+    """
+    if not isinstance(program, capability):
+        lacking = getattr(capability, "lacking", "cannot do that")
+        raise UserError(f"{program.name} {lacking}: `{command}` needs a program that does")
+    return program

@@ -1,0 +1,186 @@
+"""What SCALOR offers to the rest of the package beyond what any program does."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from pyro.poutine import Trace
+from torch import Tensor
+
+from scalor_ppl.config.schedules import Schedule
+from scalor_ppl.config.schema import Config
+from scalor_ppl.programs import FindsObjects, Intervenes, Memory, ObjectArrays, Program
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.scalor.looks import looks_of
+from scalor_ppl.scalor.memory import from_tensors, to_tensors
+from scalor_ppl.scalor.noise import SameNoise
+from scalor_ppl.scalor.readout import confidence, tracks_of
+from scalor_ppl.scalor.settings import ScalorConfig
+from scalor_ppl.scalor.sizes import config_for_size
+from scalor_ppl.scalor.template import begin_template
+from scalor_ppl.scalor.whatif import Intervene
+from scalor_ppl.tracks.table import Tracks
+
+
+@dataclass(frozen=True)
+class ScalorProgram(Program, FindsObjects, Intervenes):
+    """A SCALOR, or a program that builds on it."""
+
+    config: ScalorConfig
+
+    # ------------------------------------------------------------------ training
+
+    @classmethod
+    def kind_of_latents(cls, config: Config) -> str:
+        """``relaxed`` or ``hard``, as ``model.presence`` says."""
+        assert isinstance(config, ScalorConfig)
+        return config.model.presence
+
+    @classmethod
+    def with_latents(cls, config: Config, kinds: Collection[str]) -> Config:
+        """The configuration with presence of one of these kinds."""
+        assert isinstance(config, ScalorConfig)
+        if config.model.presence in kinds:
+            return config
+        presence = {"presence": min(set(kinds) & {"relaxed", "hard"})}
+        return config.model_copy(update={"model": config.model.model_copy(update=presence)})
+
+    @classmethod
+    def with_source(cls, config: Config, source: Any) -> Config:
+        """A template of crops is as large as the whole frames that they are taken from."""
+        assert isinstance(config, ScalorConfig)
+        if config.model.background != "template" or config.data.crop is None:
+            return config
+        whole = {"frame": getattr(source, "whole", None)}
+        return config.model_copy(update={"model": config.model.model_copy(update=whole)})
+
+    def prepare(self) -> None:
+        """Let the glimpse networks run in the precision of the training."""
+        self.model.mixed = self.config.train.precision == "bfloat16"
+
+    def begin(self, source: Any) -> None:
+        """Start a template from the recording's most frequent colours."""
+        if self.config.model.background == "template":
+            begin_template(self.model, source)
+
+    def schedules(self) -> Mapping[str, Schedule]:
+        """The temperature of presence, and the rate of the discovery prior."""
+        train = self.config.train
+        return {"temperature": train.temperature, "discovery_rate": train.discovery_rate}
+
+    def drive(self, values: Mapping[str, float]) -> None:
+        """Set both."""
+        self.model.anneal(**values)
+
+    def inputs(self, video: Tensor, corner: Tensor | None) -> tuple[Tensor, ...]:
+        """The video, and where crops lie: a template asks for it."""
+        return (video,) if corner is None else (video, corner)
+
+    def figures(self, scene: Any) -> dict[str, float]:
+        """Objects a frame, discoveries a video."""
+        return self.model.diagnostics(scene)
+
+    def packed(self, memory: Memory) -> dict[str, Any]:
+        """Flat, by dotted names."""
+        return to_tensors(memory)
+
+    def unpacked(self, stored: Any) -> Memory:
+        """The inverse."""
+        return from_tensors(stored)
+
+    # ------------------------------------------------------------------ inference
+
+    @property
+    def bounded_presence(self) -> str | None:
+        """Bounds are those of the hard program: an object is there or it is not."""
+        return "hard"
+
+    @contextmanager
+    def presence_as(self, kind: str | None) -> Iterator[None]:
+        """Make z_pres hard (zero or one) or relaxed in model, priors and guide for a while."""
+        before = self.model.presence.kind
+        self.model.presence.kind = kind or before
+        try:
+            yield
+        finally:
+            self.model.presence.kind = before
+
+    def refined(self, steps: int) -> Self:
+        """The program with another ``guide.refine``."""
+        guide = self.config.guide.model_copy(update={"refine": steps})
+        return self._rebuilt(self.config.model_copy(update={"guide": guide}))
+
+    def for_size(self, size: tuple[int, int]) -> Self:
+        """The program for frames of another size: same weights, more cells and more slots.
+
+        Raises:
+            UserError: its networks know the size of the frames that they were trained on.
+        """
+        return self if size == self.size else self._rebuilt(config_for_size(self.config, size))
+
+    def imagining(
+        self, observed: int, frames: int, first_rate: float | None, rate: float | None
+    ) -> dict[str, Any]:
+        """Rates of discovery by frame (paper section 5.1, experiment 3)."""
+        first = self.config.model.first_rate if first_rate is None else first_rate
+        beginning = [None] * observed if observed else [first]
+        return {"discovery": [*beginning, *[rate] * (frames - len(beginning))]}
+
+    def _rebuilt(self, config: ScalorConfig) -> Self:
+        """The program under another configuration, with the same weights."""
+        built = build_program(config, self.device)
+        assert isinstance(built, type(self))
+        built.model.load_state_dict(self.model.state_dict())
+        built.guide.load_state_dict(self.guide.state_dict())
+        built.model.anneal(
+            temperature=self.model.presence.temperature, discovery_rate=self.model.discovery.rate
+        )
+        built.model.train(self.model.training)
+        built.guide.train(self.guide.training)
+        return built
+
+    # ------------------------------------------------------------------ objects
+
+    def tracks(self, scene: Any) -> list[Tracks]:
+        """The tracks of every video; boxes lie about the masks with ``model.tight_boxes``."""
+        tight = self.config.model.tight_boxes
+        return tracks_of(scene.trackers, tuple(scene.image.shape[-2:]), tight=tight)
+
+    def objects(self, scene: Any) -> ObjectArrays:
+        """The objects in the slots of each frame's trackers."""
+
+        def over_time(field: str) -> np.ndarray:
+            values = [getattr(each.objects, field) for each in scene.trackers]
+            return torch.stack(values, 1).detach().cpu().numpy()
+
+        return ObjectArrays(*(over_time(field) for field in ObjectArrays._fields))
+
+    def confidence(self, trace: Trace, scene: Any) -> Tensor:
+        """q(z_pres = 1) of the trackers."""
+        return confidence(self.model, trace, scene)
+
+    def looks(self, video: Tensor, scene: Any) -> Tensor:
+        """Colours of the objects' upper, middle and lower part."""
+        return looks_of(video, scene.trackers)
+
+    def presence_in_words(self) -> str:
+        """The kind of z_pres, and its temperature."""
+        presence = self.model.presence
+        if presence.kind == "relaxed":
+            return (
+                f"relaxed (Concrete, temperature {presence.temperature:.3g}): in 1/2 to 1 if alive"
+            )
+        return "hard (Bernoulli): 0 or 1"
+
+    # ------------------------------------------------------------------ what if
+
+    def intervening(self, interventions: Sequence[Any]) -> AbstractContextManager[Any]:
+        """Pyro's ``do`` on single objects; see :mod:`scalor_ppl.scalor.whatif`."""
+        return Intervene(self.model, interventions)
+
+    def same_noise(self) -> AbstractContextManager[Any]:
+        """Noise by identity; see :mod:`scalor_ppl.scalor.noise`."""
+        return SameNoise(self.model)
