@@ -100,7 +100,10 @@ def parse_seeds(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise UserError(f"--seeds {text}: give numbers separated by commas, e.g. 0,1,2")
-    return [int(part) for part in parts]
+    seeds = [int(part) for part in parts]
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds {text}: one is there twice, which would count twice")
+    return seeds
 
 
 def labelled(runs: Sequence[str]) -> dict[str, Path]:

@@ -102,6 +102,21 @@ def _check_outside(path: Path, table: BoxTable, outside: np.ndarray, name: str) 
     )
 
 
+def tell_of_places(sequence: Sequence, options: SourceOptions = DEFAULT_OPTIONS) -> None:
+    """Note that images are numbered otherwise than frames are, which go by their place."""
+    try:
+        numbers = _image_numbers(sequence, options)
+    except UserError:  # which matters to nobody who does not need them
+        return
+    if numbers is None or np.array_equal(numbers, np.arange(len(numbers)) + min(numbers[0], 1)):
+        return
+    _LOG.warning(
+        "%s: the %d images are numbered %d to %d in their names, but frames are numbered by their "
+        "place: %s is the first",
+        *(sequence.name, len(numbers), numbers[0], numbers[-1], sequence.images[0].name),
+    )
+
+
 def _tell_of_gaps(sequence: Sequence, numbers: np.ndarray) -> None:
     steps = np.diff(numbers)
     gaps = np.flatnonzero(steps > 1)

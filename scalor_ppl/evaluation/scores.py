@@ -121,17 +121,11 @@ def evaluate_tracks(
         The scores.
 
     Raises:
-        UserError: no clip's truth has a box that counts.
         ValueError: different numbers of clips or frames, a gate that is not above 0, or what
             `scalor_ppl.evaluation.frames.scored_clip` raises.
     """
     if len(tracks) != len(truths):
         raise ValueError(f"{len(tracks)} clips of tracks, {len(truths)} of ground truth")
-    if truths and all(math.isnan(truth.object_size) for truth in truths):
-        raise UserError(
-            f"the truth has no boxes that count in {len(truths)} clips: there is nothing to score; "
-            "choose other clips"
-        )
     sums = _Sums()
     for found, truth in zip(tracks, truths, strict=True):
         limit = distance
@@ -293,8 +287,15 @@ def evaluate_by_rules(
         The scores by the rule's name, in the order of `RULES`.
 
     Raises:
+        UserError: no clip's truth has a box that counts by any rule.
         ValueError: as `evaluate_tracks`.
     """
+    least = min(rule.min_visible for rule in RULES.values())
+    if truths and not any(truth.counted(least).any() for truth in truths):
+        raise UserError(
+            f"the truth has no boxes that count in the {len(truths)} clips: there is nothing to "
+            "score; choose other clips"
+        )
     return {
         name: evaluate_tracks(
             tracks,

@@ -9,9 +9,10 @@ import numpy as np
 
 from scalor_ppl.config.schema import Config, DataConfig
 from scalor_ppl.data import TOY_SETS, SourceOptions, iterate_frames
-from scalor_ppl.data.frames import probe, resized
+from scalor_ppl.data.frames import find_sequence, look_at, resized
 from scalor_ppl.data.netcdf import is_netcdf
 from scalor_ppl.data.records import Size
+from scalor_ppl.data.truth import tell_of_places
 from scalor_ppl.errors import UserError
 from scalor_ppl.training.sources import reading
 
@@ -101,7 +102,9 @@ def open_recording(
     if path.is_file() and is_netcdf(path):
         raise UserError(f"{path} holds clips: give a video file or a folder of images")
     data = reading(config.data, str(path))
-    about = probe(path, data)
+    sequence = find_sequence(path, data)
+    about = look_at(sequence, data)
+    tell_of_places(sequence, data)
     trained = start is None and stop is None  # the range that was trained on, if any
     read = {
         "channels": config.model.channels,

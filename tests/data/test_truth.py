@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 from tiny import CommandLine
 
 from scalor_ppl.data import SourceOptions, load_video, open_source
+from scalor_ppl.data.frames import find_sequence
+from scalor_ppl.data.truth import tell_of_places
 from scalor_ppl.errors import UserError
 
 LENGTH = 12
@@ -144,3 +147,22 @@ def test_a_clip_has_the_objects_that_occur_in_it(tmp_path: Path) -> None:
     assert clip.truth is not None
     assert clip.truth.ids.tolist() == list(range(2, 401, 4))
     assert clip.truth.boxes.shape == (1, 100, 4)
+
+
+@pytest.mark.parametrize(
+    ("names", "noted"),
+    [
+        (["1.png", "2.png", "3.png"], ""),
+        (["f0.png", "f1.png", "f2.png"], ""),
+        (["a.png", "b.png"], ""),
+        (["101.png", "102.png"], "the 2 images are numbered 101 to 102"),
+        (["1.png", "3.png"], "numbered 1 to 3 in their names, .* 1.png is the first"),
+        (["1_7.png", "2_9.png"], ""),
+    ],
+)
+def test_who_counts_by_place_is_told_of_other_numbers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, names: list[str], noted: str
+) -> None:
+    tell_of_places(find_sequence(make(tmp_path / "seq", dict(enumerate(names)), [])))
+    assert len(caplog.records) == bool(noted)
+    assert re.search(noted, caplog.text)

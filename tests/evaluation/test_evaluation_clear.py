@@ -2,11 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from scalor_ppl.data.records import Truth
+from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import RULES, Scores, evaluate_by_rules, evaluate_tracks
 from scalor_ppl.tracks.table import Tracks
 
@@ -260,3 +262,17 @@ def test_mistakes_of_the_caller() -> None:
     found.boxes[:] = np.nan
     with pytest.raises(ValueError, match="finite"):
         evaluate_tracks([found], [truth])
+
+
+def test_clips_without_truth_are_no_fault_of_ours() -> None:
+    none = Truth(np.empty(0, np.int64), np.empty((1, 0, 4)), np.empty((1, 0)), None, math.nan)
+    found = [tracks_at([{1: A}]), tracks_at([{1: A}])]
+    scores = evaluate_by_rules(found, [truth_at([[A]]), none])["standard"]
+    assert (scores.matches, scores.false_positives, scores.mota) == (1, 1, 0)
+    with pytest.raises(UserError, match="no boxes that count in the 2 clips"):
+        evaluate_by_rules(found, [none, none])
+    # What is to be ignored has a size, too.
+    ignored = truth_at([[A]])
+    ignored = replace(ignored, ignored=np.array([[True]]), object_size=math.nan)
+    scores = evaluate_by_rules(found, [truth_at([[A]]), ignored])["standard"]
+    assert (scores.matches, scores.false_positives, scores.set_aside) == (1, 0, 1)

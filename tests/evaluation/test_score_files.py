@@ -163,3 +163,54 @@ def test_the_command(cli: CommandLine, files: tuple[Path, Path], tmp_path: Path)
     said = cli("score", str(tmp_path / "none.txt"), truth)
     assert said.code == 2
     assert "no such file" in said.err
+
+
+def test_confidence_is_asked_for(
+    cli: CommandLine, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.json"
+    for least, predictions in ((None, 5), ("0.4", 5), ("0.5", 4), ("0.95", 0)):
+        options = () if least is None else ("--confidence", least)
+        said = cli("score", *files, "--distance", "3", "--json", out, *options)
+        assert said.code == 0, said.err
+        # One of less than 0.5 finds what is to be ignored, and is set aside.
+        scores = json.loads(out.read_text())["centre"]
+        assert scores["predictions"] + scores["set_aside"] == predictions + (least in (None, "0.4"))
+
+
+def test_files_of_different_frames_are_refused(files: tuple[Path, Path]) -> None:
+    found, truth = files
+    found.write_text("".join(f"{t},1,1,2,3,4,1\n" for t in range(11, 14)))
+    with pytest.raises(
+        UserError, match=r"frames 11 to 13, .*truth\.txt has frames 1 to 3, and none"
+    ):
+        paired(found, truth)
+
+
+def test_what_is_counted_otherwise_is_said(
+    files: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    found, truth = files
+    truth.write_text("".join(f"{t},1,{t},2,3,4,1\n" for t in range(1, 21)))
+    found.write_text("".join(f"{t},1,{t + 1},2,3,4,1\n" for t in range(0, 20, 2)))
+    scores = score_files(found, truth)["centre"]
+    assert (scores.frames, scores.objects, scores.matches, scores.motp) == (20, 20, 10, 0)
+    assert "found.txt counts frames from 0, " in caplog.text
+    assert "found.txt has rows in every second frame only" in caplog.text
+
+
+def test_points_have_no_size_to_gate_by(files: tuple[Path, Path]) -> None:
+    found, truth = files
+    for path in files:
+        path.write_text("1,1,5,5,0,0,1\n")
+    with pytest.raises(UserError, match=r"true boxes are points: give the gate .*--distance"):
+        score_files(found, truth)
+    assert score_files(found, truth, distance=1.0)["centre"].matches == 1
+
+
+def test_frames_begin_where_either_file_does(files: tuple[Path, Path]) -> None:
+    found, truth = files
+    truth.write_text("".join(f"{t},1,{t},2,3,4,1\n" for t in range(101, 111)))
+    found.write_text("".join(f"{t},1,{t},2,3,4,1\n" for t in range(101, 111)))
+    scores = score_files(found, truth)["centre"]
+    assert (scores.frames, scores.mota, scores.propagation_rate) == (10, 1, 1)
