@@ -1,9 +1,10 @@
 """``scalor-ppl fit``: a video in, tracks and a report out."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,16 +23,17 @@ from scalor_ppl.cli.options import (
 from scalor_ppl.cli.progress import TrackingBar, shown_training
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import check_writable
-from scalor_ppl.results.locks import LOCK, holds_nothing, owned_folder
+from scalor_ppl.results.locks import LOCK, owned_folder
 
 if TYPE_CHECKING:
     import torch
 
     from scalor_ppl.config.schema import Config
-    from scalor_ppl.fitting.draft import Reason
+    from scalor_ppl.data import ClipSource
+    from scalor_ppl.fitting.kinds import Given
     from scalor_ppl.fitting.plan import FitPlan
 
-TRACKS, OVERLAY, REPORT = "tracks.txt", "overlay.mp4", "report.html"
+PLAN = "plan.png"
 
 
 def fit(
@@ -45,6 +47,22 @@ def fit(
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Of training, unless train.steps is set.")
     ] = 30.0,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Only show the settings and a picture of the objects: plan.png."
+        ),
+    ] = False,
+    object_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Of an object in pixels of the video, where the plan is wrong.",
+            metavar="WIDTHxHEIGHT",
+        ),
+    ] = None,
+    objects: Annotated[
+        int | None, typer.Option(min=1, help="In view at once, where the plan is wrong.")
+    ] = None,
     settings: Settings = None,
     seed: Annotated[int, typer.Option(min=0, help="Of parameters, noise, data.")] = 0,
     overlay: Annotated[
@@ -58,67 +76,135 @@ def fit(
 ) -> None:
     """Train on a video of your own and track its objects, without a label.
 
-    Looks at the video, proposes every setting and says why, trains for the given time, tracks, and
-    writes a report. Any setting can be given instead: --set model.capacity=60.
+    Looks at the video, proposes every setting and says why and how sure it is, trains for the given
+    time, tracks, and writes a report. --plan stops before the training. What it got wrong can be
+    put right: --object-size 105x75, --objects 2, or any setting: --set model.capacity=60.
     """
-    from scalor_ppl.fitting.plan import plan_fit
     from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import CONFIG, run_config
 
     use_threads(threads)
     out = out or Path("runs") / video.stem
     where = pick_device(device)
+    known = _known(object_size, objects)
     check_writable(out / LOCK)
-    if resume and (settings is not None or not (out / CONFIG).is_file()):
+    told = settings is not None or plan or object_size is not None or objects is not None
+    if resume and (told or not (out / CONFIG).is_file()):
         raise UserError(f"--resume goes on with the fit in {out}, if there is one: give --out")
     with owned_folder(out):
+        source: ClipSource | None = None
+        drawn: FitPlan | None = None
         if resume:
             config = run_config(out)
         else:
-            if not holds_nothing(out):
-                raise UserError(
-                    f"{out} is there already: go on with --resume, or choose another --out"
-                )
-            console = Console(stderr=True)
-            console.print(f"looking at {video}", **PLAIN)
-            plan = plan_fit(video, settings or [], nested(train__seed=seed))
-            console.print(_table(plan.reasons))
-            config = plan.config if plan.steps_given else _timed(plan, minutes, where, console)
+            if not plan:
+                _check_new(out)
+            drawn = _plan(video, settings or [], seed, known)
+            if plan:
+                _draw(drawn, out)
+                return
+            config, source = _ready(drawn, video, minutes, where, overlay=overlay)
+            (out / PLAN).unlink(missing_ok=True)  # of --plan; it is drawn again
         if _trained(out) < config.train.steps:
             begun = resume and _trained(out) > 0
-            outcome = shown_training(config, out, device=device, resume=begun)
+            outcome = shown_training(config, out, device=device, source=source, resume=begun)
             if outcome.interrupted:
                 _say_resume(video, out, overlay=overlay)
                 raise typer.Exit(INTERRUPTED)
+        if drawn is not None:
+            _draw(drawn, out)
         _track(video, out, where, overlay=overlay)
+
+
+def _known(size: str | None, count: int | None) -> "Given":
+    """What the user says of the objects.
+
+    Raises:
+        UserError: that is no size.
+    """
+    from scalor_ppl.fitting.kinds import Given
+
+    if size is None:
+        return Given(None, count)
+    sides = re.fullmatch(r"(\d+(?:\.\d+)?)[xX](\d+(?:\.\d+)?)", size.strip())
+    if sides is None or not min(float(sides[1]), float(sides[2])) >= 1:
+        raise UserError(f"--object-size {size}: give width and height in pixels, such as 105x75")
+    return Given((float(sides[1]), float(sides[2])), count)
+
+
+def _check_new(out: Path) -> None:
+    """Complain before anything is computed.
+
+    Raises:
+        UserError: something is there already; but for the picture of a plan.
+    """
+    held = {path.name for path in out.iterdir()} - {PLAN, LOCK}
+    if held:
+        raise UserError(f"{out} is there already: go on with --resume, or choose another --out")
+
+
+def _plan(video: Path, settings: Sequence[str], seed: int, known: "Given") -> "FitPlan":
+    """Look at the video, and show what follows."""
+    from scalor_ppl.fitting.plan import plan_fit
+
+    console = Console(stderr=True)
+    console.print(f"looking at {video}", **PLAIN)
+    plan = plan_fit(video, settings, nested(train__seed=seed), known)
+    reasons = [(reason.name, reason.value, reason.why) for reason in plan.reasons]
+    console.print(_table(("setting", "value", "because"), reasons))
+    seen = [(belief.name, belief.value, belief.sure, belief.why) for belief in plan.beliefs]
+    console.print()
+    console.print(_table(("what", "seen", "how sure", "by what"), seen))
+    if any(belief.sure == "not sure" for belief in plan.beliefs):
+        console.print(
+            "not sure: look at the picture of --plan, and say what is wrong there, as in "
+            "--object-size 105x75 or --objects 2",
+            **PLAIN,
+        )
+    return plan
+
+
+def _draw(plan: "FitPlan", out: Path) -> None:
+    """Write the picture of a plan, and say where."""
+    from scalor_ppl.fitting.picture import draw_plan
+
+    draw_plan(plan, out / PLAN)
+    Console().print(str(out / PLAN), **PLAIN)
+
+
+def _ready(
+    plan: "FitPlan", video: Path, minutes: float, device: "torch.device", *, overlay: bool
+) -> "tuple[Config, ClipSource]":
+    """The configuration with its number of steps, and the clips: all tried that follows training.
+
+    The video is decoded here once, for timing, rehearsal and training.
+    """
+    from scalor_ppl.fitting.rehearsal import rehearse
+    from scalor_ppl.training.sources import open_data
+
+    source = open_data(plan.config.data, "train")
+    rehearse(plan.config, video, source, device, overlay=overlay)
+    if plan.steps_given:
+        return plan.config, source
+    return _timed(plan.config, source, minutes, device), source
 
 
 def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> None:
     """Track the video with the trained run, and write the report."""
-    from scalor_ppl.report.material import gather
-    from scalor_ppl.report.write import write_report
-    from scalor_ppl.tracking import track_to_files
+    from scalor_ppl.fitting.rehearsal import OVERLAY, REPORT, TRACKS, report_fit, track_every_frame
     from scalor_ppl.training.runs import load_run
 
     tracks = out / TRACKS
-    program = load_run(out, device)
-    stop = program.config.data.stop
     if not tracks.exists():
+        going_on = tracks.with_name(f"{TRACKS}.resume").exists()
         with TrackingBar(Console(stderr=True)) as bar:
-            outcome = track_to_files(
-                program,
-                video,
-                tracks,
-                overlay=out / OVERLAY if overlay else None,
-                start=program.config.data.start,
-                stop=stop,
-                resume=tracks.with_name(f"{TRACKS}.resume").exists(),
-                watcher=bar,
+            outcome = track_every_frame(
+                load_run(out, device), video, out, overlay=overlay, resume=going_on, watcher=bar
             )
         if outcome.interrupted:
             _say_resume(video, out, overlay=overlay)
             raise typer.Exit(INTERRUPTED)
-    write_report(gather(out, device, tracks=tracks), out / REPORT)
+    report_fit(out, device)
     console = Console()
     for name in (TRACKS, OVERLAY, REPORT) if overlay else (TRACKS, REPORT):
         console.print(str(out / name), **PLAIN)
@@ -132,31 +218,31 @@ def _trained(out: Path) -> int:
     return step_of(kept[-1]) if kept else 0
 
 
-def _table(reasons: "Sequence[Reason]") -> Table:
-    """Every choice, and why."""
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """Every choice, and why; or everything seen, and how sure that is."""
     table = Table(box=None, header_style="bold")
-    for name in ("setting", "value", "because"):
+    for name in names:
         table.add_column(name, overflow="fold")
-    for reason in reasons:
-        table.add_row(reason.name, escape(str(reason.value)), reason.why)
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row))
     return table
 
 
-def _timed(plan: "FitPlan", minutes: float, device: "torch.device", console: Console) -> "Config":
+def _timed(
+    config: "Config", source: "ClipSource", minutes: float, device: "torch.device"
+) -> "Config":
     """The configuration with as many steps as last so long."""
     from scalor_ppl.training.budget import lasting, predicted_minutes, time_steps
-    from scalor_ppl.training.sources import anchored, fitted, open_data
+    from scalor_ppl.training.sources import anchored, fitted
 
-    source = open_data(plan.config.data, "train")
-    config = fitted(anchored(plan.config), source)
-    seconds = time_steps(config, source, device)
+    seconds = time_steps(fitted(anchored(config), source), source, device)
     train = lasting(config.train, minutes, seconds)
-    console.print(
+    Console(stderr=True).print(
         f"train.steps = {train.steps}: a step takes {max(seconds.values()):.2f} s, so they take "
         f"{predicted_minutes(train, seconds):.1f} minutes where nothing else runs",
         **PLAIN,
     )
-    return plan.config.model_copy(update={"train": train})
+    return config.model_copy(update={"train": train})
 
 
 def _say_resume(video: Path, out: Path, *, overlay: bool) -> None:

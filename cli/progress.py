@@ -19,6 +19,7 @@ from scalor_ppl.cli.options import PLAIN
 
 if TYPE_CHECKING:
     from scalor_ppl.config.schema import Config
+    from scalor_ppl.data import ClipSource
     from scalor_ppl.programs import Program
     from scalor_ppl.training.loop import Outcome
 
@@ -142,6 +143,7 @@ def shown_training(
     out: Path,
     *,
     device: str,
+    source: "ClipSource | None" = None,
     resume: bool = False,
     also: "Callable[[int, Program], None] | None" = None,
 ) -> "Outcome":
@@ -149,7 +151,9 @@ def shown_training(
     from scalor_ppl.training.start import start_training
 
     with TrainingBar(Console(stderr=True), config.train.steps) as bar:
-        outcome = start_training(config, out, device=device, resume=resume, watcher=bar, also=also)
+        outcome = start_training(
+            config, out, device=device, source=source, resume=resume, watcher=bar, also=also
+        )
     say(f"{outcome.step} steps, {out}")
     if outcome.skipped:
         say(f"{outcome.skipped} steps were skipped: loss or gradient was not finite")

@@ -7,6 +7,7 @@ from scipy import ndimage
 
 _SMOOTHING = 0.8  # pixels: takes single noisy pixels out, hardly widens an object
 _FOOT = 0.07  # share of the contrast at which an object's rim ends
+_LIMB = 0.3  # square roots of its area, how far limbs go beyond a patch
 _FARTHEST = 12  # pixels beyond a patch that its rim is looked for
 EIGHT = np.ones((3, 3), dtype=bool)  # neighbours across corners count
 
@@ -19,6 +20,7 @@ class Components:
         sizes: [N, 2] height and width of each patch's box, in pixels.
         areas: [N] pixels of each patch.
         centres: [N, 2] row and column of each patch's centre.
+        corners: [N, 2] top and left pixel of its box.
         inside: [N] bool; the patch does not touch the edge of the frame.
         covered: share of the frame's pixels in all patches, 0..1.
         height: of the frame, in pixels.
@@ -27,6 +29,7 @@ class Components:
     sizes: np.ndarray
     areas: np.ndarray
     centres: np.ndarray
+    corners: np.ndarray
     inside: np.ndarray
     covered: float
     height: int
@@ -65,7 +68,9 @@ def residual(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
     return ndimage.gaussian_filter(np.abs(change(frame, background)).max(-1), _SMOOTHING)
 
 
-def find_components(difference: np.ndarray, threshold: float, reach: int) -> Components:
+def find_components(
+    difference: np.ndarray, threshold: float, reach: int, limbs: float | None = None
+) -> Components:
     """The patches where a residual exceeds a threshold.
 
     Args:
@@ -73,23 +78,59 @@ def find_components(difference: np.ndarray, threshold: float, reach: int) -> Com
         threshold: in levels.
         reach: pixels, at least 1; parts of an object that are up to twice that far apart are
             joined, and holes of about that size are filled (rings around particles).
+        limbs: in levels, below `threshold`; boxes go as far as what exceeds this goes on from
+            their patches, legs and wings that are fainter than the body. None: as far as patches.
     """
     mask = _closed(difference > threshold, reach)
     labels, found = ndimage.label(mask, EIGHT)
     if found == 0:
         none = np.zeros((0, 2))
-        return Components(none, np.zeros(0), none, np.zeros(0, dtype=bool), 0.0, len(mask))
-    boxes = ndimage.find_objects(labels)
-    corners = np.array([[(rows.start, rows.stop), (cols.start, cols.stop)] for rows, cols in boxes])
-    centres = ndimage.center_of_mass(mask, labels, np.arange(1, found + 1))
+        return Components(none, np.zeros(0), none, none, np.zeros(0, dtype=bool), 0.0, len(mask))
+    corners = _corners(labels)
+    places = np.nonzero(labels)
+    of = labels[places]
+    areas = np.bincount(of, minlength=found + 1)[1:].astype(float)
+    sums = [np.bincount(of, place, found + 1)[1:] for place in places]
+    boxes = corners if limbs is None else _grown(labels, areas, corners, difference > limbs)
     return Components(
-        sizes=(corners[:, :, 1] - corners[:, :, 0]).astype(float),
-        areas=np.bincount(labels.ravel())[1:].astype(float),
-        centres=np.array(centres),
+        sizes=(boxes[:, :, 1] - boxes[:, :, 0]).astype(float),
+        areas=areas,
+        centres=np.stack(sums, axis=1) / areas[:, None],
+        corners=boxes[:, :, 0],
         inside=np.all((corners[:, :, 0] > 0) & (corners[:, :, 1] < mask.shape), axis=1),
         covered=float(mask.mean()),
         height=len(mask),
     )
+
+
+def _corners(labels: np.ndarray) -> np.ndarray:
+    """[N, 2, 2] first row and the one after the last, columns likewise, of each label."""
+    boxes = ndimage.find_objects(labels)
+    return np.array([[(rows.start, rows.stop), (cols.start, cols.stop)] for rows, cols in boxes])
+
+
+def _grown(
+    labels: np.ndarray, areas: np.ndarray, corners: np.ndarray, fainter: np.ndarray
+) -> np.ndarray:
+    """The corners of patches with their limbs, [N, 2, 2]; a limb is of the nearest patch."""
+    grown = corners.copy()
+    for n, area in enumerate(areas.tolist()):
+        far = round(_LIMB * area**0.5)
+        if far < 1:
+            continue
+        lower, upper = corners[n, :, 0] - far, corners[n, :, 1] + far
+        part = tuple(slice(max(0, low), high) for low, high in zip(lower, upper, strict=True))
+        near, own = labels[part], labels[part] == n + 1
+        # Other patches are walls: two that touch by their legs keep to their own sides.
+        away = ndimage.distance_transform_edt(~own)
+        open_ = fainter[part] & (away <= far) & ((near == 0) | own)
+        if ((near > 0) & ~own).any():
+            open_ &= away <= ndimage.distance_transform_edt((near == 0) | own)
+        reached = ndimage.binary_propagation(own, EIGHT, open_ | own)
+        for axis in (0, 1):
+            there = np.flatnonzero(reached.any(1 - axis)) + part[axis].start
+            grown[n, axis] = there[0], there[-1] + 1
+    return grown
 
 
 def _closed(mask: np.ndarray, reach: int) -> np.ndarray:
@@ -128,18 +169,3 @@ def soft_margin(differences: list[np.ndarray], threshold: float, contrast: float
         return float(_FARTHEST)
     end = int(below[0])
     return end - 1 + float((profile[end - 1] - _FOOT) / (profile[end - 1] - profile[end]))
-
-
-def typical_area(areas: np.ndarray) -> float:
-    """The most common area of patches: that of a single object.
-
-    The peak of the smoothed distribution of log-areas, weighted with the square root of the area:
-    specks are many but light, merged objects heavy but few.
-
-    Args:
-        areas: [N] in pixels, N at least 1.
-    """
-    edges = np.arange(0, np.log2(areas.max()) + 1, 0.1)
-    weight, _ = np.histogram(np.log2(areas), edges, weights=np.sqrt(areas))
-    smooth = ndimage.gaussian_filter1d(weight, 3, mode="constant")
-    return float(2 ** (edges[smooth.argmax()] + 0.05))

@@ -1,10 +1,9 @@
 """The moving objects before a fixed camera: how large, how many, how fast."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import theilslopes
 
 from scalor_ppl.fitting.components import (
     Components,
@@ -12,215 +11,217 @@ from scalor_ppl.fitting.components import (
     find_components,
     residual,
     soft_margin,
-    typical_area,
 )
-from scalor_ppl.fitting.motion import Motion, Patches, measure_motion
+from scalor_ppl.fitting.kinds import NOTHING_GIVEN, Given, Kinds, Percentiles, find_kinds
+from scalor_ppl.fitting.linking import Motion, measure_motion, measure_slow_motion
+from scalor_ppl.fitting.objects import Evidence, Objects, Plane, Sighting
 from scalor_ppl.fitting.painting import looks, unpainted
+from scalor_ppl.fitting.perspective import find_perspective
 
 _LEAST_THRESHOLD = 3.0  # levels: below, flicker of the compression looks like objects
-_PLAUSIBLE = (0.4, 1.5)  # share of the typical area that a single object covers
-_FRAGMENT = 0.25  # of the typical area; smaller patches do not count
-_FEWEST_FOR_TREND = 50  # single objects
-_MOST_FOR_TREND = 1000  # likewise; more tell nothing new
-_LEAST_SPREAD = 0.3  # of rows, in half-heights of the frame
-_LEAST_TREND = 0.15  # a smaller perspective is within the range of sizes
-_ROUNDS = 8  # of finding the trend and what is single
-_BAND = 0.2  # of the median, in which single objects lie with the distance taken out
-_STEEPEST = 0.9  # so that nothing shrinks to nothing at the other edge
+_RESOLVED = 32.0  # pixels, square root of its area, from which an object's limbs are told apart
+_FAINT = 0.12  # of the contrast, down to which limbs are looked for
 _FEWEST = 8  # single objects, in all frames looked at, that a statement takes
-
-Percentiles = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Plane:
-    """The plane that objects move on, as a camera sees it that looks down on it.
-
-    Attributes:
-        perspective: how much larger they are at the lower edge of the frame than in its middle row,
-            as a share.
-        widths, heights: percentiles as in `Objects`, of what they would be in the middle row.
-    """
-
-    perspective: float
-    widths: Percentiles
-    heights: Percentiles
-
-    def in_units(self, length: float) -> "Plane":
-        """The same with lengths `length` times as large."""
-        return replace(
-            self, widths=_times(self.widths, length), heights=_times(self.heights, length)
-        )
+_PIXELS = 40_000_000  # of all frames looked at, about
+_FRAMES = (20, 100)  # bounds of their number
+_ROUGHLY = 20  # frames that the contrast is taken from
+_LOOKS = 64  # at objects, that tell what a decoder paints
+_SHOWN = 6  # frames that are kept to be shown
+_FILL = 0.75  # of a given box that an object covers, where none was seen: an ellipse's is pi / 4
+_GIVEN_RANGE = (0.85, 1.0, 1.15)  # of a given size that objects have, where none was seen
+_LONG = 1.15  # times the other side, that a box is of an object that lies this way
+_STEADY = 0.25  # of the median number, that others may have more or less; one object at least
 
 
 @dataclass(frozen=True)
-class Objects:
-    """The moving things of a video.
+class Look:
+    """What of a video is looked at.
 
     Attributes:
-        widths: of their boxes, in pixels: 5th, 50th and 95th percentile.
-        heights: likewise.
-        count: in view at once: median and 95th percentile over frames.
-        covered: share of the pixels that they cover, 0..1.
-        contrast: how far their pixels are from the background, in levels (in a `Survey` as a share
-            of the range).
-        unpainted: standard deviation of their pixels about what a decoder can be expected to paint,
-            in the same units; none where too few were seen.
-        plane: how they shrink with the distance; none where their size does not depend on the
-            place.
-    """
-
-    widths: Percentiles
-    heights: Percentiles
-    count: tuple[float, float]
-    covered: float
-    contrast: float
-    unpainted: float | None = None
-    plane: Plane | None = None
-
-    @property
-    def size(self) -> float:
-        """Mean of the median object's width and height, in pixels."""
-        return (self.widths[1] + self.heights[1]) / 2
-
-    def in_units(self, length: float, contrast: float) -> "Objects":
-        """The same with lengths `length` times as large and contrast in units of `contrast`."""
-        return replace(
-            self,
-            widths=_times(self.widths, length),
-            heights=_times(self.heights, length),
-            contrast=self.contrast / contrast,
-            unpainted=None if self.unpainted is None else self.unpainted / contrast,
-            plane=None if self.plane is None else self.plane.in_units(length),
-        )
-
-
-def _times(sides: Percentiles, factor: float) -> Percentiles:
-    low, middle, high = sides
-    return factor * low, factor * middle, factor * high
-
-
-def find_moving(
-    runs: list[list[np.ndarray]], background: np.ndarray, noise: float
-) -> tuple[Objects, Motion | None] | None:
-    """Measure what differs from the background.
-
-    Sizes and ways are those of single objects: patches of about the most common area. Merged
-    objects count as often as that area goes into theirs.
-
-    Args:
-        runs: of consecutive frames [H, W, C], equally long, at least 2 frames each.
+        samples: frames [H, W, C] evenly over the whole of it: how large objects are, and how many.
+        spacing: frames of the video from one of these to the next.
+        runs: of consecutive frames, equally long, at least 2 each: how fast they are.
         background: [H, W, C], see `mode_image`.
         noise: standard deviation of the residual, in levels.
+    """
+
+    samples: list[np.ndarray]
+    spacing: int
+    runs: list[list[np.ndarray]]
+    background: np.ndarray
+    noise: float
+
+    def thinned(self) -> "Look":
+        """As many samples as are needed."""
+        pixels = self.background.shape[0] * self.background.shape[1]
+        most = int(np.clip(_PIXELS // pixels, *_FRAMES))
+        step = -(-len(self.samples) // most)
+        return replace(self, samples=self.samples[::step], spacing=step * self.spacing)
+
+
+def find_moving(look: Look, given: Given = NOTHING_GIVEN) -> tuple[Objects, Motion | None] | None:
+    """Measure what differs from the background.
+
+    Sizes and ways are those of single objects: patches of about the most common area, or of two
+    areas. Merged objects count as often as that area goes into theirs.
+
+    Args:
+        look: at a video before a camera that stands still.
+        given: what the user knows of the objects, in pixels of these frames.
 
     Returns:
         The objects, and their motion where they can be followed; None where there are none.
     """
-    firsts = [residual(run[0], background) for run in runs]
-    contrast = _contrast(firsts, 5 * noise)
+    look = look.thinned()
+    few = look.samples[:: -(-len(look.samples) // _ROUGHLY)]
+    rough = [residual(frame, look.background) for frame in few]
+    contrast = _contrast(rough, 5 * look.noise)
     if contrast == 0:
         return None
-    threshold = max(4 * noise, 0.35 * contrast, _LEAST_THRESHOLD)
-    areas = _areas(find_components(difference, threshold, 1) for difference in firsts)
-    if not len(areas):
-        return None
+    threshold = max(4 * look.noise, 0.35 * contrast, _LEAST_THRESHOLD)
+    kinds = find_kinds([find_components(difference, threshold, 1) for difference in rough], given)
+    if kinds is None:
+        if given.size is None:
+            return None
+        kinds = Kinds((_FILL * given.size[0] * given.size[1],))
     # Large objects fall into parts that lie further apart.
-    reach = int(np.clip(round(np.sqrt(typical_area(areas)) / 16), 1, 6))
-    found = [
-        [find_components(residual(frame, background), threshold, reach) for frame in run]
-        for run in runs
-    ]
-    perspective = find_perspective([frame for run in found for frame in run])
+    reach = int(np.clip(round(np.sqrt(kinds.areas[0]) / 16), 1, 6))
+    limbs = None
+    if np.sqrt(kinds.areas[0]) >= _RESOLVED:
+        limbs = max(5 * look.noise, _FAINT * contrast, _LEAST_THRESHOLD)
+
+    def patches(frame: np.ndarray, limbs: float | None) -> Components:
+        return find_components(residual(frame, look.background), threshold, reach, limbs)
+
+    frames = [patches(frame, limbs) for frame in look.samples]
+    runs = [[patches(frame, None) for frame in run] for run in look.runs]
+    perspective = find_perspective(frames, given)
     if perspective:
-        found = [[frame.levelled(perspective) for frame in run] for run in found]
-    frames = [frame for run in found for frame in run]
-    areas = _areas(frames)
-    if not len(areas):
-        return None
-    typical = typical_area(areas)
-    level = np.concatenate([frame.sizes[_single(frame, typical)] for frame in frames])
-    if len(level) < _FEWEST:
-        return None
-    near = [frame.nearness(perspective)[_single(frame, typical)] for frame in frames]
-    sizes = level * np.concatenate(near)[:, None]
-    soft = _softness(firsts, threshold, contrast, float(np.median(sizes.min(1))))
-    sizes += soft
-    level += soft
-    count, most = np.percentile([_count(frame, typical) for frame in frames], (50, 95)).tolist()
+        frames = [frame.levelled(perspective) for frame in frames]
+        runs = [[frame.levelled(perspective) for frame in run] for run in runs]
+    kinds = find_kinds(frames, given) or kinds
+    level = _sides(frames, kinds)
+    if len(level) < _FEWEST and given.size is None:
+        if given.count is None:
+            return None
+        # So many as are said are in what there is: round ones, of its area.
+        side = float(np.sqrt(kinds.areas[0] / _FILL))
+        given = replace(given, size=(side, side))
+    near = np.concatenate([frame.nearness(perspective)[kinds.single(frame)] for frame in frames])
+    sizes = level * near[:, None]
+    soft = 0.0
+    if len(level) and limbs is None:
+        soft = _softness(rough, threshold, contrast, float(np.median(sizes.min(1))))
+    sizes, level = sizes + soft, level + soft
+    if given.size is not None:
+        sizes, level = (_resized(each, given.size) for each in (sizes, level))
+    numbers = np.array([kinds.counted(frame).sum() for frame in frames])
+    count, most = np.percentile(numbers, (50, 95)).tolist()
+    mixed, turning = len(kinds.areas) > 1, _turning(level)
+    medians = [np.median(_sides(frames, kinds, n) + soft, 0)[::-1] for n in (0, 1) if mixed]
     objects = Objects(
-        widths=_percentiles(sizes[:, 1]),
-        heights=_percentiles(sizes[:, 0]),
-        count=(count, most),
+        widths=_percentiles(sizes, 1, [m[0] for m in medians] if mixed else None, turning),
+        heights=_percentiles(sizes, 0, [m[1] for m in medians] if mixed else None, turning),
+        count=(count, most) if given.count is None else (given.count, given.count),
         covered=float(np.mean([frame.covered for frame in frames])),
         contrast=contrast,
-        unpainted=_unpainted(runs, found, background, perspective, typical, np.median(level, 0)),
-        plane=Plane(perspective, _percentiles(level[:, 1]), _percentiles(level[:, 0]))
+        unpainted=_unpainted(look, frames, kinds, perspective, np.median(level, 0)),
+        plane=Plane(perspective, *(_percentiles(level, axis, None, turning) for axis in (1, 0)))
         if perspective
         else None,
+        kinds=tuple((float(width), float(height)) for width, height in medians) if mixed else (),
+        turning=turning,
+        evidence=Evidence(
+            frames=len(frames),
+            singles=len(near),
+            alone=_alone(frames, kinds),
+            spread=0.0 if mixed else _spread(level),
+            steady=float(np.mean(np.abs(numbers - count) <= max(1, _STEADY * count))),
+            sightings=_sightings(look, frames, kinds, perspective, soft),
+        ),
     )
-    patches = [[_patches(frame, typical) for frame in run] for run in found]
-    return objects, measure_motion(patches, objects.size)
+    ways = [[_followed(frame, kinds) for frame in run] for run in runs]
+    motion = measure_motion(ways, objects.size) or measure_slow_motion(
+        [_followed(frame, kinds) for frame in frames], look.spacing, objects.size
+    )
+    return objects, motion
 
 
-def find_perspective(frames: list[Components]) -> float:
-    """How the heights of single objects grow from the middle row to the lower edge, as a share.
+def _sides(frames: Sequence[Components], kinds: Kinds, kind: int | None = None) -> np.ndarray:
+    """[N, 2] heights and widths of single objects, or of one kind of them."""
+    chosen = [
+        kinds.single(frame) if kind is None else kinds.of(frame, kind) & frame.inside
+        for frame in frames
+    ]
+    return np.concatenate([frame.sizes[one] for frame, one in zip(frames, chosen, strict=True)])
 
-    A line through the heights over the rows of the centres (Theil and Sen: the median of slopes, so
-    that merged and cut objects do not bend it). Which patches are single objects depends on where
-    they are, so both are found in turns.
 
-    Returns:
-        0 where there are too few objects, they lie too much in a row, or the trend is too small to
-        be worth a setting, could be chance, or is not there in the upper and the lower half alike
-        (as with two objects of their own size that keep to their own rows).
+def _resized(sides: np.ndarray, size: tuple[float, float]) -> np.ndarray:
+    """Heights and widths about a given size, as different from each other as those seen."""
+    wanted = np.array(size[::-1])
+    if len(sides) < _FEWEST:
+        return np.outer(_GIVEN_RANGE, wanted)
+    return sides * wanted / np.median(sides, 0)
+
+
+def _percentiles(
+    sides: np.ndarray, axis: int, medians: Sequence[float] | None, turning: bool
+) -> Percentiles:
+    """5th, 50th, 95th of heights (axis 0) or widths of boxes [N, 2].
+
+    Of two kinds, the middle is halfway between their medians, as a ratio. Of objects that turn, the
+    lowest is that of the short sides, the highest that of the long ones.
     """
-    found = 0.0
-    for _ in range(_ROUNDS):
-        rows, sides = _heights([frame.levelled(found) for frame in frames])
-        if len(rows) < _FEWEST_FOR_TREND or np.ptp(np.percentile(rows, (5, 95))) < _LEAST_SPREAD:
-            return 0.0
-        if found:  # what is far from the line stands on another plane, is cut, or is two
-            near = np.abs(sides / np.median(sides) - 1) < _BAND
-            rows, sides = rows[near], sides[near]
-        sides = sides * (1 + found * rows)  # as they are seen
-        slope, middle, _, _ = _line(rows, sides)
-        if not middle > 0:
-            return 0.0
-        found = float(np.clip(slope / middle, -_STEEPEST, _STEEPEST))
-    upper = rows < np.median(rows)
-    for half in (upper, ~upper):
-        _, _, least, most = _line(rows[half], sides[half])
-        if not (least * most > 0 and least * found > 0):
-            return 0.0
-    return found if abs(found) >= _LEAST_TREND else 0.0
-
-
-def _heights(frames: list[Components]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and heights of single objects, at most about a thousand of them."""
-    areas = _areas(frames)
-    if not len(areas):
-        return areas, areas
-    typical = typical_area(areas)
-    single = [_single(frame, typical) for frame in frames]
-    sides = np.concatenate([f.sizes[s, 0] for f, s in zip(frames, single, strict=True)])
-    rows = np.concatenate([f.rows[s] for f, s in zip(frames, single, strict=True)])
-    # Pairs of objects grow with the square of their number.
-    step = max(1, -(-len(rows) // _MOST_FOR_TREND))
-    return rows[::step], sides[::step]
-
-
-def _line(rows: np.ndarray, sides: np.ndarray) -> tuple[float, float, float, float]:
-    """Slope, height in the middle row, and the 95 % interval of the slope."""
-    if len(rows) < 2 or np.ptp(rows) == 0:
-        return 0.0, float("nan"), 0.0, 0.0
-    with np.errstate(invalid="ignore"):  # with many ties there is no interval
-        slope, middle, least, most = theilslopes(sides, rows)
-    return float(slope), float(middle), float(least), float(most)
-
-
-def _percentiles(sides: np.ndarray) -> Percentiles:
-    low, middle, high = np.percentile(sides, (5, 50, 95)).tolist()
+    low, middle, high = np.percentile(sides[:, axis], (5, 50, 95)).tolist()
+    if medians is not None:
+        middle = float(np.sqrt(np.prod(medians)))
+    if turning:
+        low, high = float(np.percentile(sides.min(1), 5)), float(np.percentile(sides.max(1), 95))
     return low, middle, high
+
+
+def _turning(sides: np.ndarray) -> bool:
+    """Whether boxes [N, 2] are of long objects that lie this way and that."""
+    if len(sides) < _FEWEST:
+        return False
+    high, wide = np.log(sides).T
+    if min(high.std(), wide.std()) == 0:
+        return False
+    upright, flat = np.percentile(high - wide, (95, 5)).tolist()
+    opposed = np.corrcoef(high, wide)[0, 1] < 0
+    return bool(opposed and upright > np.log(_LONG) and -flat > np.log(_LONG))
+
+
+def _spread(sides: np.ndarray) -> float:
+    low, middle, high = np.percentile(sides, (5, 50, 95), axis=0)
+    return float(((high - low) / (2 * middle)).max())
+
+
+def _alone(frames: Sequence[Components], kinds: Kinds) -> float:
+    """Share of the area of all patches that count that is of single objects."""
+    counted = sum(float(frame.areas[kinds.counted(frame) > 0].sum()) for frame in frames)
+    whole = sum(float(frame.areas[kinds.whole(frame)].sum()) for frame in frames)
+    return whole / counted if counted else 0.0
+
+
+def _sightings(
+    look: Look, frames: Sequence[Components], kinds: Kinds, perspective: float, soft: float
+) -> tuple[Sighting, ...]:
+    """Some frames of the whole video, with boxes as they are seen."""
+    chosen = np.unique(np.linspace(0, len(frames) - 1, _SHOWN).round().astype(int)).tolist()
+    found = []
+    for n in chosen:
+        frame = frames[n]
+        counted = kinds.counted(frame)
+        seen = counted > 0
+        sides = frame.sizes * frame.nearness(perspective)[:, None]
+        corners = frame.corners - soft / 2
+        boxes = np.concatenate((corners[:, ::-1], sides[:, ::-1] + soft), axis=1)
+        single = kinds.whole(frame)[seen]
+        found.append(
+            Sighting(n * look.spacing, look.samples[n], boxes[seen], counted[seen], single)
+        )
+    return tuple(found)
 
 
 def _contrast(differences: list[np.ndarray], floor: float) -> float:
@@ -246,39 +247,24 @@ def _softness(
 
 
 def _unpainted(
-    runs: list[list[np.ndarray]],
-    found: list[list[Components]],
-    background: np.ndarray,
+    look: Look,
+    frames: Sequence[Components],
+    kinds: Kinds,
     perspective: float,
-    typical: float,
     sides: np.ndarray,
 ) -> float | None:
     """See `unpainted`, of single objects; frames side by side tell little more than one of them."""
+    enough = sum(int(kinds.single(frame).sum()) for frame in frames) // _LOOKS
+    step = max(1, min(enough, len(frames) // _ROUGHLY))
     seen = []
-    for run, components in zip(runs, found, strict=True):
-        first, single = components[0], _single(components[0], typical)
-        near = first.nearness(perspective)[single]
-        seen.append(looks(change(run[0], background), first.centres[single], sides, near))
+    for frame, found in zip(look.samples[::step], frames[::step], strict=True):
+        single = kinds.single(found)
+        near = found.nearness(perspective)[single]
+        seen.append(looks(change(frame, look.background), found.centres[single], sides, near))
     return unpainted(np.concatenate(seen))
 
 
-def _areas(frames: Iterable[Components]) -> np.ndarray:
-    return np.concatenate([frame.areas for frame in frames])
-
-
-def _single(frame: Components, typical: float) -> np.ndarray:
-    """[N] bool: patches that are whole, single objects."""
-    low, high = (share * typical for share in _PLAUSIBLE)
-    return frame.inside & (frame.areas >= low) & (frame.areas <= high)
-
-
-def _count(frame: Components, typical: float) -> int:
-    """Objects in a frame."""
-    patches = frame.areas[frame.areas >= _FRAGMENT * typical]
-    return int(np.maximum(1, np.round(patches / typical)).sum())
-
-
-def _patches(frame: Components, typical: float) -> Patches:
-    """What can be followed."""
-    single = _single(frame, typical)
+def _followed(frame: Components, kinds: Kinds) -> tuple[np.ndarray, np.ndarray]:
+    """Centres and areas of what can be followed."""
+    single = kinds.single(frame)
     return frame.centres[single], frame.areas[single]

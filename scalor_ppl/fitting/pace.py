@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scalor_ppl.fitting.moving import Objects
+from scalor_ppl.fitting.objects import Objects
 from scalor_ppl.fitting.survey import Survey
 from scalor_ppl.fitting.view import View
 
@@ -60,9 +60,10 @@ def _stride(survey: Survey, objects: Objects) -> tuple[int, str]:
         return 1, "objects diffuse or tremble: leaving frames out would only make steps larger"
     speed = motion.drift / motion.lag / size
     if speed >= _SLOW:
-        return 1, f"the median object moves {speed:.0%} of its size a frame, which is enough"
+        return 1, f"what moves goes {speed:.0%} of its size a frame, which is enough"
     most = min(_LARGEST_STRIDE, survey.frames // _FEWEST_TAKEN, int(size / motion.high))
     stride = max(1, min(most, round(_AIM / speed)))
     return stride, (
-        f"the median object moves {speed:.1%} of its size a frame, {speed * stride:.0%} then"
+        f"what moves goes {speed:.1%} of its size a frame, {speed * stride:.0%} then; "
+        "this is for the training, every frame is tracked"
     )

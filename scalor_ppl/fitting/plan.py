@@ -8,8 +8,9 @@ from typing import Any
 from scalor_ppl.config.schema import Config
 from scalor_ppl.config.settings import merged, parse_setting, read_preset
 from scalor_ppl.data.piped import refuse_piped
-from scalor_ppl.fitting.draft import Reason
+from scalor_ppl.fitting.kinds import NOTHING_GIVEN, Given
 from scalor_ppl.fitting.proposal import propose
+from scalor_ppl.fitting.reasons import Belief, Reason, beliefs
 from scalor_ppl.fitting.survey import Survey, survey
 from scalor_ppl.programs.configuration import checked
 from scalor_ppl.training.budget import scaled
@@ -25,16 +26,25 @@ class FitPlan:
         config: of the training, its number of steps not chosen yet.
         survey: of the video.
         reasons: of every setting that follows from the video or was given.
+        beliefs: what is taken to be true of the video, and how sure that is.
+        size: width and height of the median object, in pixels of the video as it is read.
         steps_given: the user has chosen how long to train, in steps.
     """
 
     config: Config
     survey: Survey
     reasons: list[Reason]
+    beliefs: list[Belief]
+    size: tuple[float, float]
     steps_given: bool
 
 
-def plan_fit(video: Path, given: Sequence[str], overrides: Mapping[str, Any]) -> FitPlan:
+def plan_fit(
+    video: Path,
+    given: Sequence[str],
+    overrides: Mapping[str, Any],
+    known: Given = NOTHING_GIVEN,
+) -> FitPlan:
     """Look at a video and choose the settings of a training.
 
     Args:
@@ -42,6 +52,7 @@ def plan_fit(video: Path, given: Sequence[str], overrides: Mapping[str, Any]) ->
         given: ``a.b=value`` texts of the user; they win over what is proposed, and what is proposed
             takes account of those of the table ``data``.
         overrides: nested settings that win over all.
+        known: what the user says of the objects.
 
     Raises:
         UserError: the video cannot be read or fitted to, or a setting is wrong.
@@ -51,7 +62,7 @@ def plan_fit(video: Path, given: Sequence[str], overrides: Mapping[str, Any]) ->
     base = read_preset(PRESET)
     # The preset's size is a size for any video; this one's is proposed.
     del base["data"]["resize"]
-    looked = survey(video, checked(merged(base, own)).data)
+    looked = survey(video, checked(merged(base, own)).data, given=known)
     proposal = propose(looked)
     config = checked(merged(base, proposal.settings, own))
     steps_given = _at(own, "train.steps") is not None
@@ -65,7 +76,9 @@ def plan_fit(video: Path, given: Sequence[str], overrides: Mapping[str, Any]) ->
         else replace(reason, value=_at(document, reason.name), why="given by you")
         for reason in proposal.reasons
     ]
-    return FitPlan(config, looked, reasons, steps_given)
+    objects = proposal.objects
+    size = (objects.widths[1], objects.heights[1])
+    return FitPlan(config, looked, reasons, beliefs(looked, objects), size, steps_given)
 
 
 def _at(settings: Mapping[str, Any], name: str) -> Any:

@@ -5,24 +5,28 @@ from math import ceil, hypot
 from typing import Any
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.fitting.draft import Draft, Reason
-from scalor_ppl.fitting.moving import Objects, Percentiles
+from scalor_ppl.fitting.kinds import Percentiles
+from scalor_ppl.fitting.objects import Objects
 from scalor_ppl.fitting.pace import choose_pace
-from scalor_ppl.fitting.source import choose_data
+from scalor_ppl.fitting.reasons import Draft, Reason
 from scalor_ppl.fitting.survey import Survey
-from scalor_ppl.fitting.view import View, choose_view
+from scalor_ppl.fitting.view import View, choose_data, choose_view
 
 _SIGMA = (0.03, 0.15)  # bounds of the pixels' standard deviation
+_FEW = 4  # objects in view
 _FEWEST_SLOTS = 8
 _LARGEST = 1.2  # median objects, the side of the largest box
 _SMALLEST = 0.85  # small objects (the lower percentile), the side of the smallest box
 # With the distance taken out, single objects hardly differ, and a patch is larger than its object.
 _LARGEST_ON_PLANE = 1.05
 _SMALLEST_ON_PLANE = 0.75
+_LARGEST_OF_ALL = 1.1  # large objects (the upper percentile), where they really differ
+_GIVEN_LEAST, _GIVEN_MOST = 0.85, 1.15  # of a size that the user gives, that objects have
 _NEAR = 0.5  # boxes, within which a proposal is no object of its own
 _VANISH = 0.04  # of its box, which a tracked object covers at least; less keeps ghosts in training
 _LEAST_SIDE = 3.0  # pixels of a box
 _GLIMPSE = (8, 24)  # pixels
+_LITTLE = 0.25  # pixels, for which a glimpse is not made two pixels larger
 _LARGE_TRAINING = 20_000  # pixels of a frame from which the batch is small
 
 
@@ -33,10 +37,12 @@ class Proposal:
     Attributes:
         settings: tables of settings, as read from TOML: data, model, guide, prior, train.
         reasons: one for each setting that follows from the video.
+        objects: that they are for: those of the survey, or what was guessed or given.
     """
 
     settings: dict[str, Any]
     reasons: list[Reason]
+    objects: Objects
 
 
 def propose(survey: Survey) -> Proposal:
@@ -49,10 +55,11 @@ def propose(survey: Survey) -> Proposal:
     Raises:
         UserError: nothing moves in the video, or what moves is too faint or too seldom whole.
     """
-    if survey.static and survey.objects is None:
+    if survey.static and survey.objects is None and survey.given.size is None:
         raise UserError(
             f"nothing that moves can be made out in {survey.name}: give a longer video or a part "
-            "(data.start, data.stop) in which whole objects move and stand out from the background"
+            "(data.start, data.stop) in which whole objects move and stand out from the "
+            "background, or say how large they are (--object-size WIDTHxHEIGHT)"
         )
     objects = survey.objects or _guess(survey)
     view = choose_view(survey, objects)
@@ -61,32 +68,53 @@ def propose(survey: Survey) -> Proposal:
     _choose_objects(draft, survey, objects, view)
     _choose_scene(draft, survey, objects, view)
     _choose_training(draft, survey, view)
-    return Proposal(draft.settings, draft.reasons)
+    return Proposal(draft.settings, draft.reasons, objects)
 
 
 def _guess(survey: Survey) -> Objects:
-    """Objects of a tenth of the frame, where a moving camera hides them."""
-    side = min(survey.size) / 10
-    sides: Percentiles = (0.6 * side, side, 1.6 * side)
-    return Objects(sides, sides, count=(5.0, 10.0), covered=0.05, contrast=0.4)
+    """Objects as given, or of a tenth of the frame, where a moving camera hides them."""
+    side, given = min(survey.size) / 10, survey.given
+    widths: Percentiles = (0.6 * side, side, 1.6 * side)
+    heights = widths
+    if given.size is not None:
+        widths, heights = (
+            (_GIVEN_LEAST * length, length, _GIVEN_MOST * length) for length in given.size
+        )
+    count = (5.0, 10.0) if given.count is None else (given.count, given.count)
+    return Objects(widths, heights, count=count, covered=0.05, contrast=0.4)
+
+
+def _source(survey: Survey, known: object) -> str:
+    """What a reason begins with, of a size or a number: whether it was measured."""
+    if known is not None:
+        return "as you say; "
+    if survey.objects is not None:
+        return ""
+    return "a guess, for the camera moves; " if not survey.static else "a guess; "
 
 
 def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
-    guess = "a guess, for the camera moves; " if survey.objects is None else ""
+    guess, number = (_source(survey, known) for known in (survey.given.size, survey.given.count))
     draft.choose(
         "model.grid",
         list(view.grid),
         f"cells of {view.cell} pixels, about half of an object's mean side",
     )
-    slots = max(_FEWEST_SLOTS, ceil(2 * view.objects))
-    seen = f"{guess}up to {view.objects:.0f} objects in view"
+    slots = max(_FEWEST_SLOTS, 2 * round(view.objects))
+    seen = f"{number}up to {view.objects:.0f} objects in view"
     draft.choose("model.capacity", slots, f"{seen}; twice that, at least {_FEWEST_SLOTS}")
     cells = view.grid[0] * view.grid[1]
     draft.choose("model.proposals", min(2 * slots, cells), "twice the capacity, as far as cells go")
     plane = objects.plane if view.crop is None else None  # crops do not know where they lie
     placed = plane or objects
     for name, sides in (("object_width", placed.widths), ("object_height", placed.heights)):
-        draft.choose(f"model.{name}", *_bounds(sides, view.scale, guess, plane is not None))
+        low, middle, high = (view.scale * side for side in sides)
+        scaled: Percentiles = (low, middle, high)
+        if objects.kinds or objects.turning:
+            bounds, why = _wide_bounds(scaled, "are of two sizes" if objects.kinds else "turn")
+        else:
+            bounds, why = _bounds(scaled, plane is not None)
+        draft.choose(f"model.{name}", bounds, guess + why)
     if plane is not None:
         lower = "larger" if plane.perspective > 0 else "smaller"
         draft.choose(
@@ -94,9 +122,12 @@ def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) 
             round(plane.perspective, 2),
             f"objects are {lower} the lower they are; boxes' sizes are those in the middle row",
         )
-    glimpse = [_glimpse(sides[1] * view.scale) for sides in (objects.heights, objects.widths)]
+    # Of two kinds, the larger has the more to be painted, and of those that turn the long side.
+    which = 2 if objects.kinds or objects.turning else 1
+    glimpse = [_glimpse(sides[which] * view.scale) for sides in (objects.heights, objects.widths)]
+    whose = "a large" if which == 2 else "the median"
     draft.choose(
-        "model.glimpse", glimpse, f"{guess}height and width of the median object and a fifth more"
+        "model.glimpse", glimpse, f"{guess}height and width of {whose} object and a fifth more"
     )
     pixels = glimpse[0] * glimpse[1]
     what = 16 if survey.channels == 1 else 24 if pixels <= 16**2 else 32
@@ -120,11 +151,9 @@ def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) 
         draft.choose("prior.propagation", "recurrent", "where objects went does not tell more")
 
 
-def _bounds(
-    sides: Percentiles, scale: float, guess: str, on_plane: bool
-) -> tuple[list[float], str]:
+def _bounds(sides: Percentiles, on_plane: bool) -> tuple[list[float], str]:
     """Range of a side of the box in resized pixels, and why."""
-    low, middle, high = (scale * side for side in sides)
+    low, middle, high = sides
     # The upper percentile can hold merged objects, and a box that is wide enough for two side by
     # side finds one where there are two.
     upper = min(1.3 * high, (_LARGEST_ON_PLANE if on_plane else _LARGEST) * middle)
@@ -134,15 +163,22 @@ def _bounds(
         lower = max(lower, _SMALLEST_ON_PLANE * middle)
     bounds = [round(lower, 1), round(max(upper, (1.2 if on_plane else 1.5) * lower), 1)]
     return bounds, (
-        f"{guess}9 of 10 patches have {low:.3g} to {high:.3g} pixels, half of them up to "
+        f"9 of 10 patches have {low:.3g} to {high:.3g} pixels, half of them up to "
         f"{middle:.3g}; a box for two finds one, a box for half of one finds two"
     )
+
+
+def _wide_bounds(sides: Percentiles, they: str) -> tuple[list[float], str]:
+    """The same where objects really differ: from the small or short to the large or long."""
+    low, _, high = sides
+    bounds = [round(max(_LEAST_SIDE, _SMALLEST * low), 1), round(_LARGEST_OF_ALL * high, 1)]
+    return bounds, f"objects {they}, and have {low:.3g} to {high:.3g} pixels in all"
 
 
 def _glimpse(side: float) -> int:
     """Pixels of a glimpse for a side of the box."""
     low, high = _GLIMPSE
-    return min(max(2 * ceil(1.2 * side / 2), low), high)
+    return min(max(2 * ceil(1.2 * side / 2 - _LITTLE), low), high)
 
 
 def _choose_scene(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
@@ -151,6 +187,10 @@ def _choose_scene(draft: Draft, survey: Survey, objects: Objects, view: View) ->
     if unpainted is None:
         unpainted = objects.contrast / 4
         why = f"objects stand out by {objects.contrast:.2g}, of which a quarter is a guess"
+    elif objects.count[0] < _FEW and unpainted < objects.contrast / 6:
+        # Looks of the same two tell little of what they look like otherwise.
+        unpainted = objects.contrast / 6
+        why = f"few objects stand out by {objects.contrast:.2g}, of which a sixth is a guess"
     else:
         why = f"{unpainted:.2g} of the objects is beyond what eight learned shapes paint"
     sigma = min(max(hypot(survey.noise, unpainted), _SIGMA[0]), _SIGMA[1])

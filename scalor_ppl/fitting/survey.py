@@ -1,6 +1,6 @@
 """What a video is like, measured without ground truth: the ground of `proposal.propose`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -8,18 +8,21 @@ import numpy as np
 
 from scalor_ppl.data import SourceOptions, probe
 from scalor_ppl.errors import UserError
-from scalor_ppl.fitting.background import mode_image
-from scalor_ppl.fitting.camera import is_static
+from scalor_ppl.fitting.camera import Camera, look_at_camera
 from scalor_ppl.fitting.components import change
-from scalor_ppl.fitting.gather import gather
-from scalor_ppl.fitting.motion import Motion
-from scalor_ppl.fitting.moving import Objects, find_moving
+from scalor_ppl.fitting.kinds import NOTHING_GIVEN, Given
+from scalor_ppl.fitting.linking import Motion
+from scalor_ppl.fitting.modes import mode_image
+from scalor_ppl.fitting.moving import Look, find_moving
+from scalor_ppl.fitting.objects import Objects
+from scalor_ppl.fitting.sampling import gather
 
 FEWEST_FRAMES = 20
 """Shorter videos tell too little to fit anything to them."""
 
 _FULL_RANGE = 0.6  # of 255 levels; less is low contrast
 _LEAST_NOISE = 0.5  # levels: rounding
+_SHOWN = 6  # frames that are kept for a picture
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,12 @@ class Survey:
             at least 0.6 of the range is in use, or levels were given.
         noise: standard deviation of background pixels, as a share of the range: of the levels, or
             of 255 without.
-        static: the camera does not move.
+        camera: whether it moves.
         objects: what moves before a static camera, with its contrast as a share of the range; None
             where nothing does, or the camera moves.
         motion: how the objects move; None where they could not be followed.
+        given: what the user knows of the objects, in the same pixels.
+        sample: some of the frames, for a picture: numbers among those that are read, and pixels.
     """
 
     name: str
@@ -51,12 +56,24 @@ class Survey:
     rate: float | None
     levels: tuple[int, int] | None
     noise: float
-    static: bool
+    camera: Camera
     objects: Objects | None
     motion: Motion | None
+    given: Given = NOTHING_GIVEN
+    sample: tuple[tuple[int, np.ndarray], ...] = field(default=(), repr=False)
+
+    @property
+    def static(self) -> bool:
+        """The camera does not move."""
+        return self.camera.static
 
 
-def survey(path: str | Path, options: SourceOptions, samples: int = 200) -> Survey:
+def survey(
+    path: str | Path,
+    options: SourceOptions,
+    samples: int = 200,
+    given: Given = NOTHING_GIVEN,
+) -> Survey:
     """Look at a video, in one pass and a few hundred MB.
 
     Objects are what differs from the background, the per-pixel mode. Frames of more than 3.2 MB
@@ -66,6 +83,7 @@ def survey(path: str | Path, options: SourceOptions, samples: int = 200) -> Surv
         path: a video file, a folder of images, or a MOTChallenge sequence folder.
         options: how to read it; tiles cannot be surveyed, a crop is left out.
         samples: most frames that the background is taken from, at least 2.
+        given: what the user knows of the objects, in pixels of the video.
 
     Raises:
         UserError: it cannot be read, is shorter than 20 frames, or is to be cut into tiles.
@@ -73,33 +91,42 @@ def survey(path: str | Path, options: SourceOptions, samples: int = 200) -> Surv
     path = Path(path)
     if options.tiles is not None:
         raise UserError(f"tiles={options.tiles}: whole frames are fitted, so leave the tiles out")
+    about = probe(path, options)
     seen = gather(path, options, samples)
     if seen.frames < FEWEST_FRAMES:
         raise UserError(
             f"{path} gives {seen.frames} frames, too few to fit a model to: "
             f"give at least {FEWEST_FRAMES} (a longer video, a smaller stride)"
         )
+    if options.resize is not None:
+        given = given.resized(seen.size[1] / about.width, seen.size[0] / about.height)
     levels, spread = _levels(seen.samples)
     if options.levels is not None:  # already applied
         levels = None
     scale = 255 if levels is None else levels[1] - levels[0]
     background = mode_image(seen.samples, samples)
     noise = _noise(seen.samples, background)
-    static = is_static(seen.runs, background, noise, spread)
-    found = find_moving(seen.runs, background, noise) if static else None
+    camera = look_at_camera(seen.runs, background, noise, spread)
+    found = None
+    if camera.static:
+        look = Look(seen.samples, seen.spacing, seen.runs, background, noise)
+        found = find_moving(look, given.resized(1 / seen.reduction, 1 / seen.reduction))
     objects, motion = found or (None, None)
+    shown = np.linspace(0, len(seen.samples) - 1, _SHOWN).round().astype(int)
     return Survey(
         name=path.name,
         options=options,
         size=seen.size,
         channels=3 if background.shape[-1] == 3 else 1,
         frames=seen.frames,
-        rate=probe(path, options).fps,
+        rate=about.fps,
         levels=levels,
         noise=noise / scale,
-        static=static,
+        camera=camera,
         objects=None if objects is None else objects.in_units(seen.reduction, scale),
         motion=None if motion is None else motion.in_units(seen.reduction),
+        given=given,
+        sample=tuple((int(n) * seen.spacing, seen.samples[n]) for n in np.unique(shown).tolist()),
     )
 
 

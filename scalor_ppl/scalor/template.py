@@ -7,7 +7,7 @@ import torch
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
-from scalor_ppl.fitting.background import mode_image
+from scalor_ppl.fitting.modes import mode_image
 
 FRAMES = 200  # looked at
 

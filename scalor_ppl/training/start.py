@@ -23,6 +23,7 @@ def start_training(
     out: Path,
     *,
     device: str = "auto",
+    source: ClipSource | None = None,
     resume: bool = False,
     watcher: Watcher | None = None,
     also: Callable[[int, Program], None] | None = None,
@@ -33,6 +34,7 @@ def start_training(
         config: of the run.
         out: its folder, which nobody else writes to meanwhile.
         device: as ``pick_device`` takes it.
+        source: of training clips, where it is open already; read as the configuration says.
         resume: go on with the run that is there.
         watcher: told of progress, after the contact sheets were written.
         also: called wherever pictures are written, with the step and the program.
@@ -44,7 +46,7 @@ def start_training(
     where = pick_device(device)
     latents = family_of(config.model_file).program.kind_of_latents(config)
     make_estimator(config.train.estimator, config.train.particles, latents)
-    source = open_data(config.data, "train")
+    source = source or open_data(config.data, "train")
     check_length(source, config.train)
     config = fitted(anchored(config), source)
     program = build_program(config, where)

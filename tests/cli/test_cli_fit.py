@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import shlex
 import tomllib
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
+from PIL import Image
 from tiny import CommandLine, config_of
 
+from scalor_ppl.data import iterate_frames
+from scalor_ppl.errors import UserError
 from scalor_ppl.results.video import write_mp4
 from scalor_ppl.tracks.mot import read_mot
 from scalor_ppl.training.loop import Outcome
@@ -128,3 +134,82 @@ def test_what_cannot_be_fitted(cli: CommandLine, video: Path, tmp_path: Path) ->
     said = cli("fit", str(video), "--out", str(tmp_path))
     assert said.code == 2
     assert "choose another --out" in said.err
+
+
+def test_a_plan_shows_and_does_not_train(cli: CommandLine, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    said = cli("fit", str(video), "--out", str(out), "--plan")
+    assert said.code == 0, said.err
+    assert said.out.strip() == str(out / "plan.png")
+    assert "how sure" in said.err
+    assert "2 in view" in said.err
+    assert "model.grid" in said.err
+    assert {path.name for path in out.iterdir()} - {".lock"} == {"plan.png"}
+    # Both discs have a green box, which the scene has not.
+    picture = np.asarray(Image.open(out / "plan.png").convert("RGB")).astype(int)
+    green = (np.abs(picture - (60, 230, 90)).max(-1) <= 2).sum()
+    assert green > 6 * 2 * 100
+    # A picture of a plan is no run, and does not stand in the way of one.
+    said = cli("fit", str(video), "--out", str(out), "--set=train.steps=2", "--no-overlay", *SMALL)
+    assert said.code == 0, said.err
+    assert (out / "tracks.txt").is_file()
+    assert (out / "plan.png").is_file()
+
+
+def test_what_the_user_says_of_the_objects(cli: CommandLine, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    said = cli(
+        "fit", str(video), "--plan", "--object-size", "24x20", "--objects", "9", "--out", out
+    )
+    assert said.code == 0, said.err
+    assert "24x20 pixels" in said.err
+    assert "9 in view" in said.err
+    assert "given by you" in said.err
+    for wrong in ("24", "24x", "0x5", "big"):
+        said = cli("fit", str(video), "--plan", "--object-size", wrong, "--out", out)
+        assert said.code == 2
+        assert "give width and height in pixels, such as 105x75" in said.err
+    said = cli("fit", str(video), "--resume", "--objects", "2", "--out", out)
+    assert said.code == 2
+    assert "--resume goes on" in said.err
+
+
+def test_what_would_fail_after_the_training_fails_before(
+    cli: CommandLine, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise UserError("the report cannot be written")
+
+    monkeypatch.setattr("scalor_ppl.fitting.rehearsal.write_report", broken)
+    out = tmp_path / "run"
+    said = cli("fit", str(video), "--out", str(out), "--set=train.steps=2", *SMALL)
+    assert said.code == 2
+    assert "the report cannot be written" in said.err
+    assert not (out / "config.toml").exists()
+
+
+def test_a_time_lapse_is_fitted(cli: CommandLine, video: Path, tmp_path: Path) -> None:
+    """One frame an hour: slower than any rate that a video of boxes could have."""
+    slow = tmp_path / "hour.mkv"
+    frames = list(iterate_frames(video))
+    with av.open(str(slow), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=Fraction(1, 3600))
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "bgr0"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    out = tmp_path / "run"
+    said = cli("fit", str(slow), "--out", str(out), "--set=train.steps=2", *SMALL)
+    assert said.code == 0, said.err
+    assert (out / "overlay.mp4").is_file()
+
+
+def test_every_frame_is_tracked_whatever_the_stride(
+    cli: CommandLine, video: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    given = ("--set=train.steps=2", "--set=data.stride=2", "--set=data.start=4")
+    said = cli("fit", str(video), "--out", str(out), *given, *SMALL)
+    assert said.code == 0, said.err
+    assert tomllib.loads((out / "config.toml").read_text())["data"]["stride"] == 2
+    assert len(list(iterate_frames(out / "overlay.mp4"))) == 44

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scenes import Scene
 
-from scalor_ppl.fitting.background import mode_image
-from scalor_ppl.fitting.even import EvenSample
+from scalor_ppl.fitting.modes import mode_image
+from scalor_ppl.fitting.sampling import EvenSample
 
 
 def standing(share: float, frames: int = 100, noise: float = 2.0) -> tuple[np.ndarray, np.ndarray]:

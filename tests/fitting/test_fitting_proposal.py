@@ -8,11 +8,15 @@ import tomli_w
 
 from scalor_ppl.data import SourceOptions
 from scalor_ppl.errors import UserError
-from scalor_ppl.fitting.motion import Motion
-from scalor_ppl.fitting.moving import Objects, Plane
+from scalor_ppl.fitting.camera import Camera
+from scalor_ppl.fitting.linking import Motion
+from scalor_ppl.fitting.objects import Objects, Plane
 from scalor_ppl.fitting.proposal import Proposal, propose
 from scalor_ppl.fitting.survey import Survey
 from scalor_ppl.scalor import ScalorConfig
+
+STILL = Camera(static=True, still=30, shifted=0, silent=9, explained=0.97)
+MOVING = Camera(static=False, still=1, shifted=25, silent=13, explained=0.4)
 
 PEOPLE = Survey(
     name="people.mp4",
@@ -23,7 +27,7 @@ PEOPLE = Survey(
     rate=7.0,
     levels=None,
     noise=0.008,
-    static=True,
+    camera=STILL,
     objects=Objects((12, 18, 28), (30, 41, 52), count=(5, 7), covered=0.02, contrast=0.4),
     motion=Motion(median=2.2, high=6.0, drift=8.8, lag=4),
 )
@@ -38,7 +42,7 @@ PARTICLES = Survey(
     rate=24.0,
     levels=(113, 164),
     noise=0.03,
-    static=True,
+    camera=STILL,
     objects=Objects((8, 9, 11), (8, 9, 11), count=(560, 600), covered=0.05, contrast=0.25),
     motion=Motion(median=0.4, high=1.25, drift=0.9, lag=4),
 )
@@ -61,7 +65,9 @@ def why(proposal: Proposal, name: str) -> str:
     return next(reason.why for reason in proposal.reasons if reason.name == name)
 
 
-@pytest.mark.parametrize("survey", [PEOPLE, PARTICLES, replace(PEOPLE, static=False, objects=None)])
+@pytest.mark.parametrize(
+    "survey", [PEOPLE, PARTICLES, replace(PEOPLE, camera=MOVING, objects=None)]
+)
 def test_every_setting_exists_and_has_its_reason(survey: Survey) -> None:
     proposal = propose(survey)
     ScalorConfig.model_validate(proposal.settings)
@@ -214,7 +220,7 @@ def test_stride(motion: Motion | None, frames: int, stride: int) -> None:
 
 
 def test_a_moving_camera_is_guessed_at() -> None:
-    proposal = propose(replace(PEOPLE, static=False, objects=None, motion=None))
+    proposal = propose(replace(PEOPLE, camera=MOVING, objects=None, motion=None))
     assert value(proposal, "model.background") == "vae"
     assert value(proposal, "model.background_dim") == 24
     assert value(proposal, "guide.difference") is False

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scalor_ppl.data import SourceOptions, iterate_frames
-from scalor_ppl.fitting.background import mode_image
+from scalor_ppl.fitting.modes import mode_image
 from scalor_ppl.fitting.proposal import propose
 from scalor_ppl.fitting.survey import Survey, survey
 

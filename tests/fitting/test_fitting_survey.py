@@ -9,9 +9,9 @@ from scenes import Scene, write_images, write_mp4
 
 from scalor_ppl.data import SourceOptions
 from scalor_ppl.errors import UserError
-from scalor_ppl.fitting import gather
-from scalor_ppl.fitting.motion import Motion
-from scalor_ppl.fitting.moving import Objects
+from scalor_ppl.fitting import sampling
+from scalor_ppl.fitting.linking import Motion
+from scalor_ppl.fitting.objects import Objects
 from scalor_ppl.fitting.survey import Survey, survey
 
 DEFAULT = SourceOptions()
@@ -160,7 +160,7 @@ def test_large_frames_are_measured_in_their_own_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(box=(30, 30), objects=5, size=(240, 320), frames=40, speed=3, noise=6)
-    monkeypatch.setattr(gather, "_FRAME_BYTES", scene.size[0] * scene.size[1] / 4)
+    monkeypatch.setattr(sampling, "_FRAME_BYTES", scene.size[0] * scene.size[1] / 4)
     found = look(tmp_path, scene.video())
     objects, motion = seen(found)
     assert found.size == scene.size

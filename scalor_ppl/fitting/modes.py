@@ -1,11 +1,12 @@
 """The background of a fixed camera's video: what each pixel shows most often."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import convolve1d
 
-from scalor_ppl.fitting.even import EvenSample
+from scalor_ppl.fitting.sampling import EvenSample
 from scalor_ppl.fitting.standing import Doubtful
 
 _BANDWIDTH = 3.0  # of the smoothing, in levels: noise and compression spread a value over a few
@@ -44,13 +45,22 @@ def mode_image(frames: Iterable[np.ndarray] | np.ndarray, samples: int = 200) ->
     height, width, channels = kept[0].shape
     rows = max(1, _BLOCK // (width * channels))
     image = np.empty((height, width, channels), np.float32)
-    doubtful = Doubtful((height, width), channels, _modes)
+    doubtful = Doubtful((height, width), channels, _modes, *_range(kept))
     for top in range(0, height, rows):
         block = np.stack([frame[top : top + rows] for frame in kept])
         part = slice(top, top + rows)
         image[part] = _modes(block.reshape(len(kept), -1, channels)).reshape(-1, width, channels)
         doubtful.add(part, block, image[part])
     return doubtful.settled(image)
+
+
+def _range(frames: list[np.ndarray]) -> tuple[float, float]:
+    """Noise of a pixel that shows one thing, and the brightness range in use, in levels."""
+    few = [frame[::4, ::4].astype(np.int16) for frame in frames]
+    changes = [np.abs(after - before) for before, after in pairwise(few)] or [np.zeros(1)]
+    noise = 1.4826 * float(np.median(np.stack(changes))) / np.sqrt(2)
+    low, high = np.percentile(np.stack(few[:: max(1, len(few) // 8)]), (0.1, 99.9))
+    return noise, float(high - low)
 
 
 def _modes(values: np.ndarray, counted: np.ndarray | None = None) -> np.ndarray:
