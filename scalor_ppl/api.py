@@ -1,0 +1,247 @@
+"""The public face: train, load, infer, track, evaluate, generate.
+
+Nothing heavy is imported before a function is called.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import pandas as pd
+    import xarray as xr
+
+    from scalor_ppl.programs import Program
+
+
+def train(
+    data: str | Path = "moving-dsprites-vld",
+    *,
+    out: str | Path,
+    model: str = "scalor",
+    guide: str | None = None,
+    preset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    resume: bool = False,
+) -> Program:
+    """Train a program, and give it back trained.
+
+    Args:
+        data: registered set, or path of a video.
+        out: folder of the run, to be made.
+        model: a program's name, or its model's file or module.
+        guide: its guide's file or module; that of a named program by default.
+        preset: a preset's name, or a TOML file; the one that fits program and data by default.
+        settings: over the preset, nested: ``{"train": {"steps": 500, "seed": 1}}``.
+        device: auto, cpu, cuda or cuda:N.
+        resume: go on with the run in ``out``, with its own configuration; of all others only
+            ``device`` is looked at.
+
+    Raises:
+        UserError: something is wrong with what was given, or the folder is in use.
+        TrainingError: too many steps in a row were not finite.
+    """
+    from scalor_ppl.config.settings import merged, read_preset, read_toml
+    from scalor_ppl.programs.configuration import checked, preset_for
+    from scalor_ppl.programs.registry import files_of
+    from scalor_ppl.training.runs import run_config
+    from scalor_ppl.training.start import start_training
+
+    if resume:
+        config = run_config(Path(out))
+    else:
+        model_file, guide_file = files_of(model, guide)
+        name = preset or preset_for(str(data), model_file)
+        base: dict[str, Any] = {}
+        if name is not None:
+            base = read_toml(Path(name)) if name.endswith(".toml") else read_preset(name)
+        own: dict[str, Any] = {"data": {"source": str(data)}, "model_file": model_file}
+        if guide_file is not None:
+            own["guide_file"] = guide_file
+        config = checked(merged(base, settings or {}, own))
+    start_training(config, Path(out), device=device, resume=resume)
+    return load(out, device)
+
+
+def load(run: str | Path, device: str = "auto", *, trust: bool = False) -> Program:
+    """The trained program of a run: model, guide and configuration.
+
+    Args:
+        run: its folder, or ``pretrained:NAME``.
+        device: auto, cpu, cuda or cuda:N.
+        trust: run code that its folder names, from now on; see :mod:`scalor_ppl.programs.trust`.
+
+    Raises:
+        UserError: there is no such run or device, or it names code that nobody vouched for.
+    """
+    from scalor_ppl.programs.trust import trusting
+    from scalor_ppl.training.devices import pick_device
+    from scalor_ppl.training.runs import load_run
+
+    with trusting() if trust else nullcontext():
+        return load_run(Path(run), pick_device(device))
+
+
+def infer(
+    program: Program,
+    video: np.ndarray | str | Path,
+    draws: int = 100,
+    seed: int = 0,
+    *,
+    clip: int = 0,
+    frames: int = 10,
+) -> xr.DataTree:
+    """Draw from the posterior of a clip; see :func:`scalor_ppl.inference.trees.posterior_tree`.
+
+    Args:
+        program: trained.
+        video: uint8 ``[T, H, W, C]``, all of which is used; or a registered set, a video file or a
+            folder, as ``scalor-ppl infer`` takes them.
+        draws: how many.
+        seed: of the draws.
+        clip: which clip of a set, file or folder.
+        frames: length of that clip.
+
+    Returns:
+        Groups ``posterior``, ``posterior_predictive``, ``log_likelihood``, ``observed_data`` and
+        ``sample_stats``.
+
+    Raises:
+        UserError: there is no such video, it has another size than the program's, or no draws.
+    """
+    from scalor_ppl.inference.trees import posterior_tree
+    from scalor_ppl.training.sources import open_clip
+
+    if isinstance(video, str | Path):
+        video = open_clip(program.config.data, str(video), clip, frames)
+    return posterior_tree(program, video, draws=draws, seed=seed)
+
+
+def track(
+    program: Program,
+    video: str | Path,
+    *,
+    threshold: float = 0.5,
+    recognise: bool = True,
+    start: int | None = None,
+    stop: int | None = None,
+) -> pd.DataFrame:
+    """Track the objects of a video file, a folder of images or a MOTChallenge sequence.
+
+    Args:
+        program: trained, of a kind that finds objects.
+        video: its path.
+        threshold: least confidence of a row, 0..1.
+        recognise: give an object that comes back its former identity, by its looks.
+        start, stop: range of frames, from 0, ``stop`` excluded; the run's own by default.
+
+    Returns:
+        A row for each object and frame: ``frame`` (from 0), ``id``, ``left``, ``top``, ``width``,
+        ``height``, ``x``, ``y`` (the box's centre; all in pixels of the video), ``confidence``
+        (0..1), ``discovered``, ``depth`` (smaller is nearer) and ``presence`` (the confidence under
+        its former name).
+
+    Raises:
+        UserError: the program finds no objects, or the video cannot be read or has a size that the
+            program cannot track.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from scalor_ppl.programs import FindsObjects, require
+    from scalor_ppl.tracking import recognised_stream, track_video
+    from scalor_ppl.tracking.rows import ROW, rows_of
+
+    require(program, FindsObjects, "track")
+    stream = track_video(program, video, start=start, stop=stop)
+    found = recognised_stream(stream) if recognise else stream
+    rows = [rows_of(tracked, threshold) for tracked in found]
+    return pd.DataFrame.from_records(np.concatenate(rows) if rows else np.empty(0, ROW))
+
+
+def evaluate(
+    program: Program,
+    data: str | Path | None = None,
+    *,
+    clips: int = 100,
+    frames: int = 10,
+    data_seed: int | None = None,
+    bound: str | None = None,
+    particles: int = 100,
+) -> dict[str, Any]:
+    """Score a program on clips that it was not trained on, where the data are a registered set.
+
+    Args:
+        program: trained.
+        data: registered set or path; the run's own by default.
+        clips: how many.
+        frames: length of each.
+        data_seed: of generated clips; the run's own by default.
+        bound: bound log p(x) too: ``elbo`` or ``iwae``.
+        particles: draws per clip for the bound.
+
+    Returns:
+        ``mse``, the mean squared error of a pixel; for a program that finds objects, on data with
+        ground truth, the tracking scores by rule (``standard``, ``plain``, ...); ``bound`` where asked
+        for.
+
+    Raises:
+        UserError: there are no such data, or they are of another size than the program's.
+    """
+    from scalor_ppl.inference.bounds import bound_of
+    from scalor_ppl.inference.scoring import reconstruction_error, score
+    from scalor_ppl.programs import FindsObjects
+    from scalor_ppl.training.sources import chosen, open_data
+
+    named = None if data is None else str(data)
+    source = open_data(chosen(program.config.data, named, seed=data_seed), "test")
+    figures: dict[str, Any] = {}
+    if isinstance(program, FindsObjects) and source.clip(0, frames).truth is not None:
+        scores = score(program, source, clips=clips, frames=frames)
+        figures |= {rule: each.to_dict() for rule, each in scores.items()}
+    figures["mse"] = reconstruction_error(program, source, clips=clips, frames=frames)
+    if bound is not None:
+        figures["bound"] = bound_of(
+            program, source, estimator=bound, particles=particles, clips=clips, frames=frames
+        ).to_dict()
+    return figures
+
+
+def generate(
+    program: Program,
+    *,
+    videos: int = 1,
+    frames: int = 20,
+    seed: int = 0,
+    observed: np.ndarray | None = None,
+) -> np.ndarray:
+    """Sample videos from scratch, or imagine how an observed clip goes on.
+
+    Args:
+        program: trained.
+        videos: how many; with an observed clip, one.
+        frames: length, observed frames included.
+        seed: of the samples.
+        observed: uint8 ``[T, H, W, C]``, T less than ``frames``.
+
+    Returns:
+        The rendered mean of the pixels, uint8 ``[videos, frames, H, W, C]``; the first T frames of
+        an observed clip as the program explains them.
+
+    Raises:
+        UserError: the clip has another size than the program's, or nothing is left to imagine.
+    """
+    from scalor_ppl.inference.generation import continue_clip, imagine
+    from scalor_ppl.nn.pixels import to_frames
+
+    if observed is None:
+        scene = imagine(program, videos=videos, frames=frames, seed=seed)
+    else:
+        scene = continue_clip(program, observed, observe=len(observed), frames=frames, seed=seed)
+    return to_frames(scene.image)
