@@ -188,8 +188,8 @@ def evaluate(
 
     Returns:
         ``mse``, the mean squared error of a pixel; for a program that finds objects, on data with
-        ground truth, the tracking scores by rule (``standard``, ``plain``, ...); ``bound`` where asked
-        for.
+        ground truth, the tracking scores by rule (``standard``, ``plain``, ...); ``bound`` where it
+        is asked for.
 
     Raises:
         UserError: there are no such data, or they are of another size than the program's.

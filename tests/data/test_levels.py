@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from scalor_ppl.config.schema import Config, DataConfig
+from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.data import SourceOptions, iterate_frames, load_video, open_source, probe
 from scalor_ppl.data.levels import extremes, find_levels, in_channels, narrowed
 from scalor_ppl.errors import UserError
+from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.tracking.recording import open_recording
 from scalor_ppl.training.sources import fitted
 
@@ -122,7 +123,7 @@ def test_a_camera_of_12_bits_whose_white_is_zero(tmp_path: Path) -> None:
 
 def test_a_run_keeps_the_scale_of_what_it_was_trained_on(tmp_path: Path) -> None:
     path = stack(tmp_path / "a.tif", spot())
-    config = Config(data=DataConfig(source=str(path)))
+    config = ScalorConfig(data=DataConfig(source=str(path)))
     source = open_source(path, options=config.data)
     trained = fitted(config, source)
     assert trained.data.deep_levels == (0, 4095)
@@ -136,7 +137,7 @@ def test_a_run_keeps_the_scale_of_what_it_was_trained_on(tmp_path: Path) -> None
     # One that never had more than 8 bits is as it is.
     plain = stack(tmp_path / "plain.tif", (spot() >> 4).astype(np.uint8))
     assert load_video(plain, options=trained.data).video[0, 10, 8, 0] == 250
-    assert fitted(Config(data=DataConfig(source=str(plain))), open_source(plain)).data == (
+    assert fitted(ScalorConfig(data=DataConfig(source=str(plain))), open_source(plain)).data == (
         DataConfig(source=str(plain))
     )
 
