@@ -31,7 +31,8 @@ results: $(READY)
 
 # The site, strictly: a warning is an error. Nothing is fetched while it is built.
 docs: $(READY) $(VENV)/.docs
-	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
+	rm -rf docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(READY)

@@ -28,10 +28,12 @@ autodoc_preserve_defaults = True
 # A constructor without words of its own takes what the class says: do not inherit torch's.
 autodoc_inherit_docstrings = False
 add_module_names = False
+viewcode_follow_imported_members = False
 # "Returns: Int [T, objects]: ..." states a shape; its words are no names to refer to.
 suppress_warnings = ["ref.python"]
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # fields that autodoc finds as well are then no duplicates
 napoleon_use_rtype = False  # "Returns: Float [B, T]: what it is" in one paragraph
 
 
