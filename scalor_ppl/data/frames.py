@@ -11,7 +11,7 @@ from PIL import Image
 from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
 from scalor_ppl.data.levels import Levels, find_levels, in_channels, narrowed, stretched
 from scalor_ppl.data.piped import local_copy
-from scalor_ppl.data.readers.base import Found, Reader, VideoInfo
+from scalor_ppl.data.readers.base import Found, Reader, VideoInfo, told
 from scalor_ppl.data.readers.images import ImagesReader
 from scalor_ppl.data.readers.registry import IMAGES, STACKS, VIDEOS, reader_class
 from scalor_ppl.data.readers.zarr import is_zarr
@@ -157,7 +157,9 @@ def open_reader(sequence: Sequence, options: SourceOptions) -> Reader:
     first = sequence.files[0]
     if len(sequence.files) > 1:
         return ImagesReader(first.parent, options, sequence.files)
-    return reader_class(first, options)(first, options)
+    make = reader_class(first, options)
+    with told(first, 0):  # a reader of somebody's own may open its file when it is made
+        return make(first, options)
 
 
 def read_frames(sequence: Sequence, options: SourceOptions) -> Iterator[np.ndarray]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pyro import poutine
 from tiny import ALONE, CPU, CommandLine, weights_of, write_images
 
+from scalor_ppl.config.reading import SourceOptions
+from scalor_ppl.data import open_source
 from scalor_ppl.objectives.particles import latent_and_observed
 from scalor_ppl.programs import Memory
 from scalor_ppl.training.runs import Program, load_run
@@ -76,3 +79,38 @@ def test_chunks_of_a_program_of_ones_own_equal_the_whole(markov: Path) -> None:
     rest = sites(program, video[:, 2:], memory)
     images = torch.cat((first["scene"].image, rest["scene"].image), 1)
     torch.testing.assert_close(images, whole["scene"].image)
+
+
+def write_raw(path: Path) -> np.ndarray:
+    """A recording for ``my_reader.py``: a bright square of 12 bits, a pixel further each frame."""
+    pixels = np.full((8, 16, 16), 200, "<u2")
+    for t, frame in enumerate(pixels):
+        frame[4:9, 1 + t : 6 + t] = 3800
+    pixels.tofile(path)
+    path.with_suffix(".json").write_text('{"height": 16, "width": 16, "fps": 25}')
+    return pixels
+
+
+def test_a_reader_of_ones_own_hands_over_the_frames(cli: CommandLine, place: Path) -> None:
+    pixels = write_raw(place / "movie.raw")
+    reader = f"{ROOT / 'docs' / 'my_reader.py'}:RawReader"
+    source = open_source("movie.raw", options=SourceOptions(reader=reader, start=1, stride=2))
+    video = source.clip(0, frames=3).video
+    assert video.shape == (3, 16, 16, 1)
+    assert video.dtype == np.uint8
+    # The span of values in use becomes black to white; the square moves by two pixels.
+    for shown, frame in zip(video[..., 0], pixels[1::2], strict=False):
+        assert np.array_equal(shown > 127, frame > 2000)
+    data = ("--config", "tiny.toml", "--data", "movie.raw", "--set", f"data.reader={reader}")
+    assert cli("train", *data, "--out", "run", *ALONE).code == 0
+    assert load_run(place / "run", CPU).config.data.reader == reader
+
+
+def test_a_recording_without_its_header_is_refused_in_one_line(
+    cli: CommandLine, place: Path
+) -> None:
+    write_raw(place / "movie.raw")
+    (place / "movie.json").unlink()
+    reader = f"{ROOT / 'docs' / 'my_reader.py'}:RawReader"
+    data = ("--config", "tiny.toml", "--data", "movie.raw", "--set", f"data.reader={reader}")
+    assert "movie.json" in cli.refused("train", *data, "--out", "run", *ALONE)
