@@ -1,18 +1,21 @@
 """Tracking of whole videos of any length, as a stream (`track_video`) or into files."""
 
-from scalor_ppl.tracking.job import track_to_files
-from scalor_ppl.tracking.recognition import recognised_stream
-from scalor_ppl.tracking.stream import BrokenVideoError, Tracked, track_video
-from scalor_ppl.tracking.watch import Outcome, Silent, Watcher
-from scalor_ppl.tracking.writers import FORMATS
+from scalor_ppl.tracking.formats import FORMATS
+from scalor_ppl.tracking.job import (
+    SilentTracking,
+    TrackingOutcome,
+    TrackingWatcher,
+    track_to_files,
+)
+from scalor_ppl.tracking.stream import BrokenVideoError, Tracked, recognised_stream, track_video
 
 __all__ = [
     "FORMATS",
     "BrokenVideoError",
-    "Outcome",
-    "Silent",
+    "SilentTracking",
     "Tracked",
-    "Watcher",
+    "TrackingOutcome",
+    "TrackingWatcher",
     "recognised_stream",
     "track_to_files",
     "track_video",

@@ -1,18 +1,20 @@
-"""Tracking a video into files, with an end that can be put off."""
+"""Tracking a video into files, with an end that can be put off, and who is told of it."""
 
 import math
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
 from scalor_ppl.results.locks import owned
+from scalor_ppl.tracking.formats import format_of
 from scalor_ppl.tracking.masks import MaskOutput
-from scalor_ppl.tracking.output import About, Output, part_of
+from scalor_ppl.tracking.outputs import About, Output, Targets, part_of
 from scalor_ppl.tracking.overlay import OverlayOutput
-from scalor_ppl.tracking.recognition import recognised_stream
 from scalor_ppl.tracking.recording import Recording, open_recording
 from scalor_ppl.tracking.state import (
     State,
@@ -22,15 +24,55 @@ from scalor_ppl.tracking.state import (
     load_state,
     save_state,
 )
-from scalor_ppl.tracking.stream import CHUNK, BrokenVideoError, follow_recording
+from scalor_ppl.tracking.stream import CHUNK, BrokenVideoError, follow_recording, recognised_stream
 from scalor_ppl.tracking.table import TableOutput
-from scalor_ppl.tracking.targets import Targets
-from scalor_ppl.tracking.watch import Outcome, Silent, Watcher
-from scalor_ppl.tracking.writers import format_of
 from scalor_ppl.training.signals import stop_signals
 
 SAVE_EVERY = 10.0
 """Seconds of work that a killed process loses at most, about."""
+
+
+class TrackingWatcher(Protocol):
+    """Who is told how tracking goes (the command line's progress, a notebook, a test)."""
+
+    def warned(self, message: str) -> None:
+        """Something about the video should be known."""
+
+    def began(self, done: int, total: int | None) -> None:
+        """So many frames were done before, of so many in all (none: nobody knows)."""
+
+    def stepped(self, done: int, objects: int) -> None:
+        """So many frames are done; so many objects are in the last one."""
+
+
+class SilentTracking:
+    """A watcher that says nothing."""
+
+    def warned(self, message: str) -> None:
+        """Nothing."""
+
+    def began(self, done: int, total: int | None) -> None:
+        """Nothing."""
+
+    def stepped(self, done: int, objects: int) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class TrackingOutcome:
+    """How tracking ended.
+
+    Attributes:
+        frames: that were tracked, those before an interruption included.
+        tracks: identities that were written.
+        fps: frames a second of this part.
+        interrupted: whether a signal ended it; then there are no finished files yet.
+    """
+
+    frames: int
+    tracks: int
+    fps: float
+    interrupted: bool
 
 
 def track_to_files(
@@ -49,8 +91,8 @@ def track_to_files(
     resume: bool = False,
     overwrite: bool = False,
     save_every: float = SAVE_EVERY,
-    watcher: Watcher | None = None,
-) -> Outcome:
+    watcher: TrackingWatcher | None = None,
+) -> TrackingOutcome:
     """Track a video of any length; write its tracks, and what else is asked for.
 
     Files get their names when they are whole. Until then they lie beside their places as
@@ -61,7 +103,7 @@ def track_to_files(
         program: trained; see `runs.load_run`.
         video: a video file, a folder of images, or a MOTChallenge sequence folder.
         out: the file of tracks.
-        form: its format, a name of `writers.FORMATS`; by default what its name ends in.
+        form: its format, a name of `formats.FORMATS`; by default what its name ends in.
         overlay: NAME.mp4, the video with what was found drawn on it.
         masks: NAME.nc, which object is seen at each pixel.
         chunk: frames that are worked on at a time, at least 1.
@@ -118,7 +160,7 @@ def track_to_files(
             recognise,
             fingerprint,
             state,
-            watcher or Silent(),
+            watcher or SilentTracking(),
         )
         return job.run(chunk, save_every)
 
@@ -135,7 +177,7 @@ class _Job:
         recognise: bool,
         fingerprint: dict[str, str],
         state: State | None,
-        watcher: Watcher,
+        watcher: TrackingWatcher,
     ) -> None:
         self.program = program
         self.targets = targets
@@ -171,7 +213,7 @@ class _Job:
         """Frames that are done."""
         return 0 if self.memory is None else self.memory.frame
 
-    def run(self, chunk: int, save_every: float) -> Outcome:
+    def run(self, chunk: int, save_every: float) -> TrackingOutcome:
         """Track to the end, or until a signal comes."""
         before, since = self.done, time.perf_counter()
         if self.recording.variable_rate:
@@ -206,7 +248,7 @@ class _Job:
             raise UserError(
                 f"{trouble}; the tracks of the {self.done} frames before are in {self.targets.out}"
             )
-        return Outcome(self.done, self.kept["tracks"]["tracks"], fps, not self.complete)
+        return TrackingOutcome(self.done, self.kept["tracks"]["tracks"], fps, not self.complete)
 
     def _follow(self, chunk: int, save_every: float, stopped: Callable[[], bool]) -> None:
         """Track until the end or a signal."""

@@ -1,6 +1,7 @@
-"""The video with what was found drawn on it."""
+"""The video with what was found drawn on it: boxes, ids, tinted masks, and where they came from."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,10 @@ from scalor_ppl.data.records import Size
 from scalor_ppl.results.drawing import draw_boxes, id_colour
 from scalor_ppl.results.pixels import as_rgb
 from scalor_ppl.results.rates import frame_rate
-from scalor_ppl.tracking.appended import AppendedFile
 from scalor_ppl.tracking.h264 import Encoder, wrap
-from scalor_ppl.tracking.idmaps import id_maps, resampled
-from scalor_ppl.tracking.output import About, part_of
+from scalor_ppl.tracking.masks import id_maps, resampled
+from scalor_ppl.tracking.outputs import About, AppendedFile, part_of
 from scalor_ppl.tracking.stream import Tracked
-from scalor_ppl.tracking.trails import Trails
 from scalor_ppl.tracks.table import EMPTY
 
 WIDEST = 1280
@@ -29,6 +28,40 @@ SMALLEST = 256
 _TINT = 0.35
 _UNTIMED = 10.0  # frames a second of a folder of images, and of a time-lapse
 _SLOWEST = 1.0  # frames a second; a picture an hour is nothing to watch, and no mp4 can be so slow
+
+
+KEPT = 30
+"""Centres of an object that are remembered."""
+
+Point = tuple[float, float]
+
+
+class Trails:
+    """The last centres of the objects that are present, by id.
+
+    Args:
+        state: the trails to go on with.
+    """
+
+    def __init__(self, state: Mapping[int, Sequence[Point]] | None = None) -> None:
+        self._points = {i: deque(points, KEPT) for i, points in (state or {}).items()}
+
+    def move(self, ids: np.ndarray, boxes: np.ndarray) -> None:
+        """The next frame; whoever is not in it is forgotten.
+
+        Args:
+            ids: int [N], of the objects that are present.
+            boxes: [N, 4] left, top, width, height in pixels.
+        """
+        centres = (boxes[:, :2] + boxes[:, 2:] / 2).tolist()
+        before = self._points
+        self._points = {i: before.get(i, deque(maxlen=KEPT)) for i in ids.tolist()}
+        for i, (x, y) in zip(ids.tolist(), centres, strict=True):
+            self._points[i].append((x, y))
+
+    def points(self) -> dict[int, list[Point]]:
+        """Centres (x, y) in pixels by id, the oldest first."""
+        return {i: list(points) for i, points in self._points.items()}
 
 
 class OverlayOutput:

@@ -17,7 +17,7 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.training.sources import reading
 
 
-class Frame(NamedTuple):
+class RecordedFrame(NamedTuple):
     """One frame.
 
     Attributes:
@@ -58,7 +58,7 @@ class Recording:
         """Names it in messages and files."""
         return self.path.name
 
-    def frames(self, done: int = 0, *, shown: bool = False) -> Iterator[Frame]:
+    def frames(self, done: int = 0, *, shown: bool = False) -> Iterator[RecordedFrame]:
         """The frames after the first ``done`` ones.
 
         Args:
@@ -75,7 +75,7 @@ class Recording:
         for taken, frame in enumerate(iterate_frames(self.path, options=options), start=behind):
             if taken >= done:
                 number = self.options.start + taken * self.options.stride
-                yield Frame(number, resized(frame, self.size), frame if shown else None)
+                yield RecordedFrame(number, resized(frame, self.size), frame if shown else None)
 
 
 def open_recording(

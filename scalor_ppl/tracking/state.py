@@ -13,7 +13,7 @@ from scalor_ppl.data.frames import find_sequences
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
 from scalor_ppl.programs import Memory, Program
-from scalor_ppl.tracking.appended import GO_ON
+from scalor_ppl.tracking.outputs import GO_ON
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,6 @@ class State:
     outputs: dict[str, dict[str, Any]]
     fingerprint: dict[str, str]
     complete: bool
-
-
-def state_of(out: Path) -> Path:
-    """Where the state of the tracking into a file lies."""
-    return out.with_name(f"{out.name}.resume")
 
 
 def save_state(path: Path, state: State, program: Program) -> None:

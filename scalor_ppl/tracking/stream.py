@@ -1,8 +1,9 @@
 """Tracks of a video of any length, a few frames at a time, in memory that does not grow."""
 
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from torch import Tensor
 from scalor_ppl.data.prefetch import ahead
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
+from scalor_ppl.identity import AHEAD, Identities, Sight, sights_of
+from scalor_ppl.identity.recognise import relabelled
 from scalor_ppl.inference.posterior import Followed, follow
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import FindsObjects, Memory, Program, require
-from scalor_ppl.tracking.recording import Frame, Recording, open_recording
+from scalor_ppl.tracking.recording import RecordedFrame, Recording, open_recording
 from scalor_ppl.tracks.table import Tracks
 
 CHUNK = 16
@@ -40,7 +43,7 @@ class Tracked:
         size: height and width in which the frames were tracked.
         shown: the T frames [H, W, C] uint8 in their own size, where they were asked for.
         memory: to go on with after these frames.
-        identities: likewise, of `recognition.recognised_stream`; none where nobody was recognised.
+        identities: likewise, of `recognised_stream`; none where nobody was recognised.
     """
 
     numbers: np.ndarray
@@ -114,9 +117,9 @@ def follow_recording(
             yield _tracked(taken, video, found, finder, recording)
 
 
-def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+def _chunks(frames: Iterator[RecordedFrame], size: int) -> Iterator[list[RecordedFrame]]:
     """Lists of so many frames; what came before the frames broke off is handed over first."""
-    taken: list[Frame] = []
+    taken: list[RecordedFrame] = []
     try:
         for frame in frames:
             taken.append(frame)
@@ -132,7 +135,7 @@ def _chunks(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
 
 
 def _tracked(
-    taken: list[Frame],
+    taken: list[RecordedFrame],
     video: Tensor,
     found: Followed,
     finder: FindsObjects,
@@ -156,3 +159,49 @@ def _tracked(
         tuple(frame.shown for frame in taken if frame.shown is not None),
         found.memory,
     )
+
+
+# ------------------------------------------------------------------------------- identities
+
+
+def recognised_stream(
+    stream: Iterable[Tracked], identities: dict[str, Any] | None = None
+) -> Generator[Tracked, None, None]:
+    """The same tracks, with identities for ids.
+
+    Args:
+        stream: of one video.
+        identities: of the `Tracked` after which the stream goes on; none begins anew.
+
+    Yields:
+        The tracks, each as soon as the frames after it that decide are there.
+
+    Raises:
+        BrokenVideoError: as the stream, once all that came before was handed over.
+    """
+    memory = None if identities is None else Identities.from_state(identities)
+    held: deque[tuple[Tracked, list[Sight]]] = deque()
+    broken: BrokenVideoError | None = None
+    try:
+        for tracked in stream:
+            seen = sights_of(tracked.tracks.ids, tracked.where, tracked.looks, tracked.size)
+            held.append((tracked, seen))
+            if memory is None:
+                memory = Identities(tracked.looks.shape[-1])
+            while sum(len(sights) for _, sights in held) - len(held[0][1]) >= AHEAD:
+                yield _first(held, memory)
+    except BrokenVideoError as error:
+        broken = error
+    while held:
+        assert memory is not None
+        yield _first(held, memory)
+    if broken is not None:
+        raise broken
+
+
+def _first(held: deque[tuple[Tracked, list[Sight]]], memory: Identities) -> Tracked:
+    """The first of what is held, relabelled."""
+    tracked, own = held.popleft()
+    after = [sight for _, sights in held for sight in sights][:AHEAD]
+    tracks = relabelled(tracked.tracks, memory, own, after)
+    return replace(tracked, tracks=tracks, identities=memory.to_state())

@@ -110,9 +110,9 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from scalor_ppl.training.runs import load_run
-from scalor_ppl.tracking import Silent, track_to_files
+from scalor_ppl.tracking import SilentTracking, track_to_files
 
-class Meter(Silent):
+class Meter(SilentTracking):
     def stepped(self, done, objects):
         if done not in (96, 480):
             return

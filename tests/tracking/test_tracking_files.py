@@ -20,11 +20,10 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
 from scalor_ppl.render.glimpses import write_glimpses
 from scalor_ppl.tracking import FORMATS, Tracked, track_to_files, track_video
-from scalor_ppl.tracking.idmaps import id_maps, resampled
-from scalor_ppl.tracking.recognition import recognised_stream
-from scalor_ppl.tracking.rows import ROW, rows_of
-from scalor_ppl.tracking.table import TableOutput
-from scalor_ppl.tracking.trails import Trails
+from scalor_ppl.tracking.masks import id_maps, resampled
+from scalor_ppl.tracking.overlay import Trails
+from scalor_ppl.tracking.stream import recognised_stream
+from scalor_ppl.tracking.table import ROW, TableOutput, rows_of
 from scalor_ppl.tracks.mot import read_mot, write_mot
 from scalor_ppl.tracks.mot_reader import read_rows
 

@@ -18,7 +18,7 @@ from tracking_helpers import RUN, broken_images, write_frames
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
-from scalor_ppl.tracking import Outcome, Silent, track_to_files
+from scalor_ppl.tracking import SilentTracking, TrackingOutcome, track_to_files
 from scalor_ppl.tracking import job as jobs
 
 pytest_plugins = "tracking_fixtures"
@@ -30,9 +30,9 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from scalor_ppl.training.runs import load_run
-from scalor_ppl.tracking import Silent, track_to_files
+from scalor_ppl.tracking import SilentTracking, track_to_files
 
-class Killer(Silent):
+class Killer(SilentTracking):
     def stepped(self, done, objects):
         if done == int(sys.argv[5]):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -45,7 +45,7 @@ track_to_files(
 """
 
 
-class Interrupter(Silent):
+class Interrupter(SilentTracking):
     """Sends a signal to this process after so many frames."""
 
     def __init__(self, after: int, number: int = signal.SIGINT) -> None:
@@ -57,7 +57,7 @@ class Interrupter(Silent):
             os.kill(os.getpid(), self.number)
 
 
-def track(program: Program, video: Path, folder: Path, end: str, **options: Any) -> Outcome:
+def track(program: Program, video: Path, folder: Path, end: str, **options: Any) -> TrackingOutcome:
     """Everything that can be written, into a folder."""
     return track_to_files(
         program,
