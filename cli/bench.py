@@ -12,7 +12,7 @@ from scalor_ppl.cli.tables import print_table
 from scalor_ppl.results.locks import owned
 
 if TYPE_CHECKING:
-    from scalor_ppl.studies.benchmark import Report, Spread
+    from scalor_ppl.studies.benchmark.results import Report, Spread
 
 MIB = 2**20
 
@@ -38,7 +38,7 @@ def bench(
     Without --config it is the library's defaults that are measured.
     """
     from scalor_ppl.programs.configuration import resolve
-    from scalor_ppl.studies.benchmark import run_benchmark
+    from scalor_ppl.studies.benchmark.run import run_benchmark
     from scalor_ppl.training.devices import pick_device
 
     console = Console()

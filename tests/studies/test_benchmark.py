@@ -16,23 +16,15 @@ from scalor_ppl.cli.bench import bench, show
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.posterior import infer
 from scalor_ppl.scalor import ScalorConfig
-from scalor_ppl.studies import benchmark
-from scalor_ppl.studies.benchmark import (
-    PlainRun,
-    ScriptedPresence,
-    Spread,
-    Stepper,
-    Stopwatch,
-    filled,
-    peak_memory,
-    pyro_share,
-    run_benchmark,
-    synthetic_video,
-    time_objects,
-    time_parts,
-    time_sizes,
-    time_steps,
-)
+from scalor_ppl.studies.benchmark import objects
+from scalor_ppl.studies.benchmark.memory import peak_memory
+from scalor_ppl.studies.benchmark.objects import ScriptedPresence, roomy, time_objects
+from scalor_ppl.studies.benchmark.parts import Stopwatch, time_parts
+from scalor_ppl.studies.benchmark.pyro_share import PlainRun, pyro_share
+from scalor_ppl.studies.benchmark.results import ObjectsTime, SizeTime, Spread
+from scalor_ppl.studies.benchmark.run import filled, run_benchmark
+from scalor_ppl.studies.benchmark.sizes import time_sizes
+from scalor_ppl.studies.benchmark.step import Stepper, synthetic_video, time_steps
 
 CPU = torch.device("cpu")
 
@@ -96,7 +88,7 @@ def test_hard_presence_has_no_share_but_a_reason() -> None:
 @pytest.mark.parametrize("presence", ["relaxed", "hard"])
 @pytest.mark.parametrize("objects", [1, 3, 4])
 def test_scripted_objects_are_all_there_and_no_others(presence: str, objects: int) -> None:
-    config = benchmark._roomy(small(presence=presence, proposals=1), 4)
+    config = roomy(small(presence=presence, proposals=1), 4)
     stepper = Stepper(config, 2, 4, CPU)
     guide = ScriptedPresence(stepper.program.model.presence, objects)(stepper.program.guide)
     scene = infer(stepper.program.model, guide, stepper.video, sample=True)
@@ -106,7 +98,7 @@ def test_scripted_objects_are_all_there_and_no_others(presence: str, objects: in
 
 
 def test_scripted_presence_keeps_the_gradients_of_its_logits() -> None:
-    stepper = Stepper(benchmark._roomy(small(), 4), 1, 2, CPU)
+    stepper = Stepper(roomy(small(), 4), 1, 2, CPU)
     guide = ScriptedPresence(stepper.program.model.presence, 2)(stepper.program.guide)
     stepper.backward(stepper.forward(guide))
     head = stepper.program.guide.propagation.presence[-1]
@@ -120,7 +112,7 @@ def test_objects_are_timed_with_room_for_all_of_them() -> None:
 
 
 def test_presence_that_cannot_be_scripted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "PRESENT", 0.4)
+    monkeypatch.setattr(objects, "PRESENT", 0.4)
     with pytest.raises(UserError, match="--no-objects"):
         time_objects(small(), 1, 2, 1, CPU, counts=(2,))
 
@@ -220,8 +212,8 @@ def test_the_report_is_written_and_shown(tmp_path: Path) -> None:
     assert written["step"]["total"]["median"] == report.step.total.median
     assert written["objects"] == []
     console = Console(record=True, width=100)
-    timed = benchmark.ObjectsTime(4, Spread(1.0, 1.0, 1.0))
-    sized = benchmark.SizeTime(64, 64, (8, 8), Spread(1.0, 1.0, 1.0))
+    timed = ObjectsTime(4, Spread(1.0, 1.0, 1.0))
+    sized = SizeTime(64, 64, (8, 8), Spread(1.0, 1.0, 1.0))
     show(replace(report, objects=[timed], objects_ratio=1.0, sizes=[sized]), console)
     text = console.export_text()
     for expected in ("parameters", "backward", "Objects present", "64 x 64", "Pyro's own share"):
