@@ -1,13 +1,44 @@
-"""The page: its head, its sections, and what it may load, which is nothing."""
+"""The page: its sections with figures, its head, and what it may load, which is nothing."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from scalor_ppl.report.parts import Section
 from scalor_ppl.report.style import SCRIPT, STYLE
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture, clip, chart or table.
+
+    Attributes:
+        body: its HTML.
+        caption: one sentence: what it shows and how to read it.
+    """
+
+    body: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class PageSection:
+    """A part of the page with a heading.
+
+    Attributes:
+        name: its address on the page, ``#name``.
+        title: the heading.
+        figures: from top to bottom.
+        note: what there is to say where figures are missing.
+    """
+
+    name: str
+    title: str
+    figures: tuple[Figure, ...] = ()
+    note: str = ""
+
 
 # A browser refuses whatever is not in the file itself.
 _POLICY: Final = (
@@ -61,7 +92,7 @@ _TEMPLATE: Final = """<!DOCTYPE html>
 """
 
 
-def render(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
+def render(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[PageSection]) -> str:
     """The page as HTML; all but the figures' bodies is escaped.
 
     Args:

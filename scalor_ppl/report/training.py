@@ -1,17 +1,35 @@
-"""Section: the course of the training."""
+"""Section: the course of the training, as it was logged."""
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from markupsafe import Markup
 
 from scalor_ppl.report.axes import axis_of
-from scalor_ppl.report.figures import read_figures
-from scalor_ppl.report.lines import Line, line_chart
+from scalor_ppl.report.charts import Line, line_chart
 from scalor_ppl.report.material import Material
-from scalor_ppl.report.parts import Figure, Section
+from scalor_ppl.report.page import Figure, PageSection
 from scalor_ppl.studies.curves import CURVE, read_curve
+from scalor_ppl.training.runs import METRICS
+
+
+def read_figures(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics by rising step; none where the run has none.
+
+    Of steps logged twice (after a crash) the later line counts.
+    """
+    path = run / METRICS
+    by_step: dict[int, dict[str, Any]] = {}
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        with suppress(json.JSONDecodeError, KeyError, TypeError):  # cut short by a crash
+            figures = json.loads(line)
+            by_step[int(figures["step"])] = figures
+    return [by_step[step] for step in sorted(by_step)]
+
 
 # Title of the panel by the figure's name; others follow under their own names.
 PANELS: Final = {
@@ -38,12 +56,12 @@ _MEANS: Final = 40  # points of the smooth line
 _POINTS: Final = 600  # of the faint line, at most
 
 
-def training_section(material: Material) -> Section:
+def training_section(material: Material) -> PageSection:
     """Loss, divergence, objects and what else was logged, over the steps; and scores, if any."""
-    section = Section("training", "Training")
+    section = PageSection("training", "Training")
     lines = [_with_total(line) for line in read_figures(material.run)]
     if not lines:
-        return Section(
+        return PageSection(
             section.name,
             section.title,
             note="This run has no log of its training: nothing to plot.",
@@ -63,7 +81,7 @@ def training_section(material: Material) -> Section:
                 "Scores on clips that were not trained on, taken during the training.",
             )
         )
-    return Section(section.name, section.title, tuple(figures))
+    return PageSection(section.name, section.title, tuple(figures))
 
 
 def _with_total(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from scalor_ppl.report.axes import Axis, axis_of, words
-from scalor_ppl.report.histogram import histogram
-from scalor_ppl.report.lines import Band, Line, line_chart
+from scalor_ppl.report.charts import Band, Line, histogram, line_chart
 
 pytest_plugins = "report_fixtures"
 

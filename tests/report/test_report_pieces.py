@@ -15,15 +15,13 @@ from tiny import Square, write_images
 from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.errors import UserError
 from scalor_ppl.report import embed
-from scalor_ppl.report.configuration import without_folders
-from scalor_ppl.report.continuation import rimmed
-from scalor_ppl.report.figures import read_figures
+from scalor_ppl.report.embed import beside
 from scalor_ppl.report.footage import Footage, read_footage
-from scalor_ppl.report.gallery import glimpse
-from scalor_ppl.report.lives import Life, lives_of
-from scalor_ppl.report.panels import beside
-from scalor_ppl.report.trails import draw_trails
-from scalor_ppl.report.trajectories import draw_ways
+from scalor_ppl.report.lives import Life, draw_trails, draw_ways, lives_of
+from scalor_ppl.report.objects import glimpse
+from scalor_ppl.report.rendered import rimmed
+from scalor_ppl.report.training import read_figures
+from scalor_ppl.report.write import without_folders
 from scalor_ppl.results.drawing import id_colour
 from scalor_ppl.tracks.table import Tracks
 

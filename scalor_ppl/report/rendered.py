@@ -1,4 +1,4 @@
-"""Section: what the program expects to happen next."""
+"""Sections of what the program renders: its background, and what it expects to happen next."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,42 @@ from markupsafe import Markup
 
 from scalor_ppl.inference.generation import continue_clip
 from scalor_ppl.nn.pixels import to_frames
-from scalor_ppl.report.embed import clip, halved, image
+from scalor_ppl.report.embed import beside, clip, halved, image
 from scalor_ppl.report.material import IMAGINED, OBSERVED, Material
-from scalor_ppl.report.panels import beside
-from scalor_ppl.report.parts import Figure, Section
+from scalor_ppl.report.page import Figure, PageSection
 from scalor_ppl.results.pixels import as_rgb, enlarge
+
+_WIDE = 320  # on the page
+
+
+def background_section(material: Material) -> PageSection:
+    """The model's background beside the median of the input."""
+    learned = material.background
+    if learned is None:
+        return PageSection(
+            "background", "Background", note="This model has no background: objects lie on black."
+        )
+    middle = np.median(material.clip, axis=0).round().astype(np.uint8)
+    pair = {"model": learned, "median of the input": middle}
+    parts = [
+        Markup('<div class="panel"><h3>{}</h3>{}</div>').format(
+            title, image(pixels, title, width=max(_WIDE, pixels.shape[1]))
+        )
+        for title, pixels in pair.items()
+    ]
+    return PageSection(
+        "background",
+        "Background",
+        (
+            Figure(
+                Markup('<div class="row">{}</div>').format(Markup("").join(parts)),
+                f"The model's background, its mean over {len(material.clip)} frames, beside each "
+                "pixel's median in the input: they should agree where the background stands still, "
+                "and objects should be missing from the left one.",
+            ),
+        ),
+    )
+
 
 SAMPLES = 3
 _REAL = "real"
@@ -20,11 +51,11 @@ _SMALL = 64  # of a frame of the sheet, about
 _SEEN, _DREAMT = (110, 115, 125), (230, 140, 30)  # rims of observed and of imagined frames
 
 
-def continuation_section(material: Material) -> Section:
+def continuation_section(material: Material) -> PageSection:
     """Three samples of what follows the first frames, beside what really followed."""
     real = material.longer[: OBSERVED + IMAGINED]
     if len(real) <= OBSERVED:
-        return Section(
+        return PageSection(
             "continuation",
             "Imagined continuations",
             note=f"{material.source} has {len(real)} frames: too few to observe {OBSERVED} and "
@@ -48,7 +79,7 @@ def continuation_section(material: Material) -> Section:
         f"the first {OBSERVED} frames (grey rim) were observed and are shown as the model renders "
         f"them, the next {IMAGINED} (orange rim) were drawn from the priors"
     )
-    return Section(
+    return PageSection(
         "continuation",
         "Imagined continuations",
         (

@@ -1,4 +1,4 @@
-"""Section: every object through its life."""
+"""Sections of the objects that were tracked: the clip, each one's looks, and all their ways."""
 
 import math
 from typing import Final
@@ -7,12 +7,48 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from scalor_ppl.report.embed import image
-from scalor_ppl.report.lives import Life
+from scalor_ppl.report.embed import beside, clip, image
+from scalor_ppl.report.lives import Life, draw_trails, draw_ways
 from scalor_ppl.report.material import Material
-from scalor_ppl.report.parts import Figure, Section
-from scalor_ppl.results.drawing import id_colour
-from scalor_ppl.results.pixels import as_rgb
+from scalor_ppl.report.page import Figure, PageSection
+from scalor_ppl.results.drawing import draw_tracks, id_colour
+from scalor_ppl.results.pixels import as_rgb, enlarge
+
+_PANEL = 400  # of a panel, in pixels, about
+_LABELLED = 25  # objects a frame up to which ids are readable
+
+
+def tracked_section(material: Material) -> PageSection:
+    """Input and tracks side by side."""
+    frames, tracks = material.clip, material.tracks
+    length = len(frames)
+    scale = max(1, round(_PANEL / max(frames.shape[1:3])))
+    named = bool(tracks.present().sum(-1).max(initial=0) <= _LABELLED)
+    boxed = draw_tracks(
+        frames,
+        tracks.boxes[:length],
+        tracks.ids[:length],
+        tracks.presence[:length],
+        tracks.discovered[:length],
+        scale=scale,
+        labels=named,
+    )
+    trailed = draw_trails(boxed, material.lives, scale)
+    both = beside({"input": enlarge(as_rgb(frames), scale), "tracked": trailed})
+    return PageSection(
+        "tracked",
+        "Tracked clip",
+        (
+            Figure(
+                clip(both, "the input, and beside it the same with boxes, ids and trails"),
+                f"The first {length} frames of {material.source}, and beside them what was "
+                f"tracked: {'a colour and number' if named else 'a colour'} is an identity that "
+                "should stay with its object, a white dot marks the frame of discovery, a line the "
+                "way of the last frames.",
+            ),
+        ),
+    )
+
 
 SHOWN: Final = 24  # objects
 _GLIMPSES: Final = 12  # of one object, at most
@@ -22,14 +58,14 @@ _ROOM: Final = 1.3  # of the object's box, so that its surroundings are seen
 _OUTSIDE: Final = 128  # grey beyond the frame
 
 
-def gallery_section(material: Material) -> Section:
+def gallery_section(material: Material) -> PageSection:
     """Cut-outs of the longest-lived objects over time."""
     lives = material.lives
     if not lives:
-        return Section("objects", "Objects", note="No object was found in this video.")
+        return PageSection("objects", "Objects", note="No object was found in this video.")
     rows = [_row(life, material.video) for life in lives[:SHOWN]]
     many = f"the {SHOWN} longest-lived of {len(lives)} objects" if len(lives) > SHOWN else "objects"
-    return Section(
+    return PageSection(
         "objects",
         "Objects",
         (
@@ -88,3 +124,26 @@ def glimpse(frame: np.ndarray, centre: np.ndarray, size: np.ndarray) -> np.ndarr
     shape = round(_HIGH * float(size[0] / size[1])), _HIGH
     cut = Image.fromarray(padded).resize(shape, Image.Resampling.BICUBIC, box)
     return np.asarray(cut)
+
+
+def trajectories_section(material: Material) -> PageSection:
+    """All tracks as lines over the scene."""
+    scene, ground = material.background, "the model's background"
+    if scene is None:
+        scene, ground = material.video[0], "the first frame"
+    lives = material.lives
+    if not lives:
+        return PageSection("trajectories", "Trajectories", note="There are no tracks to draw.")
+    drawn = draw_ways(scene, lives)
+    return PageSection(
+        "trajectories",
+        "Trajectories",
+        (
+            Figure(
+                image(drawn, "the ways of all objects as lines over the scene"),
+                f"Ways of the centres of {len(lives)} objects over {ground}, darkened, in "
+                "the colours of the ids: a ring is where a track begins, a disc where it ends "
+                f"({material.whose}).",
+            ),
+        ),
+    )
