@@ -12,7 +12,7 @@ from scalor_ppl.cli.tables import print_table
 from scalor_ppl.results.locks import owned
 
 if TYPE_CHECKING:
-    from scalor_ppl.studies.benchmark.results import Report, Spread
+    from scalor_ppl.studies.benchmark.results import Quartiles, Report
 
 MIB = 2**20
 
@@ -125,5 +125,5 @@ def _table(title: str, first: str, *columns: str) -> Table:
     return table
 
 
-def _milliseconds(spread: "Spread") -> tuple[str, str]:
+def _milliseconds(spread: "Quartiles") -> tuple[str, str]:
     return f"{1e3 * spread.median:.1f}", f"{1e3 * spread.low:.1f} - {1e3 * spread.high:.1f}"

@@ -21,7 +21,7 @@ from scalor_ppl.studies.benchmark.memory import peak_memory
 from scalor_ppl.studies.benchmark.objects import ScriptedPresence, roomy, time_objects
 from scalor_ppl.studies.benchmark.parts import Stopwatch, time_parts
 from scalor_ppl.studies.benchmark.pyro_share import PlainRun, pyro_share
-from scalor_ppl.studies.benchmark.results import ObjectsTime, SizeTime, Spread
+from scalor_ppl.studies.benchmark.results import ObjectsTime, Quartiles, SizeTime
 from scalor_ppl.studies.benchmark.run import filled, run_benchmark
 from scalor_ppl.studies.benchmark.sizes import time_sizes
 from scalor_ppl.studies.benchmark.step import Stepper, synthetic_video, time_steps
@@ -163,8 +163,8 @@ def test_a_stopwatch_gives_each_function_its_own_time() -> None:
 
 
 def test_spread() -> None:
-    assert Spread.of([2.0]) == Spread(2.0, 2.0, 2.0)
-    assert Spread.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Spread(3.0, 2.0, 4.0)
+    assert Quartiles.of([2.0]) == Quartiles(2.0, 2.0, 2.0)
+    assert Quartiles.of([5.0, 1.0, 3.0, 2.0, 4.0]) == Quartiles(3.0, 2.0, 4.0)
 
 
 def test_memory_is_that_of_the_child_alone() -> None:
@@ -212,8 +212,8 @@ def test_the_report_is_written_and_shown(tmp_path: Path) -> None:
     assert written["step"]["total"]["median"] == report.step.total.median
     assert written["objects"] == []
     console = Console(record=True, width=100)
-    timed = ObjectsTime(4, Spread(1.0, 1.0, 1.0))
-    sized = SizeTime(64, 64, (8, 8), Spread(1.0, 1.0, 1.0))
+    timed = ObjectsTime(4, Quartiles(1.0, 1.0, 1.0))
+    sized = SizeTime(64, 64, (8, 8), Quartiles(1.0, 1.0, 1.0))
     show(replace(report, objects=[timed], objects_ratio=1.0, sizes=[sized]), console)
     text = console.export_text()
     for expected in ("parameters", "backward", "Objects present", "64 x 64", "Pyro's own share"):

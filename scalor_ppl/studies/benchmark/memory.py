@@ -15,11 +15,11 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs.configuration import checked
 from scalor_ppl.studies.allocator import keep_freed_memory
-from scalor_ppl.studies.benchmark.results import Memory
+from scalor_ppl.studies.benchmark.results import PeakMemory
 from scalor_ppl.studies.benchmark.step import WARM_UP, Stepper
 
 
-def peak_memory(config: Config, batch: int, frames: int, device: torch.device) -> Memory:
+def peak_memory(config: Config, batch: int, frames: int, device: torch.device) -> PeakMemory:
     """Peak memory of training, in a fresh process: a process's own peak never goes down.
 
     Raises:
@@ -45,10 +45,10 @@ def peak_memory(config: Config, batch: int, frames: int, device: torch.device) -
             f"measuring memory failed (exit status {child.returncode}: {said}); "
             "try a smaller --batch or --frames"
         )
-    return Memory(**json.loads(child.stdout.splitlines()[-1]))
+    return PeakMemory(**json.loads(child.stdout.splitlines()[-1]))
 
 
-def _measure_memory(request: Mapping[str, Any]) -> Memory:
+def _measure_memory(request: Mapping[str, Any]) -> PeakMemory:
     """In the fresh process: a few steps, and what they took."""
     keep_freed_memory()
     torch.set_num_threads(request["threads"])
@@ -59,7 +59,7 @@ def _measure_memory(request: Mapping[str, Any]) -> Memory:
         before = _peak_bytes(device)
         for _ in range(WARM_UP):
             stepper.timed()
-    return Memory(_peak_bytes(device), before, "cuda" if device.type == "cuda" else "resident")
+    return PeakMemory(_peak_bytes(device), before, "cuda" if device.type == "cuda" else "resident")
 
 
 def _peak_bytes(device: torch.device) -> int:

@@ -11,7 +11,7 @@ from pyro.poutine.messenger import Messenger
 from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.posterior import infer
-from scalor_ppl.studies.benchmark.results import ObjectsTime, Spread
+from scalor_ppl.studies.benchmark.results import ObjectsTime, Quartiles
 from scalor_ppl.studies.benchmark.step import Stepper, with_model
 
 OBJECT_COUNTS = (4, 8, 16, 32, 64)
@@ -78,7 +78,7 @@ def time_objects(
             forward, backward, _ = stepper.timed(functools.partial(stepper.forward, guides[n]))
             if number:  # the first round is warm-up
                 times[n].append(forward + backward)
-    return [ObjectsTime(n, Spread.of(seconds)) for n, seconds in times.items()]
+    return [ObjectsTime(n, Quartiles.of(seconds)) for n, seconds in times.items()]
 
 
 def roomy(config: Config, objects: int) -> Config:

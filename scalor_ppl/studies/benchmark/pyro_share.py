@@ -28,7 +28,7 @@ from scalor_ppl.objectives.estimate import Traces
 from scalor_ppl.objectives.estimators import Elbo, ScalorObjective
 from scalor_ppl.objectives.paper import total
 from scalor_ppl.studies.benchmark.parts import replaced
-from scalor_ppl.studies.benchmark.results import PyroShare, Spread
+from scalor_ppl.studies.benchmark.results import PyroShare, Quartiles
 from scalor_ppl.studies.benchmark.step import Stepper
 
 AGREEMENT = 1e-4
@@ -159,7 +159,7 @@ def pyro_share(stepper: Stepper, steps: int) -> PyroShare:
         order = list(times) if number % 2 else list(times)[::-1]
         for forward in order:
             times[forward].append(sum(stepper.timed(forward)))
-    under_pyro, alone = (Spread.of(each) for each in times.values())
+    under_pyro, alone = (Quartiles.of(each) for each in times.values())
     share = 1 - alone.median / under_pyro.median
     return PyroShare(share, under_pyro, alone, differences[0], differences[1])
 

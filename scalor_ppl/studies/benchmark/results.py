@@ -11,7 +11,7 @@ from scalor_ppl.files import written_whole
 
 
 @dataclass(frozen=True)
-class Spread:
+class Quartiles:
     """Median and quartiles of repeated measurements, in seconds."""
 
     median: float
@@ -19,7 +19,7 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, seconds: Sequence[float]) -> "Spread":
+    def of(cls, seconds: Sequence[float]) -> "Quartiles":
         """The spread of one or more measurements."""
         if len(seconds) == 1:
             return cls(seconds[0], seconds[0], seconds[0])
@@ -31,14 +31,14 @@ class Spread:
 class StepTime:
     """Seconds of the phases of a step; ``optimizer`` holds the clipping of gradients too."""
 
-    forward: Spread
-    backward: Spread
-    optimizer: Spread
-    total: Spread
+    forward: Quartiles
+    backward: Quartiles
+    optimizer: Quartiles
+    total: Quartiles
 
 
 @dataclass(frozen=True)
-class Memory:
+class PeakMemory:
     """Peak memory of training in a fresh process.
 
     Attributes:
@@ -73,8 +73,8 @@ class PyroShare:
     """
 
     share: float | None
-    pyro: Spread | None = None
-    plain: Spread | None = None
+    pyro: Quartiles | None = None
+    plain: Quartiles | None = None
     loss_difference: float | None = None
     gradient_difference: float | None = None
     note: str = ""
@@ -85,7 +85,7 @@ class ObjectsTime:
     """Seconds of a step without optimizer, with so many objects alive in every video and frame."""
 
     objects: int
-    seconds: Spread
+    seconds: Quartiles
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class SizeTime:
     height: int
     width: int
     grid: tuple[int, int]
-    seconds: Spread
+    seconds: Quartiles
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Report:
     parameters: dict[str, int]
     alive: float | None
     step: StepTime
-    memory: Memory
+    memory: PeakMemory
     parts: list[Part]
     pyro: PyroShare
     objects: list[ObjectsTime]

@@ -13,7 +13,7 @@ from scalor_ppl.objectives.estimators import make_estimator
 from scalor_ppl.objectives.objective import Objective
 from scalor_ppl.programs import Program
 from scalor_ppl.programs.build import build_program
-from scalor_ppl.studies.benchmark.results import Spread, StepTime
+from scalor_ppl.studies.benchmark.results import Quartiles, StepTime
 from scalor_ppl.training.loop import OPTIMIZERS
 
 WARM_UP = 3
@@ -107,8 +107,8 @@ def time_steps(stepper: Stepper, steps: int) -> StepTime:
     for _ in range(WARM_UP):
         stepper.timed()
     runs = [stepper.timed() for _ in range(steps)]
-    forward, backward, optimizer = (Spread.of(phase) for phase in zip(*runs, strict=True))
-    return StepTime(forward, backward, optimizer, Spread.of([sum(run) for run in runs]))
+    forward, backward, optimizer = (Quartiles.of(phase) for phase in zip(*runs, strict=True))
+    return StepTime(forward, backward, optimizer, Quartiles.of([sum(run) for run in runs]))
 
 
 def mean_alive(program: Program, video: Tensor) -> float | None:
