@@ -6,14 +6,14 @@ run restores the optimizer and the random state, so that on a CPU it goes on bit
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scalor_ppl.config.schedules import value_at
 from scalor_ppl.config.schema import TrainConfig
@@ -23,8 +23,6 @@ from scalor_ppl.errors import TrainingError, UserError
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.estimate import Estimate
-from scalor_ppl.objectives.estimators import make_estimator
-from scalor_ppl.objectives.objective import Objective
 from scalor_ppl.objectives.particles import ParticleEstimator
 from scalor_ppl.programs import Memory, Program
 from scalor_ppl.training.checkpoints import (
@@ -35,16 +33,10 @@ from scalor_ppl.training.checkpoints import (
     load_weights,
     save_checkpoint,
 )
-from scalor_ppl.training.muon import ADAM, Muon
 from scalor_ppl.training.origin import note_part
 from scalor_ppl.training.runs import CONFIG, append_metrics, cut_metrics, run_config, write_config
 from scalor_ppl.training.signals import stop_signals
-
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer | Muon]] = {
-    "muon": Muon,
-    "adam": ADAM,
-    "rmsprop": torch.optim.RMSprop,
-}
+from scalor_ppl.training.step import TrainingStep
 
 
 class Watcher(Protocol):
@@ -146,16 +138,12 @@ class _Training:
         self.run = run
         self.watcher = watcher
         self.progress = _Progress()
-        latents = program.kind_of_latents(program.config)
-        estimator = make_estimator(self.config.estimator, self.config.particles, latents)
-        self.objective = Objective(estimator, program.model, program.guide)
-        if self.config.chunks > 1 and not isinstance(estimator, ParticleEstimator):
+        self.step = TrainingStep(program)
+        if self.config.chunks > 1 and not isinstance(self.step.estimator, ParticleEstimator):
             raise UserError(
                 f"train.chunks = {self.config.chunks} wants an estimator of this package: "
                 f"{self.config.estimator} does not tell what to go on with"
             )
-        self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
-        self.optimizer = OPTIMIZERS[self.config.optimizer](self.parameters, lr=0.0)
         # After the clips of the step before, where they are to go on (``train.chunks``).
         self.memory: Memory | None = None
 
@@ -212,18 +200,14 @@ class _Training:
         driven = self.program.drive_to(step)
         rate = value_at(config.learning_rate, step, config.steps)
         rate *= min(1.0, (step + 1) / (config.warmup + 1))
-        for group in self.optimizer.param_groups:
+        for group in self.step.optimizer.param_groups:
             group["lr"] = rate
         video = to_video(batch.video, self.program.device)
-        # Nats per frame, whatever the batch: a mean over the local batch.
         estimate = self._estimate(video, batch.corner)
-        loss = estimate.loss / (video.shape[0] * video.shape[1])
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
-        finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
+        loss = self.step.per_frame(estimate.loss, video)
+        self.step.backward(loss)
+        norm, finite = self.step.update(loss)
         if finite:
-            self.optimizer.step()
             self.progress.in_a_row = 0
         else:
             self._skip(loss, norm)
@@ -245,9 +229,9 @@ class _Training:
         arguments = self.program.inputs(video, where)
         place = place_of(self.progress.step, self.config.chunks, self.config.chunks_from)
         if place.chunks == 1:
-            return self.objective(*arguments)
+            return self.step.objective(*arguments)
         before = self.memory if place.chunk else None
-        estimate = self.objective(*arguments, memory=before)
+        estimate = self.step.objective(*arguments, memory=before)
         self.memory = None
         if place.chunk + 1 < place.chunks:
             self.memory = self.program.remembered(
@@ -317,7 +301,7 @@ class _Training:
 
     def _save(self) -> Path:
         training = {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.step.optimizer.state_dict(),
             "random": torch.get_rng_state(),
             "skipped": self.progress.skipped,
             "in_a_row": self.progress.in_a_row,
@@ -334,7 +318,7 @@ class _Training:
         load_weights(folder, self.program.parts)
         training = load_training(folder)
         try:
-            self.optimizer.load_state_dict(training["optimizer"])
+            self.step.optimizer.load_state_dict(training["optimizer"])
             self.progress = _Progress(
                 training["step"], training["skipped"], training["in_a_row"], training["seconds"]
             )

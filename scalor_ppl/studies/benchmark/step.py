@@ -9,19 +9,18 @@ from torch import Tensor, nn
 
 from scalor_ppl.config.schema import Config
 from scalor_ppl.inference.posterior import infer
-from scalor_ppl.objectives.estimators import make_estimator
 from scalor_ppl.objectives.objective import Objective
 from scalor_ppl.programs import Program
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.studies.benchmark.results import Quartiles, StepTime
-from scalor_ppl.training.loop import OPTIMIZERS
+from scalor_ppl.training.step import TrainingStep
 
 WARM_UP = 3
 """Steps before the clock starts: memory is touched and kernels are compiled in them."""
 
 
-class Stepper:
-    """The training step of a configuration, in phases that can be timed one by one.
+class Stepper(TrainingStep):
+    """The training step of a configuration on a synthetic video, timed phase by phase.
 
     Args:
         config: with height, width and channels.
@@ -31,16 +30,10 @@ class Stepper:
     """
 
     def __init__(self, config: Config, batch: int, frames: int, device: torch.device) -> None:
+        super().__init__(build_program(config, device))
         self.config = config
         self.device = device
-        self.program: Program = build_program(config, device)
-        train = config.train
         self.program.drive_to(0)
-        latents = self.program.kind_of_latents(config)
-        self.estimator = make_estimator(train.estimator, train.particles, latents)
-        self.objective = Objective(self.estimator, self.program.model, self.program.guide)
-        self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
-        self.optimizer = OPTIMIZERS[train.optimizer](self.parameters, lr=0.0)
         self.video = synthetic_video(config, batch, frames).to(device)
 
     def count_parameters(self) -> dict[str, int]:
@@ -53,23 +46,14 @@ class Stepper:
 
     def forward(self, guide: Any = None) -> Tensor:
         """The loss in nats a frame; ``guide`` in place of the program's own, if given."""
-        model, guide = self.program.model, guide or self.program.guide
-        return self.scaled(self.estimator.differentiable_loss(model, guide, self.video))
+        objective = self.objective
+        if guide is not None:
+            objective = Objective(self.estimator, self.program.model, guide)
+        return self.scaled(objective(*self.program.inputs(self.video, None)).loss)
 
     def scaled(self, loss: Tensor) -> Tensor:
-        """A loss of all videos as nats a frame, as in training."""
-        return loss / (self.video.shape[0] * self.video.shape[1])
-
-    def backward(self, loss: Tensor) -> None:
-        """Gradients of a loss."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-
-    def update(self, loss: Tensor) -> None:
-        """Clip, look whether all is finite, and let the optimizer step (by nothing)."""
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.train.clip)
-        if bool(torch.isfinite(loss.detach()) & torch.isfinite(norm)):
-            self.optimizer.step()
+        """A loss of all videos as nats a frame."""
+        return self.per_frame(loss, self.video)
 
     def now(self) -> float:
         """Seconds on a clock, when the device has done all that it was given."""

@@ -1,0 +1,68 @@
+"""A step of training: the objective's gradient, clipped, and the optimizer's step along it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.objectives.objective import Objective
+from scalor_ppl.programs import Program
+from scalor_ppl.training.muon import ADAM, Muon
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer | Muon]] = {
+    "muon": Muon,
+    "adam": ADAM,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+class Update(NamedTuple):
+    """What became of a gradient.
+
+    Attributes:
+        norm: of the whole gradient before it was clipped, a scalar.
+        finite: whether loss and norm are; where they are not, nothing was changed.
+    """
+
+    norm: Tensor
+    finite: bool
+
+
+class TrainingStep:
+    """The step of a program's training in its phases: objective, ``backward``, ``update``.
+
+    Attributes:
+        program: what is trained.
+        estimator: of its configuration (``train.estimator``, ``train.particles``).
+        objective: the estimator of model and guide, nats of all videos.
+        parameters: all that learn.
+        optimizer: at learning rate 0 until it is given one.
+    """
+
+    def __init__(self, program: Program) -> None:
+        train = program.config.train
+        self.program = program
+        latents = program.kind_of_latents(program.config)
+        self.estimator = make_estimator(train.estimator, train.particles, latents)
+        self.objective = Objective(self.estimator, program.model, program.guide)
+        self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
+        self.optimizer = OPTIMIZERS[train.optimizer](self.parameters, lr=0.0)
+
+    def per_frame(self, loss: Tensor, video: Tensor) -> Tensor:
+        """A loss of all videos ``[B, T, C, H, W]`` as nats a frame, whatever the batch."""
+        return loss / (video.shape[0] * video.shape[1])
+
+    def backward(self, loss: Tensor) -> None:
+        """The gradients of a loss, in place of those of the step before."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+
+    def update(self, loss: Tensor) -> Update:
+        """Clip the gradient (``train.clip``), and step where it and the loss are finite."""
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.program.config.train.clip)
+        finite = bool(torch.isfinite(loss.detach()) & torch.isfinite(norm))
+        if finite:
+            self.optimizer.step()
+        return Update(norm, finite)
