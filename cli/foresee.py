@@ -64,7 +64,7 @@ def foresee(
     Clips of registered sets are fresh ones. No objects are discovered after the observed frames.
     """
     from scalor_ppl.evaluation.foresight import GROUPS
-    from scalor_ppl.studies.foreseeing import Question, foresee_clips
+    from scalor_ppl.studies.foreseeing import ForesightQuestion, foresee_clips
     from scalor_ppl.studies.foreseeing_figures import draw_foresight
     from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
@@ -82,7 +82,7 @@ def foresee(
         source = open_data(settings, "test")
         for program in programs.values():
             program.check_fits(source.name, source.height, source.width, source.channels)
-        question = Question(clips, observe, ahead, draws, seed)
+        question = ForesightQuestion(clips, observe, ahead, draws, seed)
         found: dict[str, Foresight] = {}
         with Console(stderr=True).status("foreseeing") as status:
 

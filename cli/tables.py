@@ -1,5 +1,7 @@
 """The look of tables of figures, and the console that they are printed to."""
 
+import math
+
 from rich import box
 from rich.console import Console, JustifyMethod
 from rich.measure import Measurement
@@ -42,3 +44,14 @@ def print_table(table: Table, console: Console | None = None) -> None:
     console.width = max(before, min(needed, _WIDEST))
     console.print(table)
     console.width = before
+
+
+def with_error(value: float | None, error: float | None) -> str:
+    """``-12.3 +- 4.5``, as far as there are such: one clip has no error."""
+    text = shown(value, ".1f")
+    return text if error is None or math.isnan(error) else f"{text} +- {error:.1f}"
+
+
+def shown(value: float | None, form: str) -> str:
+    """A number in a format; nothing where there is none."""
+    return "" if value is None else f"{value:{form}}"

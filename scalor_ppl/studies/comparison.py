@@ -30,7 +30,7 @@ PRESENCES = ("relaxed", "hard")
 
 
 @dataclass(frozen=True)
-class Question:
+class ComparisonQuestion:
     """What is compared, and on how much.
 
     Attributes:
@@ -73,7 +73,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One estimator with one kind of presence and K particles, on one run.
 
     Attributes:
@@ -133,13 +133,52 @@ class Tail:
         return asdict(self) | {"median": self.median, f"share_above_{LIMIT}": self.share}
 
 
+def check_cases(question: ComparisonQuestion) -> None:
+    """Complain about a question that no estimator can answer.
+
+    Raises:
+        UserError: each of them needs more particles.
+    """
+    if not question.cases():
+        least = max(ESTIMATORS[name].least_particles for name in question.estimators)
+        raise UserError(f"these estimators need at least {least} particles: --particles 5,25")
+
+
+def compare_programs(
+    programs: Mapping[str, Program],
+    source: ClipSource,
+    question: ComparisonQuestion,
+    say: Callable[[str], None] = lambda message: None,
+) -> tuple[list[ComparisonRow], list[Tail]]:
+    """All rows and tails of several runs, on the same clips.
+
+    Args:
+        programs: by the run's name.
+        source: of clips that none was trained on.
+        question: what is asked.
+        say: told what is being measured.
+
+    Raises:
+        UserError: the clips are of another size than a program's; nothing is measured then.
+    """
+    for program in programs.values():
+        program.check_fits(source.name, source.height, source.width, source.channels)
+    rows: list[ComparisonRow] = []
+    tails: list[Tail] = []
+    for name, program in programs.items():
+        of_run = compare_run(name, program, source, question, say)
+        rows += of_run[0]
+        tails += of_run[1]
+    return rows, tails
+
+
 def compare_run(
     run: str,
     program: Program,
     source: ClipSource,
-    question: Question,
+    question: ComparisonQuestion,
     say: Callable[[str], None] = lambda message: None,
-) -> tuple[list[Row], list[Tail]]:
+) -> tuple[list[ComparisonRow], list[Tail]]:
     """All rows of one run, and its tails by presence.
 
     Bounds of one presence are of the same draws, whatever the estimator: K at a time, and the mean
@@ -160,7 +199,7 @@ def compare_run(
     batch = torch.cat(_videos(program, source, question.batch, question.frames))
     kinds = PRESENCES if program.bounded_presence else (program.latents,)
     weights: dict[tuple[str, str], np.ndarray] = {}
-    rows: list[Row] = []
+    rows: list[ComparisonRow] = []
     tails: list[Tail] = []
     for name, presence, particles in question.cases(kinds):
         say(f"{run}: {name}, {presence}, {particles}")
@@ -186,7 +225,7 @@ def compare_run(
             by_clip = in_groups(weights[own, presence], particles, estimator.bound)
         effective = in_groups(weights["ours", presence], particles, effective_size)
         rows.append(
-            Row(
+            ComparisonRow(
                 run,
                 name,
                 presence,
@@ -213,7 +252,7 @@ def _videos(program: Program, source: ClipSource, count: int, frames: int) -> li
 def draw_weights(
     program: Program,
     videos: Sequence[Tensor],
-    question: Question,
+    question: ComparisonQuestion,
     presence: str,
     weigh: type[ParticleEstimator] = ParticleEstimator,
 ) -> np.ndarray:
@@ -263,10 +302,10 @@ def surroundings(device: torch.device) -> dict[str, Any]:
 
 
 def to_document(
-    question: Question,
+    question: ComparisonQuestion,
     programs: Mapping[str, Program],
     source: Mapping[str, Any],
-    rows: Sequence[Row],
+    rows: Sequence[ComparisonRow],
     tails: Sequence[Tail],
 ) -> dict[str, Any]:
     """Everything, fit for JSON: what is not finite becomes none.

@@ -6,7 +6,7 @@ from typing import Any
 
 from scalor_ppl.files import written_whole
 from scalor_ppl.objectives.estimators import ESTIMATORS
-from scalor_ppl.studies.comparison import PRESENCES, Row
+from scalor_ppl.studies.comparison import PRESENCES, ComparisonRow
 from scalor_ppl.studies.training_comparison import Result
 
 # One colour an estimator, in every picture.
@@ -26,7 +26,7 @@ RESULT_PANELS = {
 }
 
 
-def draw_comparison(rows: Sequence[Row], path: Path) -> None:
+def draw_comparison(rows: Sequence[ComparisonRow], path: Path) -> None:
     """Draw bounds, signal-to-noise ratio and time over the number of particles.
 
     One line an estimator and presence, one row of panels a run. Bounds of the two kinds of
@@ -37,7 +37,7 @@ def draw_comparison(rows: Sequence[Row], path: Path) -> None:
         path: PNG to write.
     """
     presences = [kind for kind in PRESENCES if any(row.presence == kind for row in rows)]
-    panels: list[tuple[str, tuple[str, ...], Callable[[Row], float | None]]] = [
+    panels: list[tuple[str, tuple[str, ...], Callable[[ComparisonRow], float | None]]] = [
         (f"bound, {kind} presence, nats a clip", (kind,), lambda row: row.bound)
         for kind in presences
     ]
@@ -58,7 +58,9 @@ def draw_comparison(rows: Sequence[Row], path: Path) -> None:
     _save(figure, path)
 
 
-def _lines(axes: Any, rows: Sequence[Row], value: Callable[[Row], float | None]) -> None:
+def _lines(
+    axes: Any, rows: Sequence[ComparisonRow], value: Callable[[ComparisonRow], float | None]
+) -> None:
     """A line for each estimator and presence of one run."""
     axes.set_xscale("log")
     ticks = sorted({row.particles for row in rows})
@@ -86,7 +88,7 @@ def _style(name: str, presence: str) -> dict[str, Any]:
     }
 
 
-def _legend(figure: Any, rows: Sequence[Row]) -> None:
+def _legend(figure: Any, rows: Sequence[ComparisonRow]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [

@@ -20,7 +20,7 @@ FRAMES_AT_ONCE = 600
 
 
 @dataclass(frozen=True)
-class Question:
+class ForesightQuestion:
     """What is asked of every program.
 
     Attributes:
@@ -46,7 +46,7 @@ class Question:
 def foresee_clips(
     program: Program,
     source: ClipSource,
-    question: Question,
+    question: ForesightQuestion,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Foresight:
     """Track the beginnings of clips, imagine how they go on, and measure it.
@@ -82,7 +82,7 @@ def foresee_clips(
     return foresight(measured)
 
 
-def _imagined(program: Program, clips: list[Clip], question: Question) -> list[Tracks]:
+def _imagined(program: Program, clips: list[Clip], question: ForesightQuestion) -> list[Tracks]:
     """Tracks of all draws of the first clip, then of the second, ..."""
     seen = np.stack([clip.video[: question.observe] for clip in clips])
     # Draws lie along the plate of videos, where they are independent of each other.

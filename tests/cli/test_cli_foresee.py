@@ -16,7 +16,7 @@ from scalor_ppl.data import open_source
 from scalor_ppl.programs import Program
 from scalor_ppl.studies import foreseeing
 from scalor_ppl.studies.experiment import TEST_SEED
-from scalor_ppl.studies.foreseeing import Question, foresee_clips
+from scalor_ppl.studies.foreseeing import ForesightQuestion, foresee_clips
 from scalor_ppl.training.runs import load_run
 
 SHIPPED = "pretrained:dsprites-vld"
@@ -103,7 +103,7 @@ def test_the_data_seed_decides_the_clips(cli: CommandLine, tmp_path: Path) -> No
 
 def test_draws_of_a_clip_agree_on_what_was_observed(shipped: Program) -> None:
     source = open_source("moving-dsprites-vld", split="test")
-    question = Question(clips=2, observe=3, ahead=2, draws=3)
+    question = ForesightQuestion(clips=2, observe=3, ahead=2, draws=3)
     drawn = [source.clip(i, question.frames) for i in range(2)]
     tracks = foreseeing._imagined(shipped, drawn, question)
     assert len(tracks) == 6
@@ -120,7 +120,7 @@ def test_batches_of_any_size_are_measured_alike(
     shipped: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = open_source("moving-dsprites-vld", split="test")
-    question = Question(clips=5, observe=3, ahead=2, draws=2)
+    question = ForesightQuestion(clips=5, observe=3, ahead=2, draws=2)
     whole = foresee_clips(shipped, source, question)
     monkeypatch.setattr(foreseeing, "FRAMES_AT_ONCE", 20)
     heard: list[str] = []

@@ -25,7 +25,7 @@ from scalor_ppl.programs.build import build_program
 from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.scalor.settings import ScalorTrainConfig
 from scalor_ppl.studies.comparison import (
-    Question,
+    ComparisonQuestion,
     compare_run,
     finite,
     in_groups,
@@ -185,7 +185,7 @@ def test_only_the_papers_objective_is_no_bound() -> None:
 
 
 def test_rows_are_what_estimators_can_do() -> None:
-    question = Question(("elbo", "vimco", "dreg"), (1, 4))
+    question = ComparisonQuestion(("elbo", "vimco", "dreg"), (1, 4))
     assert question.cases() == [
         ("elbo", "relaxed", 1),
         ("elbo", "relaxed", 4),
@@ -196,11 +196,13 @@ def test_rows_are_what_estimators_can_do() -> None:
         ("dreg", "relaxed", 4),
     ]
     assert question.draws == 100
-    assert Question(("elbo",), (300,)).draws == 300
+    assert ComparisonQuestion(("elbo",), (300,)).draws == 300
 
 
 def test_bounds_of_the_same_draws(program: Program) -> None:
-    question = Question(("elbo", "iwae", "stl", "scalor"), (1, 5), clips=3, frames=2, gradients=2)
+    question = ComparisonQuestion(
+        ("elbo", "iwae", "stl", "scalor"), (1, 5), clips=3, frames=2, gradients=2
+    )
     rows, tails = compare_run("a", program, Square(), question)
     by = {(row.estimator, row.presence, row.particles): row for row in rows}
     assert by["elbo", "hard", 1].bound == by["iwae", "hard", 1].bound
