@@ -115,6 +115,14 @@ def trained(
     return program, train(program, source, run, watcher=watcher)
 
 
+def run_beside_clips(factory: pytest.TempPathFactory) -> Path:
+    """A run that hardly learned anything, with ``clips.nc`` in the folder that it is in."""
+    folder = factory.mktemp("tiny")
+    trained(folder / "run")
+    write_clips(folder / "clips.nc")
+    return folder / "run"
+
+
 def fresh(run: Path, source: ClipSource | None = None, **tables: Any) -> Program:
     """A new tiny run that is not trained yet."""
     config = config_of(source, **tables)

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips, write_images
+from tiny import (
+    ALONE,
+    CPU,
+    CommandLine,
+    Square,
+    run_beside_clips,
+    write_clips,
+    write_images,
+)
 
 from scalor_ppl.cli.foresee import milestones
 from scalor_ppl.data import open_source
@@ -25,10 +33,7 @@ FEW = ("--clips", 3, "--observe", 2, "--ahead", 3, "--draws", 2, *ALONE)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("foresee")
-    trained(folder / "run")
-    write_clips(folder / "clips.nc")
-    return folder / "run"
+    return run_beside_clips(tmp_path_factory)
 
 
 @pytest.fixture

@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from tiny import ALONE, CommandLine, Square, trained, write_clips, write_images
+from tiny import ALONE, CommandLine, Square, run_beside_clips, write_clips, write_images
 
 OPTIONS = ("--draws", 6, "--frames", 3, *ALONE)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("infer")
-    trained(folder / "run")
-    write_clips(folder / "clips.nc")
-    return folder / "run"
+    return run_beside_clips(tmp_path_factory)
 
 
 def values(tree: xr.DataTree, group: str, name: str) -> np.ndarray:

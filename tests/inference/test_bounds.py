@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips, write_images
+from tiny import ALONE, CPU, CommandLine, Square, run_beside_clips, write_clips, write_images
 
 from scalor_ppl.cli.evaluate import bound_line
 from scalor_ppl.errors import UserError
@@ -21,9 +21,7 @@ from scalor_ppl.training.runs import load_run
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bounds")
-    trained(folder / "run")
-    return folder / "run"
+    return run_beside_clips(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

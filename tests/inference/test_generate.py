@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import ALONE, CPU, CommandLine, Square, frames_of, trained, write_clips
+from tiny import ALONE, CPU, CommandLine, Square, frames_of, run_beside_clips, trained, write_clips
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
@@ -22,11 +22,7 @@ from scalor_ppl.training.sources import open_clip
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that hardly learned anything: made once."""
-    folder = tmp_path_factory.mktemp("generate")
-    trained(folder / "run")
-    write_clips(folder / "clips.nc")
-    return folder / "run"
+    return run_beside_clips(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips, write_images
+from tiny import (
+    ALONE,
+    CPU,
+    CommandLine,
+    Square,
+    run_beside_clips,
+    trained,
+    write_clips,
+    write_images,
+)
 
 from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.config.schema import DataConfig
@@ -29,10 +38,7 @@ from scalor_ppl.training.sources import chosen, reading
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scoring")
-    trained(folder / "run")
-    write_clips(folder / "clips.nc")
-    return folder / "run"
+    return run_beside_clips(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

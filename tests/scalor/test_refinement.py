@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import Build, Pair
 from pyro import poutine
-from tiny import ALONE, CPU, CommandLine, trained, write_clips
+from tiny import ALONE, CPU, CommandLine, run_beside_clips
 from torch import Tensor
 
 from scalor_ppl.inference.posterior import follow, infer
@@ -188,10 +188,7 @@ def test_what_nobody_covers_pulls_less(build: Build, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("refinement")
-    trained(folder / "run")
-    write_clips(folder / "clips.nc")
-    return folder / "run"
+    return run_beside_clips(tmp_path_factory)
 
 
 def test_in_place_of_the_runs_own(run: Path) -> None:

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import ALONE, CPU, CommandLine, Square, same, trained, write_clips, write_images
+from tiny import (
+    ALONE,
+    CPU,
+    CommandLine,
+    Square,
+    run_beside_clips,
+    same,
+    trained,
+    write_clips,
+    write_images,
+)
 
 from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.config.schema import TrainConfig
@@ -48,9 +58,7 @@ from scalor_ppl.training.runs import load_run, run_config
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("compare")
-    trained(folder / "run")
-    return folder / "run"
+    return run_beside_clips(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
