@@ -66,7 +66,7 @@ def compare(
     what they reach (--config, --set, --minutes, --seeds).
     """
     from scalor_ppl.programs.configuration import resolve
-    from scalor_ppl.studies.comparison import ComparisonQuestion
+    from scalor_ppl.studies.comparison_rows import ComparisonQuestion
     from scalor_ppl.studies.training_comparison import entrant
 
     use_threads(threads)
@@ -114,7 +114,7 @@ def _refuse(options: Mapping[str, Any], reason: str) -> None:
 
 def parse_names(text: str) -> tuple[str, ...]:
     """``elbo,iwae`` as registered names, each once."""
-    from scalor_ppl.studies.comparison import check_estimators
+    from scalor_ppl.studies.comparison_rows import check_estimators
 
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     check_estimators(names)

@@ -13,7 +13,7 @@ from scalor_ppl.cli.tables import print_table, ruled_table, shown, wide_console,
 
 if TYPE_CHECKING:
     from scalor_ppl.inference.gradients import Noise
-    from scalor_ppl.studies.comparison import ComparisonQuestion, ComparisonRow, Tail
+    from scalor_ppl.studies.comparison_rows import ComparisonQuestion, ComparisonRow, Tail
 
 TWO_MODELS = (
     "Relaxed and hard presence are two models: values of one do not compare with values of the "
@@ -30,9 +30,10 @@ def compare_runs(
     device: str,
 ) -> None:
     """Measure, print and write."""
-    from scalor_ppl.studies.comparison import check_cases, compare_programs, to_document
+    from scalor_ppl.studies.comparison import compare_programs, to_document
     from scalor_ppl.studies.comparison_figures import draw_comparison
     from scalor_ppl.studies.comparison_files import check_files, write_files
+    from scalor_ppl.studies.comparison_rows import check_cases
     from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
     from scalor_ppl.training.sources import chosen, open_data

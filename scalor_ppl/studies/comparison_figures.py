@@ -6,7 +6,7 @@ from typing import Any
 
 from scalor_ppl.files import written_whole
 from scalor_ppl.objectives.estimators import ESTIMATORS
-from scalor_ppl.studies.comparison import PRESENCES, ComparisonRow
+from scalor_ppl.studies.comparison_rows import PRESENCES, ComparisonRow
 from scalor_ppl.studies.training_comparison import Result
 
 # One colour an estimator, in every picture.

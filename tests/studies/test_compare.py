@@ -34,14 +34,8 @@ from scalor_ppl.programs import Program
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.scalor.settings import ScalorTrainConfig
-from scalor_ppl.studies.comparison import (
-    ComparisonQuestion,
-    compare_run,
-    finite,
-    in_groups,
-    is_bound,
-    standard_error,
-)
+from scalor_ppl.studies.comparison import compare_run, finite, in_groups, is_bound, standard_error
+from scalor_ppl.studies.comparison_rows import ComparisonQuestion
 from scalor_ppl.studies.pareto import pareto_k
 from scalor_ppl.studies.training_comparison import PLAN, entrant
 from scalor_ppl.training import budget
