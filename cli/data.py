@@ -132,7 +132,9 @@ def cut(
 
 def _reading(settings: list[str] | None, folder: Path | None, **more: int | None) -> SourceOptions:
     """How a source is read, from settings of the table ``data``."""
-    from scalor_ppl.programs.configuration import resolve
-
     given = {"folder": None if folder is None else str(folder), **more}
-    return resolve(None, settings or [], {"data": given}).data
+    if not settings:
+        return SourceOptions.model_validate({n: v for n, v in given.items() if v is not None})
+    from scalor_ppl.programs.configuration import resolve  # brings in all of the programs
+
+    return resolve(None, settings, {"data": given}).data

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -21,6 +22,7 @@ from scalor_ppl.files import written_whole
 
 _ENGINE: Final = "h5netcdf"
 _CORNERS = ["left", "top", "width", "height"]
+_VIDEO = ("clip", "frame", "y", "x", "channel")
 _CHANNELS = {1: ["grey"], 3: ["red", "green", "blue"]}
 _NOBODY = -1  # id where a clip has fewer objects than the dimension `object`
 _COMPRESSED: dict[str, Any] = {"zlib": True, "complevel": 4}
@@ -67,9 +69,8 @@ def write_netcdf(
 def to_dataset(clips: list[Clip]) -> xr.Dataset:
     """Clips of one length and size as a dataset; see `write_netcdf` for its variables."""
     channels = clips[0].video.shape[-1]
-    videos = ("clip", "frame", "y", "x", "channel")
     variables: dict[str, Any] = {
-        "video": (videos, np.stack([clip.video for clip in clips])),
+        "video": (_VIDEO, np.stack([clip.video for clip in clips])),
         "name": ("clip", [clip.name for clip in clips]),
     }
     coordinates: dict[str, Any] = {"channel": _CHANNELS[channels]}
@@ -114,15 +115,22 @@ class NetcdfSource:
         if options.of_recordings() or options.channels is not None:
             raise UserError(f"{path} holds finished clips: give the options to `data make` instead")
         try:
+            # First alone: what h5netcdf has half opened prints a traceback when it is let go of.
+            with h5py.File(path, "r") as file:
+                dict(file.attrs)
+                file.visititems(lambda name, item: dict(item.attrs) and None)
             with xr.open_dataset(path, engine=_ENGINE) as dataset:
                 self._data = dataset.load()
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # damage makes HDF5 stumble anywhere, over anything
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
-                f"{path} is not a readable NetCDF file ({str(error).splitlines()[0]}): make it "
-                "again with `data make`"
+                f"{path} is not a readable NetCDF file ({reason}): make it again with `data make`"
             ) from error
         if "video" not in self._data or self._data["video"].ndim != 5:
             raise UserError(f"{path} holds no clips: expected a variable `video` from `data make`")
+        wrong = _damage(self._data)
+        if wrong:
+            raise UserError(f"{path} is damaged ({wrong}): make it again with `data make`")
         self.path = path
         self.name: str = self._data.attrs.get("source", path.name)
         self.split = self._data.attrs.get("split", "")
@@ -151,6 +159,33 @@ class NetcdfSource:
                 object_size=float(data.attrs["object_size"]),
             )
         return Clip(data["video"].values, truth, str(data["name"].item()))
+
+
+def _damage(data: xr.Dataset) -> str | None:
+    """What is not as `to_dataset` makes it; None where all is."""
+    of: dict[str, tuple[tuple[str, ...], Any]] = {
+        "video": (_VIDEO, np.uint8),
+        "name": (("clip",), None),
+    }
+    if "id" in data:
+        objects = ("clip", "frame", "object")
+        of |= {
+            "id": (("clip", "object"), np.int64),
+            "box": ((*objects, "corner"), np.float32),
+            "visible": (objects, np.float32),
+        }
+        if not isinstance(data.attrs.get("object_size"), float | int | np.number):
+            return "no size of the objects"
+    if "mask" in data:
+        of["mask"] = (("clip", "frame", "y", "x"), None)
+    for name, (dims, dtype) in of.items():
+        if name not in data or data[name].dims != dims:
+            return f"no variable {name} of {', '.join(dims)}"
+        if dtype is not None and data[name].dtype != dtype:
+            return f"{name} is of type {data[name].dtype}"
+    if 0 in data["video"].shape or data.sizes["channel"] not in _CHANNELS:
+        return f"videos of {' x '.join(map(str, data['video'].shape))}"
+    return None
 
 
 def is_netcdf(path: Path) -> bool:
