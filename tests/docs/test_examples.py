@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib
@@ -15,8 +16,12 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from typer.core import TyperGroup
 
+import scalor_ppl
+from scalor_ppl.api import evaluate, train
 from scalor_ppl.cli.main import app
+from scalor_ppl.config.settings import merged
 from scalor_ppl.data import open_source
+from scalor_ppl.programs import Program
 from scalor_ppl.results.video import write_mp4
 from scalor_ppl.training.runs import located
 
@@ -30,16 +35,33 @@ RUN = [page for page in PAGES if "```python" in (ROOT / page).read_text()]
 SLOW = {Path("docs/arviz.md")}  # a hundred draws
 
 
+def shortly(data: str, *, settings: Mapping[str, Any] = MappingProxyType({}), **how: Any) -> Any:
+    """``scalor_ppl.train`` for three steps of two clips."""
+    few = {"train": {"steps": 3, "batch": 2, "frames": 2, "warmup": 0, "image_every": 0}}
+    return train(data, settings=merged(settings, few), **how)
+
+
+def roughly(program: Program, **how: Any) -> dict[str, Any]:
+    """``scalor_ppl.evaluate`` on one short clip."""
+    return evaluate(program, **how | {"clips": 1, "frames": 2})
+
+
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that examples run in: with ``runs/ld``, ``runs/crowd`` and ``crowd.mp4``."""
+    """The folder that examples run in: with ``runs/ld``, ``runs/crowd`` and two videos.
+
+    What examples train is trained for three steps, and scored on one clip.
+    """
     matplotlib.use("Agg")
     (tmp_path / "runs").mkdir()
     for name in ("ld", "crowd"):
         (tmp_path / "runs" / name).symlink_to(located(Path("pretrained:dsprites-vld")))
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     clip = open_source("moving-dsprites-vld", split="test").clip(0, frames=12)
-    write_mp4(tmp_path / "crowd.mp4", clip.video)
+    for name in ("crowd.mp4", "sprites.mkv"):
+        write_mp4(tmp_path / name, clip.video)
+    monkeypatch.setattr(scalor_ppl, "train", shortly)
+    monkeypatch.setattr(scalor_ppl, "evaluate", roughly)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
