@@ -3,11 +3,15 @@
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from scalor_ppl.config.settings import nearest
 from scalor_ppl.errors import UserError
+
+Kind = TypeVar("Kind")
 
 # Files that ship with the package are imported by their canonical name, or classes exist twice.
 SHIPPED = ("models", "guides")
@@ -31,6 +35,36 @@ def load_class(reference: str) -> type:
             if isinstance(value, type) and value.__module__ == module.__name__
         ]
         raise UserError(f"{place} has no class {name!r}{nearest(name, own)}")
+    return found
+
+
+def chosen_class(
+    setting: str, name: str, known: Mapping[str, type[Kind]], kind: type[Kind], called: str
+) -> type[Kind]:
+    """The class behind a registered name, ``file.py:Class`` or ``package.module:Class``.
+
+    Args:
+        setting: that names it, for messages.
+        name: its value.
+        known: the registered ones.
+        kind: what it must be a subclass of.
+        called: what people call that class.
+
+    Raises:
+        UserError: there is none, or it is of another kind.
+    """
+    if name in known:
+        return known[name]
+    if name.endswith(".py"):
+        raise UserError(f"{setting}: say which class of the file, as {name}:Class")
+    if ":" not in name:
+        raise UserError(
+            f"{setting}: there is no {name!r}{nearest(name, list(known))}; "
+            "one of your own is file.py:Class"
+        )
+    found = load_class(name)
+    if not issubclass(found, kind):
+        raise UserError(f"{setting}: {name} is not a subclass of {called}")
     return found
 
 

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scalor_ppl.code import chosen_class
+from scalor_ppl.errors import UserError
 from scalor_ppl.nn.layers import COARSE, Size, SubPixelDecoder, mlp
 
 
@@ -127,11 +129,13 @@ class Template(nn.Module):
         """
         if corner is None:
             return self.image[None, :, : size[0], : size[1]]
-        crops = []
-        for top, left, *mirrored in corner.tolist():
-            crop = self.image[:, top : top + size[0], left : left + size[1]]
-            crops.append(crop.flip(-1) if any(mirrored) else crop)
-        return torch.stack(crops)
+        # By index, so that no place has to travel to the host.
+        rows = corner[:, :1] + torch.arange(size[0], device=corner.device)
+        across = torch.arange(size[1], device=corner.device)
+        columns = corner[:, 1:2] + across
+        if corner.shape[1] > 2:
+            columns = torch.where(corner[:, 2:] > 0, columns.flip(-1), columns)
+        return self.image[:, rows[:, :, None], columns[:, None]].transpose(0, 1)
 
     def forward(self, z_bg: Tensor, corner: Tensor | None, size: Size) -> Tensor:
         """Codes ``[B, T, E]`` to backgrounds ``[B, T, C, h, w]`` in [0, 1]."""
@@ -163,17 +167,73 @@ def open_colours(images: Tensor, mask: Tensor) -> Tensor:
     return ((open_means(images, mask) - 0.3) * 8).flatten(1)
 
 
+ENCODERS: dict[str, type[nn.Module]] = {"fc": FcGlimpseEncoder, "conv": ConvGlimpseEncoder}
+DECODERS: dict[str, type[nn.Module]] = {"fc": FcGlimpseDecoder, "conv": SubPixelDecoder}
+
+
 def glimpse_encoder(kind: str, channels: int, glimpse: Size, out: int) -> nn.Module:
-    """The glimpse encoder of that kind (``fc`` or ``conv``): ``[N, C, h, w]`` to ``[N, out]``."""
-    cls = {"fc": FcGlimpseEncoder, "conv": ConvGlimpseEncoder}[kind]
-    return cls(channels, glimpse, out)
+    """A glimpse encoder: ``[N, C, h, w]`` to ``[N, out]``.
+
+    Args:
+        kind: of ``ENCODERS``, or a class of one's own as ``file.py:Class``, made from the other
+            arguments.
+        channels: C.
+        glimpse: h and w.
+        out: width of the code.
+
+    Raises:
+        UserError: there is none of that name, or it does not give the shape that is wanted.
+    """
+    encoder = chosen_class("guide.encoder", kind, ENCODERS, nn.Module, "torch.nn.Module")(
+        channels, glimpse, out
+    )
+    if kind not in ENCODERS:
+        _try("guide.encoder", kind, encoder, (2, channels, *glimpse), (2, out))
+    return encoder
 
 
 def glimpse_decoder(
     kind: str, what: int, channels: int, glimpse: Size, outline: int | None = None
 ) -> nn.Module:
-    """The glimpse decoder of that kind: ``[N, D]`` to logits ``[N, C + 1, h, w]``."""
-    cls = {"fc": FcGlimpseDecoder, "conv": SubPixelDecoder}[kind]
+    """A glimpse decoder: ``[N, D]`` to logits ``[N, C + 1, h, w]``, colour and mask.
+
+    Args:
+        kind: of ``DECODERS``, or a class of one's own as ``file.py:Class``, made from the width of
+            its codes, its channels and ``glimpse``.
+        what: D.
+        channels: C.
+        glimpse: h and w.
+        outline: how many of the codes' numbers, the first, the mask is decoded from, by a decoder
+            of its own; none decodes both from all of them.
+
+    Raises:
+        UserError: there is none of that name, or it does not give the shape that is wanted.
+    """
+    cls = chosen_class("model.decoder", kind, DECODERS, nn.Module, "torch.nn.Module")
+
+    def made(width: int, planes: int) -> nn.Module:
+        decoder = cls(width, planes, glimpse)
+        if kind not in DECODERS:
+            _try("model.decoder", kind, decoder, (2, width), (2, planes, *glimpse))
+        return decoder
+
     if outline is None:
-        return cls(what, channels + 1, glimpse)
-    return OutlinedDecoder(cls(outline, 1, glimpse), cls(what, channels, glimpse), outline)
+        return made(what, channels + 1)
+    return OutlinedDecoder(made(outline, 1), made(what, channels), outline)
+
+
+def _try(
+    setting: str, kind: str, network: nn.Module, given: tuple[int, ...], wanted: tuple[int, ...]
+) -> None:
+    """Look whether a network of somebody's own gives the shape that is wanted.
+
+    Raises:
+        UserError: it does not, or it fails.
+    """
+    try:
+        with torch.no_grad():
+            shape = tuple(network(torch.zeros(given)).shape)
+    except Exception as error:  # whatever a class of somebody's own does
+        raise UserError(f"{setting}: {kind} fails: {type(error).__name__}: {error}") from error
+    if shape != wanted:
+        raise UserError(f"{setting}: {kind} makes {shape} of {given}, and {wanted} is wanted")

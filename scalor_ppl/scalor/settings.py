@@ -72,7 +72,8 @@ class ModelConfig(ModelSettings):
         reach: how far a proposal may lie from its cell's centre, in cells.
         max_step: how far an object may move in a frame, in image half-widths; one number, or one
             for x and one for y.
-        decoder: glimpse decoder: ``fc`` (small, fully connected) or ``conv`` (sub-pixel).
+        decoder: glimpse decoder: ``fc`` (small, fully connected), ``conv`` (sub-pixel), or
+            ``file.py:Class``; see :mod:`scalor_ppl.scalor.networks`.
         hidden: width of the priors' recurrent state.
         anywhere: the networks are not told where in the frame an object is, so that what was
             trained on crops (``data.crop``) can be run on frames of any size.
@@ -101,7 +102,7 @@ class ModelConfig(ModelSettings):
     perspective: float = Field(0.0, gt=-1, lt=1)
     reach: float = Field(1.0, gt=0)
     max_step: Positive | Steps = 0.2
-    decoder: Literal["fc", "conv"] = "fc"
+    decoder: str = "fc"
     hidden: int = Field(64, ge=1)
     anywhere: bool = False
     background: Literal["none", "vae", "template"] = "none"
@@ -137,7 +138,7 @@ class GuideConfig(Section):
         features: channels of the image features.
         lstm: channels of the ConvLSTM.
         hidden: width of the tracker GRU and of the heads.
-        encoder: glimpse encoder, ``fc`` or ``conv``.
+        encoder: glimpse encoder: ``fc``, ``conv``, or ``file.py:Class``.
         attention: trackers see half the feature map around their last position (paper 3.2);
             without it they see all of it.
         window: rows and columns of cells that a tracker sees with attention; none is half of the
@@ -158,7 +159,7 @@ class GuideConfig(Section):
     features: int = Field(48, ge=1)
     lstm: int = Field(24, ge=1)
     hidden: int = Field(64, ge=1)
-    encoder: Literal["fc", "conv"] = "fc"
+    encoder: str = "fc"
     attention: bool = True
     window: Pair | None = None
     difference: bool = False

@@ -1,15 +1,18 @@
 """The videos that a configuration names."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from scalor_ppl.code import own_file
-from scalor_ppl.config.schema import Config, DataConfig
+from scalor_ppl.config.schema import Config, DataConfig, Section
 from scalor_ppl.data import TOY_SETS, ClipSource, Split, open_source
 from scalor_ppl.data.piped import refuse_piped
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.loader import family_of
+
+Table = TypeVar("Table", bound=Section)
 
 
 def open_data(data: DataConfig, split: Split) -> ClipSource:
@@ -28,11 +31,6 @@ def anchored(config: Config) -> Config:
     """The configuration with paths that exist made absolute: a run works from any directory."""
 
     data = config.data
-    own_priors = {
-        role: own_file(name)
-        for role, name in config.prior.model_dump().items()
-        if isinstance(name, str)
-    }
     found = {"source": _anchor(data.source)}
     if data.folder is not None:
         found["folder"] = _anchor(data.folder)
@@ -41,11 +39,21 @@ def anchored(config: Config) -> Config:
     return config.model_copy(
         update={
             "data": data.model_copy(update=found),
-            "prior": config.prior.model_copy(update=own_priors),
+            "model": _own_files(config.model),
+            "prior": _own_files(config.prior),
+            "guide": _own_files(config.guide),
             "model_file": own_file(config.model_file),
             "guide_file": own_file(config.guide_file),
         }
     )
+
+
+def _own_files(table: Table) -> Table:
+    """A table in which files of somebody's own, ``file.py:Class``, have absolute paths."""
+    named = {
+        name: own_file(value) for name, value in table if isinstance(value, str) and ".py" in value
+    }
+    return table.model_copy(update=named)
 
 
 def _anchor(place: str) -> str:

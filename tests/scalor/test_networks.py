@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scalor_ppl.errors import UserError
 from scalor_ppl.nn.layers import ConvLSTM, GridEncoder, SubPixelDecoder, mlp, positive
 from scalor_ppl.scalor.networks import (
     ConvGlimpseEncoder,
     FcGlimpseDecoder,
     FcGlimpseEncoder,
+    Template,
     glimpse_decoder,
     glimpse_encoder,
     run_mixed,
@@ -179,8 +183,58 @@ def test_kinds_of_glimpse_networks() -> None:
         assert before.shape == logits.shape
         assert torch.equal(before[:, 3:], after[:, 3:])
         assert not torch.equal(before[:, :3], after[:, :3])
-    with pytest.raises(KeyError):
+    with pytest.raises(UserError, match=r"guide\.encoder: there is no 'vit'; there are fc, conv"):
         glimpse_encoder("vit", 3, (8, 6), 4)
+
+
+OWN = """
+from torch import nn
+
+class Linear(nn.Module):
+    def __init__(self, width, channels, glimpse):
+        super().__init__()
+        self.shape = (channels, *glimpse)
+        self.layer = nn.Linear(width, channels * glimpse[0] * glimpse[1])
+
+    def forward(self, codes):
+        return self.layer(codes).unflatten(-1, self.shape)
+
+class Wrong(Linear):
+    def forward(self, codes):
+        return self.layer(codes)
+"""
+
+
+def test_a_decoder_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    decoder = glimpse_decoder(f"{file}:Linear", 5, 3, (6, 4))
+    assert decoder(torch.zeros(7, 5)).shape == (7, 4, 6, 4)
+    halves = glimpse_decoder(f"{file}:Linear", 5, 3, (6, 4), outline=2)
+    assert halves(torch.zeros(7, 5)).shape == (7, 4, 6, 4)
+    for name, said in (
+        ("Wrong", r"makes \(2, 96\) of \(2, 5\), and \(2, 4, 6, 4\) is wanted"),
+        ("nn", "has no class 'nn'"),
+        ("Liner", "did you mean Linear"),
+    ):
+        with pytest.raises(UserError, match=said):
+            glimpse_decoder(f"{file}:{name}", 5, 3, (6, 4))
+
+
+def test_crops_of_a_template_are_cut_and_mirrored_where_they_lie() -> None:
+    template = Template(2, 3, (9, 11))
+    image = torch.rand(3, 9, 11)
+    template.image.data.copy_(image)
+    corner = torch.tensor([[0, 0, 0], [3, 2, 1], [5, 6, 0]])
+    crops = template.logits(corner, (4, 5))
+    assert torch.equal(crops[0], image[:, :4, :5])
+    assert torch.equal(crops[1], image[:, 3:7, 2:7].flip(-1))
+    assert torch.equal(crops[2], image[:, 5:9, 6:11])
+    assert torch.equal(template.logits(corner[:, :2], (4, 5))[1], image[:, 3:7, 2:7])
+    crops.sum().backward()
+    assert template.image.grad is not None
+    assert template.image.grad[0, 3, 3] == 2.0  # two crops show it
+    assert template.image.grad[0, 8, 0] == 0.0
 
 
 @pytest.mark.parametrize("size", [(13, 10), (48, 80), (17, 23), (64, 64), (4, 4), (2, 3), (5, 33)])

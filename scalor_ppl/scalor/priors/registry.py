@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
-from scalor_ppl.code import load_class
-from scalor_ppl.config.settings import nearest
+from scalor_ppl.code import chosen_class
 from scalor_ppl.errors import UserError
 from scalor_ppl.scalor.priors.background import IndependentBackground, RecurrentBackground
 from scalor_ppl.scalor.priors.base import BackgroundPrior, DiscoveryPrior, Prior, PropagationPrior
@@ -63,22 +62,9 @@ def build_priors(config: ScalorConfig) -> Priors:
 
 
 def _class(role: str, name: str, known: Mapping[str, type[Kind]], kind: type[Kind]) -> type[Kind]:
-    """The class behind a registered name, ``file.py:Class`` or ``package.module:Class``."""
-    if name in known:
-        return known[name]
-    if name.endswith(".py"):
-        raise UserError(f"prior.{role}: say which class of the file, as {name}:Class")
-    if ":" not in name:
-        raise UserError(
-            f"prior.{role}: there is no {name!r}{nearest(name, list(known))}; "
-            "one of your own is file.py:Class"
-        )
-    found = load_class(name)
-    if not issubclass(found, kind):
-        raise UserError(
-            f"prior.{role}: {name} is not a subclass of scalor_ppl.scalor.priors.{kind.__name__}"
-        )
-    return found
+    """The class behind a prior's name."""
+    called = f"scalor_ppl.scalor.priors.{kind.__name__}"
+    return chosen_class(f"prior.{role}", name, known, kind, called)
 
 
 def _made(role: str, chosen: type[Kind], config: ModelConfig) -> Kind:
