@@ -10,7 +10,7 @@ from torch.nn import functional as F
 Size = tuple[int, int]
 """Height and width."""
 
-# A sub-pixel decoder starts from at most this many pixels a side.
+# Of the smallest map of an image encoder or decoder: at most this many pixels a side.
 BASE = 4
 # Rows and columns of the coarse map of an image.
 COARSE = 4
@@ -78,6 +78,32 @@ class GridEncoder(nn.Module):
         if features.shape[-2:] != self.grid:
             features = F.adaptive_avg_pool2d(features, self.grid)
         return features
+
+
+class ImageEncoder(nn.Module):
+    """A whole image to one vector: a grid of features, flattened, and a linear layer.
+
+    Args:
+        channels: channels of the images.
+        size: height and width of the images, any.
+        out: dimension of the vector.
+        width: channels of the grid's features.
+    """
+
+    def __init__(self, channels: int, size: Size, out: int, width: int = 64) -> None:
+        super().__init__()
+        grid = (min(BASE, size[0]), min(BASE, size[1]))
+        self.layers = kept_in_scale(
+            nn.Sequential(
+                GridEncoder(channels, width, size, grid),
+                nn.Flatten(),
+                nn.Linear(width * grid[0] * grid[1], out),
+            )
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``[N, C, H, W]`` to vectors ``[N, out]``, unbounded."""
+        return self.layers(images)
 
 
 class ConvLSTM(nn.Module):
