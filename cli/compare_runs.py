@@ -59,7 +59,8 @@ def compare_runs(
             if tail.run == name:
                 console.print(tail_line(tail))
         console.print()
-    console.print(TWO_MODELS)
+    if any(program.bounded_presence for program in programs.values()):
+        console.print(TWO_MODELS)
     document = to_document(question, programs, settings.model_dump(mode="json"), rows, tails)
     write_files(out, document, lambda path: draw_comparison(rows, path))
     console.print(str(out), **PLAIN)
@@ -93,9 +94,10 @@ def _noise(noise: "Noise") -> tuple[str, str]:
 
 def tail_line(tail: "Tail") -> str:
     """The weights' tail in words."""
+    from scalor_ppl.studies.comparison_rows import in_words
     from scalor_ppl.studies.pareto import LIMIT
 
     return (
-        f"Pareto k-hat, {tail.presence} presence: median {tail.median:.1f}, above {LIMIT} in "
+        f"Pareto k-hat, {in_words(tail.presence)}: median {tail.median:.1f}, above {LIMIT} in "
         f"{tail.share:.0%} of {len(tail.k_hat)} clips ({tail.draws} draws a clip)."
     )

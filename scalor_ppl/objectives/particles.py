@@ -253,8 +253,8 @@ def with_values(
 
 
 def kind_of(site: str) -> str:
-    """The latent kind and phase of a site: ``z_what_prop_3`` is ``what_prop``."""
-    return site.removeprefix("z_").rpartition("_")[0]
+    """The latent kind and phase of a site: ``z_what_prop_3`` is ``what_prop``, ``z_3`` is ``z``."""
+    return site.rpartition("_")[0].removeprefix("z_")
 
 
 def _add(totals: dict[str, Any], key: str, value: Any) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 from scalor_ppl.files import written_whole
 from scalor_ppl.objectives.estimators import ESTIMATORS
-from scalor_ppl.studies.comparison_rows import PRESENCES, ComparisonRow
+from scalor_ppl.studies.comparison_rows import ComparisonRow, in_words
 from scalor_ppl.studies.training_comparison import Result
 
 # One colour an estimator, in every picture.
 COLOURS = {name: f"C{number}" for number, name in enumerate(ESTIMATORS)}
-LINES = {"relaxed": "-", "hard": "--"}
+LINES = {"continuous": "-", "relaxed": "-", "hard": "--"}
 # Estimators of one bound lie on each other: what is drawn later is smaller, and lets see what is
 # below.
 MARKS = dict(zip(ESTIMATORS, "osD^vPX", strict=True))
@@ -36,9 +36,9 @@ def draw_comparison(rows: Sequence[ComparisonRow], path: Path) -> None:
         rows: of all runs.
         path: PNG to write.
     """
-    presences = [kind for kind in PRESENCES if any(row.presence == kind for row in rows)]
+    presences = [kind for kind in LINES if any(row.presence == kind for row in rows)]
     panels: list[tuple[str, tuple[str, ...], Callable[[ComparisonRow], float | None]]] = [
-        (f"bound, {kind} presence, nats a clip", (kind,), lambda row: row.bound)
+        (f"bound, {in_words(kind)}, nats a clip", (kind,), lambda row: row.bound)
         for kind in presences
     ]
     both = tuple(presences)

@@ -15,6 +15,11 @@ from scalor_ppl.studies.pareto import LEAST_DRAWS, LIMIT
 PRESENCES = ("relaxed", "hard")
 
 
+def in_words(kind: str) -> str:
+    """A kind of latents: a program without objects has no presence."""
+    return "continuous latents" if kind == "continuous" else f"{kind} presence"
+
+
 @dataclass(frozen=True)
 class ComparisonQuestion:
     """What is compared, and on how much.
