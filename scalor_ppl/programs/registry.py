@@ -12,6 +12,8 @@ class Files(NamedTuple):
 
 PROGRAMS = {
     "scalor": Files("models/scalor.py", "guides/scalor.py"),
+    "vrnn": Files("models/vrnn.py", "guides/vrnn.py"),
+    "sequential-vae": Files("models/sequential_vae.py", "guides/sequential_vae.py"),
 }
 DEFAULT = "scalor"
 

@@ -22,6 +22,7 @@ from scalor_ppl.programs.configuration import (
     read_config,
     resolve,
 )
+from scalor_ppl.programs.registry import PROGRAMS
 from scalor_ppl.programs.trust import trusting
 from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.training.runs import CONFIG, create_run
@@ -31,11 +32,31 @@ from scalor_ppl.training.runs import CONFIG, create_run
 def test_every_preset_is_a_configuration(name: str) -> None:
     config = resolve(name, [], {})
     assert config != Config()
-    if name in TOY_SETS:
+    program = next((each for each in PROGRAMS if name.startswith(f"{each}-")), None)
+    if program is not None:
+        assert (config.model_file, config.guide_file) == PROGRAMS[program]
+        assert name == f"{program}-{config.data.source}"
+    elif name in TOY_SETS:
         assert config.data.source == name
     elif name != NATURAL_PRESET:  # another way to train on a set, after which it is named
         assert config.data.source in TOY_SETS
         assert name.startswith(f"{config.data.source}-")
+
+
+@pytest.mark.parametrize(
+    ("data", "preset"),
+    [
+        (None, "vrnn-moving-dsprites-vld"),
+        ("moving-dsprites-ld", "vrnn-moving-dsprites-ld"),
+        ("moving-dsprites-vld-background", "vrnn-moving-dsprites-vld"),
+        ("moving-dsprites-hd", None),
+        ("walk.mp4", None),
+    ],
+)
+def test_presets_of_another_program(data: str | None, preset: str | None) -> None:
+    assert preset_for(data, "models/vrnn.py") == preset
+    config = resolve(preset, [], {"model_file": "models/vrnn.py", "guide_file": "guides/vrnn.py"})
+    assert type(config).__name__ == "VrnnConfig"
 
 
 def test_defaults_are_a_configuration() -> None:
