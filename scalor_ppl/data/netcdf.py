@@ -117,8 +117,7 @@ class NetcdfSource:
         try:
             # First alone: what h5netcdf has half opened prints a traceback when it is let go of.
             with h5py.File(path, "r") as file:
-                dict(file.attrs)
-                file.visititems(lambda name, item: dict(item.attrs) and None)
+                file.visititems(lambda name, item: None)  # not their attributes: HDF5 may hang
             with xr.open_dataset(path, engine=_ENGINE) as dataset:
                 self._data = dataset.load()
         except Exception as error:  # damage makes HDF5 stumble anywhere, over anything
