@@ -26,7 +26,9 @@ def read_preset(name: str) -> dict[str, Any]:
     """
     if name not in preset_names():
         raise UserError(f"no preset named {name!r}{nearest(name, preset_names())}")
-    settings = tomllib.loads((files("scalor_ppl.config.presets") / f"{name}.toml").read_text())
+    settings = tomllib.loads(
+        (files("scalor_ppl.config.presets") / f"{name}.toml").read_text(encoding="utf-8")
+    )
     base = settings.pop("extends", None)
     return settings if base is None else merged(read_preset(base), settings)
 
@@ -38,7 +40,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         UserError: no such file, or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             f"no such configuration: {path}; give a TOML file or a preset "

@@ -135,7 +135,7 @@ def read_experiment(name: str) -> Experiment:
     """
     if name not in experiment_names():
         raise UserError(f"no experiment named {name!r}{nearest(name, experiment_names())}")
-    text = (files("scalor_ppl.config.experiments") / f"{name}.toml").read_text()
+    text = (files("scalor_ppl.config.experiments") / f"{name}.toml").read_text(encoding="utf-8")
     try:
         return Experiment(name=name, **tomllib.loads(text))
     except ValidationError as error:

@@ -166,7 +166,7 @@ def write_config(run: Path, config: Config) -> None:
     """Write the resolved configuration of a run."""
     document = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
     with written_whole(run / CONFIG) as path:
-        path.write_text(document)
+        path.write_text(document, encoding="utf-8")
 
 
 def append_metrics(run: Path, line: Mapping[str, Any]) -> None:
@@ -189,4 +189,4 @@ def cut_metrics(run: Path, step: int) -> None:
         except (ValueError, KeyError, TypeError):
             continue  # cut short in the middle of a line
     with written_whole(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in kept))
+        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")

@@ -206,3 +206,26 @@ def test_a_folder_with_an_equals_sign_is_a_folder(
     }
     with pytest.raises(UserError, match="two runs are called mine"):
         options.labelled(["mine=a", "mine=b"])
+
+
+WRITES = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tiny import config_of
+from scalor_ppl.training.runs import create_run, run_config
+config = config_of(data={"source": "gr\\u00f6\\u00dfe.nc"})
+create_run(Path("run"), config)
+assert run_config(Path("run")) == config
+"""
+
+
+def test_a_run_is_written_in_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    subprocess.run(
+        [sys.executable, "-c", WRITES, str(Path(__file__).parents[1])],
+        cwd=tmp_path,
+        env=os.environ | plain,
+        check=True,
+    )
+    assert "größe.nc" in (tmp_path / "run" / "config.toml").read_text(encoding="utf-8")
