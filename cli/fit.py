@@ -106,8 +106,7 @@ def fit(
             config, source = _ready(drawn, video, minutes, where, overlay=overlay)
             (out / PLAN).unlink(missing_ok=True)  # of --plan; it is drawn again
         if _trained(out) < config.train.steps:
-            begun = resume and _trained(out) > 0
-            outcome = shown_training(config, out, device=device, source=source, resume=begun)
+            outcome = shown_training(config, out, device=device, source=source, resume=resume)
             if outcome.interrupted:
                 _say_resume(video, out, overlay=overlay)
                 raise typer.Exit(INTERRUPTED)

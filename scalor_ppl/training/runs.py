@@ -176,6 +176,18 @@ def append_metrics(run: Path, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
+def last_logged(run: Path) -> int:
+    """The last step of a run that was logged; 0 where none was."""
+    path, last = run / METRICS, 0
+    lines = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in lines.splitlines():
+        try:
+            last = max(last, int(json.loads(line)["step"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # cut short in the middle of a line
+    return last
+
+
 def cut_metrics(run: Path, step: int) -> None:
     """Drop figures after a step: those of an interrupted run that its checkpoint does not hold."""
     path = run / METRICS

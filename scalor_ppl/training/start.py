@@ -12,9 +12,11 @@ from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.loader import family_of
 from scalor_ppl.programs.trust import trust_own
 from scalor_ppl.results.locks import owned_folder
+from scalor_ppl.training.checkpoints import all_checkpoints
 from scalor_ppl.training.devices import pick_device
 from scalor_ppl.training.loop import Outcome, Silent, Watcher, check_length, frames_needed, train
-from scalor_ppl.training.runs import create_run
+from scalor_ppl.training.origin import ORIGIN
+from scalor_ppl.training.runs import create_run, cut_metrics, last_logged, run_config
 from scalor_ppl.training.sources import anchored, fitted, open_data, open_unseen
 
 
@@ -35,7 +37,8 @@ def start_training(
         out: its folder, which nobody else writes to meanwhile.
         device: as ``pick_device`` takes it.
         source: of training clips, where it is open already; read as the configuration says.
-        resume: go on with the run that is there.
+        resume: go on with the run that is there; from its beginning, where it was killed before its
+            first checkpoint.
         watcher: told of progress, after the contact sheets were written.
         also: called wherever pictures are written, with the step and the program.
 
@@ -51,11 +54,25 @@ def start_training(
     config = fitted(anchored(config), source)
     program = build_program(config, where)
     with owned_folder(out):
+        begun = resume and not _killed_at_once(out)
         if not resume:
             create_run(out, config)
             trust_own(config.model_dump(mode="json"))
+        elif not begun:
+            cut_metrics(out, 0)
+            (out / ORIGIN).unlink(missing_ok=True)
         sheets = _ContactSheets(config, out, source, watcher or Silent(), also)
-        return train(program, source, out, resume=resume, watcher=sheets)
+        return train(program, source, out, resume=begun, watcher=sheets)
+
+
+def _killed_at_once(run: Path) -> bool:
+    """Whether a run ended before its first checkpoint was due: it begins again, and loses nothing.
+
+    A run that should have checkpoints and has none is something else, and is told of.
+    """
+    own = run_config(run).train  # others may be asked for now
+    due = min(own.checkpoint_every, own.steps)
+    return not all_checkpoints(run) and last_logged(run) < due
 
 
 class _ContactSheets:

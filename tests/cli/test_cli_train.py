@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -36,7 +37,7 @@ from scalor_ppl.programs.configuration import checked, read_config
 from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.training import loop as training
 from scalor_ppl.training.checkpoints import all_checkpoints
-from scalor_ppl.training.origin import ORIGIN
+from scalor_ppl.training.origin import ORIGIN, read_parts
 from scalor_ppl.training.runs import CONFIG, METRICS, run_config
 from scalor_ppl.training.sources import open_data
 
@@ -185,6 +186,24 @@ def test_killed_and_resumed_is_bit_for_bit_uninterrupted(
     killed, whole = (metrics_of(place / name, clock=False) for name in ("killed", "whole"))
     assert killed == whole
     assert len(whole) == 36
+
+
+def test_killed_before_its_first_checkpoint_it_begins_again(cli: CommandLine, place: Path) -> None:
+    assert cli(*TINY, "--steps", 6, "--out", "whole").code == 0
+    killed = place / "killed"
+    killed.mkdir()
+    for name in (CONFIG, ORIGIN):
+        (killed / name).write_bytes((place / "whole" / name).read_bytes())
+    lines = (place / "whole" / METRICS).read_text().splitlines()
+    (killed / METRICS).write_text("\n".join([*lines[:2], lines[2][:30]]))
+    said = cli("train", "--resume", "--out", "killed", *ALONE)
+    assert said.code == 0, said
+    assert same(weights_of(killed), weights_of(place / "whole"))
+    assert metrics_of(killed, clock=False) == metrics_of(place / "whole", clock=False)
+    assert len(read_parts(killed)) == 1
+    # With steps that a checkpoint should hold it is no such run: something was deleted.
+    shutil.rmtree(killed / "checkpoints")
+    assert "has no checkpoint" in cli.refused("train", "--resume", "--out", "killed", *ALONE)
 
 
 @needs_signals

@@ -135,10 +135,9 @@ def scenarios() -> list[Scenario]:
 
 
 def resumed_training(folder: Path) -> tuple[object, ...]:
-    """``--resume`` where there is a checkpoint; else, as the command says, anew."""
-    if all_checkpoints(folder / "run"):
+    """``--resume`` where there is a run; else, as the command says, anew."""
+    if (folder / "run" / "config.toml").exists():
         return ("train", "--resume", "--out", "run", *ALONE)
-    shutil.rmtree(folder / "run", ignore_errors=True)
     return ("train", "--config", "tiny.toml", "--data", "clips.nc", "--out", "run", *ALONE)
 
 
