@@ -156,7 +156,7 @@ def track(
 
     from scalor_ppl.programs import FindsObjects, require
     from scalor_ppl.tracking import recognised_stream, track_video
-    from scalor_ppl.tracking.rows import ROW, rows_of
+    from scalor_ppl.tracking.table import ROW, rows_of
 
     require(program, FindsObjects, "track")
     stream = track_video(program, video, start=start, stop=stop)

@@ -13,8 +13,7 @@ from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.trust import trust_own
 from scalor_ppl.report.material import gather
 from scalor_ppl.report.write import write_report
-from scalor_ppl.tracking import track_to_files
-from scalor_ppl.tracking.watch import Outcome, Watcher
+from scalor_ppl.tracking import TrackingOutcome, TrackingWatcher, track_to_files
 from scalor_ppl.training.loop import train
 from scalor_ppl.training.runs import create_run, load_run
 from scalor_ppl.training.sources import anchored, fitted
@@ -64,8 +63,8 @@ def track_every_frame(
     *,
     overlay: bool,
     resume: bool = False,
-    watcher: Watcher | None = None,
-) -> Outcome:
+    watcher: TrackingWatcher | None = None,
+) -> TrackingOutcome:
     """Track a fit's video into its folder: the frames of its range, those too that a stride omits.
 
     A stride is for the training, where slow objects teach more in larger steps.
