@@ -114,3 +114,17 @@ def test_a_recording_without_its_header_is_refused_in_one_line(
     reader = f"{ROOT / 'docs' / 'my_reader.py'}:RawReader"
     data = ("--config", "tiny.toml", "--data", "movie.raw", "--set", f"data.reader={reader}")
     assert "movie.json" in cli.refused("train", *data, "--out", "run", *ALONE)
+
+
+def test_a_decoder_of_ones_own_trains(cli: CommandLine, place: Path) -> None:
+    decoder = f"{ROOT / 'docs' / 'my_decoder.py'}:SpatialBroadcast"
+    data = ("--config", "tiny.toml", "--data", "clips.nc", "--set", f"model.decoder={decoder}")
+    said = cli("train", *data, "--out", "run", *ALONE)
+    assert said.code == 0, said
+    program = load_run(place / "run", CPU)
+    assert type(program.model.decoder).__name__ == "SpatialBroadcast"
+    own: Any = program.config.model
+    logits = program.model.decoder(torch.zeros(2, own.what))
+    assert logits.shape == (2, 4, *own.glimpse)
+    weights = weights_of(place / "run")
+    assert any("layers" in name and "decoder" in name for name in weights)

@@ -13,6 +13,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from scalor_ppl.programs import FindsObjects, Intervenes
+from scalor_ppl.programs.loader import family_of
+from scalor_ppl.programs.registry import PROGRAMS
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path.relative_to(ROOT)
@@ -47,6 +51,16 @@ def test_versions_agree() -> None:
     assert cited[1] == version
     released = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert released[0] == version
+
+
+def test_the_table_of_programs_says_what_ships() -> None:
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| `(\S+)` \| .* \| (yes|no) \| (yes|no) \| yes \|$", text, re.MULTILINE)
+    assert {name for name, *_ in rows} == set(PROGRAMS)
+    for name, objects, intervenes in rows:
+        program = family_of(PROGRAMS[name].model).program
+        assert (objects == "yes") == issubclass(program, FindsObjects), name
+        assert (intervenes == "yes") == issubclass(program, Intervenes), name
 
 
 @pytest.fixture
