@@ -44,6 +44,7 @@ def infer(
 ) -> None:
     """Draw from the posterior of a clip, and write the draws as NetCDF for ArviZ and xarray."""
     from scalor_ppl.inference.trees import posterior_tree
+    from scalor_ppl.programs import FindsObjects, require
     from scalor_ppl.results.datatree import SUFFIX, write_tree
     from scalor_ppl.results.uncertainty import draw_uncertainty
     from scalor_ppl.training.devices import pick_device
@@ -58,6 +59,8 @@ def infer(
     check_figure("--plot", plot)
     with owned(out, plot):
         program = load_run(run, pick_device(device))
+        if plot is not None:
+            require(program, FindsObjects, "infer --plot")  # it draws positions
         seen = open_clip(chosen(program.config.data, folder=data_dir), video, clip, frames)
         tree = posterior_tree(program, seen, draws=draws, seed=seed, images=images)
         write_tree(tree, out)

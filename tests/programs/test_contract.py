@@ -269,6 +269,8 @@ REFUSED = {
     "track": ("track", "RUN", "VIDEO", "--out", "t.txt"),
     "foresee": ("foresee", "RUN", "--data", "CLIPS", "--observe", 2, "--ahead", 2, "--clips", 1),
     "do": ("generate", "RUN", "--observe", "CLIPS", "--observe-frames", 2, "--do", "remove 1@3"),
+    "plot": ("infer", "RUN", "CLIPS", "--frames", 2, "--out", "d.nc", "--plot", "p.png"),
+    "report": ("report", "RUN", "--video", "CLIPS", "--out", "r.html"),
     "rate": ("generate", "RUN", "--first-rate", 0.5, "--frames", 2),
 }
 
