@@ -178,7 +178,7 @@ def _ready(
 
     The video is decoded here once, for timing, rehearsal and training.
     """
-    from scalor_ppl.fitting.rehearsal import rehearse
+    from scalor_ppl.report.rehearsal import rehearse
     from scalor_ppl.training.sources import open_data
 
     source = open_data(plan.config.data, "train")
@@ -190,7 +190,7 @@ def _ready(
 
 def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> None:
     """Track the video with the trained run, and write the report."""
-    from scalor_ppl.fitting.rehearsal import OVERLAY, REPORT, TRACKS, report_fit, track_every_frame
+    from scalor_ppl.report.rehearsal import OVERLAY, REPORT, TRACKS, report_fit, track_every_frame
     from scalor_ppl.training.runs import load_run
 
     tracks = out / TRACKS

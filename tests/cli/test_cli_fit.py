@@ -180,7 +180,7 @@ def test_what_would_fail_after_the_training_fails_before(
     def broken(*_: object, **__: object) -> None:
         raise UserError("the report cannot be written")
 
-    monkeypatch.setattr("scalor_ppl.fitting.rehearsal.write_report", broken)
+    monkeypatch.setattr("scalor_ppl.report.rehearsal.write_report", broken)
     out = tmp_path / "run"
     said = cli("fit", str(video), "--out", str(out), "--set=train.steps=2", *SMALL)
     assert said.code == 2
