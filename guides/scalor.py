@@ -23,7 +23,7 @@ import torch
 from pyro import poutine
 from torch import Tensor, nn
 
-from scalor_ppl.models.scalor import Latents, Scalor
+from scalor_ppl.models.scalor import Scalor
 from scalor_ppl.nn.distributions import diagonal_normal
 from scalor_ppl.nn.layers import positive
 from scalor_ppl.nn.modes import MostLikely
@@ -45,7 +45,7 @@ from scalor_ppl.scalor.posterior_networks import (
 from scalor_ppl.scalor.priors import persistence
 from scalor_ppl.scalor.refinement import Better, Guess, Refinement, refine
 from scalor_ppl.scalor.settings import GuideConfig
-from scalor_ppl.scalor.slots import Trackers, take
+from scalor_ppl.scalor.slots import Latents, Trackers, take
 
 
 class Inferred(NamedTuple):

@@ -57,18 +57,17 @@ from scalor_ppl.scalor.priors import (
 )
 from scalor_ppl.scalor.priors.registry import build_priors
 from scalor_ppl.scalor.settings import ModelConfig
-from scalor_ppl.scalor.slots import Objects, Trackers, accept, strongest, take, update_trackers
+from scalor_ppl.scalor.slots import (
+    Latents,
+    Objects,
+    Trackers,
+    accept,
+    strongest,
+    take,
+    update_trackers,
+)
 
 FAMILY = SCALOR
-
-
-class Latents(NamedTuple):
-    """Values of the four sites of one phase: presence, where, depth, what."""
-
-    presence: Tensor
-    where: Tensor
-    depth: Tensor
-    what: Tensor
 
 
 class Propagated(NamedTuple):

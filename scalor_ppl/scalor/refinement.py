@@ -7,15 +7,14 @@ What is refined is the location of a posterior, a function of the frames seen so
 bound stays one.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from scalor_ppl.models.scalor import Latents, Scalor
 from scalor_ppl.render.glimpses import composite
 from scalor_ppl.scalor.settings import GuideConfig
-from scalor_ppl.scalor.slots import Trackers, take
+from scalor_ppl.scalor.slots import Latents, Trackers, take
 
 # Of Adam in its first step, from where they fall to 0: of a box's shift in half boxes and of its
 # raw size, and of z_what.
@@ -89,7 +88,7 @@ class Rows(NamedTuple):
 
 
 def refine(
-    model: Scalor,
+    model: Any,
     image: Tensor,
     background: Tensor | None,
     before: Trackers | None,
@@ -135,13 +134,13 @@ def refine(
     return Refinement(None if before is None else Better.of(own), Better.of(others))
 
 
-def tracked_rows(model: Scalor, before: Trackers, guess: Guess) -> Rows:
+def tracked_rows(model: Any, before: Trackers, guess: Guess) -> Rows:
     """Of tracked objects, which move from where they were."""
     last = before.objects.where[..., :2]
     return Rows(last, model.step.expand_as(last), *beside(guess))
 
 
-def proposal_rows(model: Scalor, guess: Guess, candidates: Tensor | None) -> Rows:
+def proposal_rows(model: Any, guess: Guess, candidates: Tensor | None) -> Rows:
     """Of the proposals that are decoded, which lie about their cells' centres."""
     centres = model.centres.expand(*guess.where.shape[:2], 2)
     reach = (model.config.reach * model.cell).expand_as(centres)
@@ -158,7 +157,7 @@ def beside(guess: Guess) -> tuple[Tensor, Tensor]:
 
 
 def descend(
-    model: Scalor,
+    model: Any,
     image: Tensor,
     background: Tensor | None,
     start: Rows,

@@ -18,6 +18,15 @@ from scalor_ppl.scalor.settings import RulesConfig
 Size = tuple[int, int]
 
 
+class Latents(NamedTuple):
+    """Values of the four sites of one phase: presence, where, depth, what."""
+
+    presence: Tensor
+    where: Tensor
+    depth: Tensor
+    what: Tensor
+
+
 class Objects(NamedTuple):
     """The latents of n object slots and what follows from them.
 
