@@ -17,7 +17,7 @@ test: $(READY)
 KILLS ?= 50
 soak: $(READY)
 	$(BIN)/python tests/soak/soak.py --kills $(KILLS)
-	SCALOR_PPL_MUTATIONS=1500 $(BIN)/python -m pytest tests/soak/test_mutations.py
+	SCALOR_PPL_MUTATIONS=1500 $(BIN)/python -m pytest tests/soak/test_file_mutations.py
 
 check: $(READY)
 	$(BIN)/ruff check .

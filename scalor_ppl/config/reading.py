@@ -1,14 +1,20 @@
 """How frames are read: what a run stores, and every reader of a recording follows."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from scalor_ppl.errors import UserError
 
 Pair = Annotated[tuple[int, int], Field(description="height, width")]
 
 _GENERATED = {"channels", "folder", "deep_levels"}
+
+
+def _as_text(place: object) -> object:
+    """A path as the text that a configuration holds."""
+    return str(place) if isinstance(place, Path) else place
 
 
 class SourceOptions(BaseModel):
@@ -58,7 +64,7 @@ class SourceOptions(BaseModel):
     stride: int = 1
     start: int = 0
     stop: int | None = None
-    folder: str | None = None
+    folder: Annotated[str | None, BeforeValidator(_as_text)] = None
 
     @model_validator(mode="after")
     def _checked(self) -> "SourceOptions":
