@@ -47,8 +47,8 @@ def train(
         UserError: something is wrong with what was given, or the folder is in use.
         TrainingError: too many steps in a row were not finite.
     """
-    from scalor_ppl.config.settings import merged, read_preset, read_toml
-    from scalor_ppl.programs.configuration import checked, preset_for
+    from scalor_ppl.config.settings import merged
+    from scalor_ppl.programs.configuration import preset_for, resolve
     from scalor_ppl.programs.registry import files_of
     from scalor_ppl.training.runs import run_config
     from scalor_ppl.training.start import start_training
@@ -58,13 +58,10 @@ def train(
     else:
         model_file, guide_file = files_of(model, guide)
         name = preset or preset_for(str(data), model_file)
-        base: dict[str, Any] = {}
-        if name is not None:
-            base = read_toml(Path(name)) if name.endswith(".toml") else read_preset(name)
         own: dict[str, Any] = {"data": {"source": str(data)}, "model_file": model_file}
         if guide_file is not None:
             own["guide_file"] = guide_file
-        config = checked(merged(base, settings or {}, own))
+        config = resolve(name, [], merged(settings or {}, own))
     start_training(config, Path(out), device=device, resume=resume)
     return load(out, device)
 
