@@ -46,6 +46,7 @@ from scalor_ppl.scalor.priors import persistence
 from scalor_ppl.scalor.refinement import Better, Guess, Refinement, refine
 from scalor_ppl.scalor.settings import GuideConfig
 from scalor_ppl.scalor.slots import Latents, Trackers, take
+from scalor_ppl.scalor.views import FrameView, view_video
 
 
 class Inferred(NamedTuple):
@@ -66,29 +67,6 @@ class Plates(NamedTuple):
     videos: pyro.plate
     trackers: pyro.plate
     cells: pyro.plate
-
-
-class FrameView(NamedTuple):
-    """What the guide knows of a frame before its objects.
-
-    Attributes:
-        pixels: the frame itself ``[B, C, H, W]``.
-        difference: of it to the template, likewise; none without one.
-        image: what glimpses are read from, ``[B, C', H, W]``.
-        window: the map that trackers look around in, ``[B, hidden / 2, Gh, Gw]``.
-        cells: what the cells know ``[B, N, .]``: features or, where that is all they see, their
-            aggregate.
-        proposed: where and depth of the proposals, where they see nothing else; none otherwise.
-        absent: where, depth and what of an absent proposal.
-    """
-
-    pixels: Tensor
-    difference: Tensor | None
-    image: Tensor
-    window: Tensor
-    cells: Tensor
-    proposed: Normals | None
-    absent: Normals
 
 
 class Step(NamedTuple):
@@ -134,6 +112,11 @@ class ScalorGuide(nn.Module):
         """The program."""
         return self._model[0]
 
+    @property
+    def background_posterior(self) -> nn.Module:
+        """Location and scale of z_bg ``[F, E]`` from frames, differences and masks."""
+        return self.background if self.model.template is None else self.light
+
     def forward(
         self,
         video: Tensor,
@@ -156,37 +139,22 @@ class ScalorGuide(nn.Module):
         """
         model = self.model
         model.once.forget()
-        videos, seen_frames = video.shape[:2]
         plates = Plates(
-            pyro.plate("videos", videos, dim=-2),
+            pyro.plate("videos", len(video), dim=-2),
             pyro.plate("trackers", model.config.capacity, dim=-1),
             pyro.plate("cells", model.cells, dim=-1),
         )
 
-        difference = self.difference(video, corner)
-        seen = self.view(video, difference)
+        networks = (self.features, self.proposal, self.propagation)
         before = None if memory is None else memory.seen.features
-        features, lstm = self.features(self.outlook(seen), before)
-        images = seen.unbind(1)
-        windows = (
-            self.propagation.project(features.flatten(0, 1))
-            .unflatten(0, (videos, seen_frames))
-            .unbind(1)
-        )
-        rows = features.flatten(3).transpose(2, 3)
-        hoisted = None if self.proposal.everywhere else self.propose(rows)
-        absent = self.absent(videos)
+        seen = view_video(video, corner, model, self.config, networks, before)
 
         trackers = None if memory is None else memory.foreseen.trackers
         h = None if memory is None else memory.seen.state
         states: list[Trackers] = []
-        row = rows.unbind(1)
-        for t in range(seen_frames):
-            cells, proposed = (row[t], None) if hoisted is None else (hoisted[0][t], hoisted[1][t])
-            left = None if difference is None else difference[:, t]
-            view = FrameView(video[:, t], left, images[t], windows[t], cells, proposed, absent)
+        for t, view in enumerate(seen.frames):
             if trackers is not None:
-                newborn = self.propagation.newborn.expand(videos, model.proposals, -1)
+                newborn = self.propagation.newborn.expand(len(video), model.proposals, -1)
                 h = model.carry(trackers, h, newborn)
             refinement = None
             if self.config.refine and not self.training:
@@ -195,8 +163,8 @@ class ScalorGuide(nn.Module):
             trackers, h = step.trackers, step.state
             states.append(trackers)
         if model.background is not None:
-            self.sample_background(video, difference, states, plates)
-        return Inferred(tuple(states), Seen(h, lstm))
+            self.sample_background(video, seen.difference, states, plates)
+        return Inferred(tuple(states), Seen(h, seen.lstm))
 
     def sample_frame(
         self,
@@ -282,28 +250,6 @@ class ScalorGuide(nn.Module):
             self.config,
         )
 
-    def difference(self, video: Tensor, corner: Tensor | None) -> Tensor | None:
-        """What the frames are more than the template ``[B, T, C, H, W]``; none without one."""
-        if self.model.template is None:
-            return None
-        # The encoders' task is not to bend the template to their needs.
-        image = torch.sigmoid(self.model.template.logits(corner, self.model.size)).detach()
-        return video - image[:, None]
-
-    def view(self, video: Tensor, difference: Tensor | None) -> Tensor:
-        """What the encoders see: the frames, and, where asked for, their difference beside them."""
-        if not self.config.difference:
-            return video
-        assert difference is not None
-        # In units of the noise: what the likelihood minds is then what the encoders see.
-        return torch.cat((video, torch.tanh(difference / (3 * self.model.config.sigma))), 2)
-
-    def outlook(self, seen: Tensor) -> Tensor:
-        """What the image features see of the view: all, or how far pixels are from the template."""
-        if not self.config.colour_blind:
-            return seen
-        return seen[:, :, self.model.channels :].abs()
-
     # ------------------------------------------------------------------ propagation, algorithm 2
 
     def propagate(
@@ -352,14 +298,6 @@ class ScalorGuide(nn.Module):
         what = self.sample_what(t, self.recognised(view, raw, present, better))
         return Latents(presence, raw, depth, what)
 
-    def propose(self, rows: Tensor) -> tuple[tuple[Tensor, ...], list[Normals]]:
-        """What cells know, and where and depth of all frames' proposals: from the image alone."""
-        aggregated = self.proposal.aggregate(rows)
-        loc, scale = self.proposal.where_depth(aggregated).chunk(2, -1)
-        scale = positive(scale, SCALE_SHIFT)
-        proposed = [Normals(*each) for each in zip(loc.unbind(1), scale.unbind(1), strict=True)]
-        return aggregated.unbind(1), proposed
-
     def discover_hoisted(
         self, t: int, view: FrameView, mask: Tensor, better: Better | None
     ) -> Latents:
@@ -400,14 +338,6 @@ class ScalorGuide(nn.Module):
             loc = torch.where(better.found, better.what, posterior.loc)
             posterior = posterior._replace(loc=loc)
         return mixed(absent, posterior, present)
-
-    def absent(self, videos: int) -> Normals:
-        """Where, depth and what of an absent proposal: the prior's, ``[B, N, 5 + D]``."""
-        prior = self.model.discovery(self.model.presence, (videos, self.model.cells))
-        return Normals(
-            torch.cat((prior.where.mean, prior.depth.mean[..., None], prior.what.mean), -1),
-            torch.cat((prior.where.stddev, prior.depth.stddev[..., None], prior.what.stddev), -1),
-        )
 
     def sample_presence(self, t: int, aggregated: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Site ``z_pres_disc_t``: its value, and z_pres ``[B, N, 1]``."""
@@ -454,20 +384,6 @@ class ScalorGuide(nn.Module):
         for t, (loc_t, scale_t) in enumerate(parameters):
             with plates.videos:
                 pyro.sample(f"z_bg_{t}", diagonal_normal(loc_t[:, None], scale_t[:, None]))
-
-    def background_posterior(
-        self, images: Tensor, difference: Tensor | None, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Location and scale of z_bg ``[F, E]`` from frames and masks ``[F, ., H, W]``.
-
-        Args:
-            images: the frames.
-            difference: of them to the template; none without one.
-            mask: how far objects cover the pixels.
-        """
-        if difference is not None:
-            return self.light(difference, mask)
-        return self.background(images, mask)
 
 
 def build_guide(config: ScalorConfig, model: Scalor) -> ScalorGuide:

@@ -117,6 +117,21 @@ class ProposalPosterior(nn.Module):
         seen = features if mask is None else torch.cat((features, mask), -1)
         return F.celu(self.trunk(seen))
 
+    def propose(self, rows: Tensor) -> tuple[tuple[Tensor, ...], list[Normals]]:
+        """What cells know, and where and depth of all frames' proposals: from the image alone.
+
+        Args:
+            rows: features of the cells of all frames, ``[B, T, N, features]``.
+
+        Returns:
+            Of each frame, the aggregate ``[B, N, hidden]``, and where and depth ``[B, N, 5]``.
+        """
+        aggregated = self.aggregate(rows)
+        loc, scale = self.where_depth(aggregated).chunk(2, -1)
+        scale = positive(scale, SCALE_SHIFT)
+        proposed = [Normals(*each) for each in zip(loc.unbind(1), scale.unbind(1), strict=True)]
+        return aggregated.unbind(1), proposed
+
     def presence_logits(self, aggregated: Tensor, mask: Tensor) -> Tensor:
         """Log-odds of z_pres ``[B, N]``."""
         seen = aggregated if self.everywhere else torch.cat((aggregated, mask), -1)
@@ -193,8 +208,16 @@ class BackgroundPosterior(nn.Module):
         self.coarse = nn.Linear(model.channels * COARSE * COARSE, dim, bias=False)
         nn.init.normal_(self.coarse.weight, std=self.coarse.in_features**-0.5)
 
-    def forward(self, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Location and scale of z_bg ``[F, E]`` from images and masks ``[F, ., H, W]``."""
+    def forward(
+        self, images: Tensor, difference: Tensor | None, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Location and scale of z_bg ``[F, E]``, from the images and masks.
+
+        Args:
+            images: the frames ``[F, C, H, W]``.
+            difference: of them to the template; there is none here.
+            mask: how far objects cover the pixels, ``[F, 1, H, W]``.
+        """
         seen = self.encoder(torch.cat((images, 1 - mask), 1))
         loc, scale = self.head(seen.flatten(1)).chunk(2, -1)
         loc = loc + self.coarse(open_colours(images, mask))
@@ -212,8 +235,17 @@ class LightPosterior(nn.Module):
         super().__init__()
         self.head = mlp(model.channels * COARSE * COARSE, 64, 2 * model.config.background_dim)
 
-    def forward(self, difference: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Location and scale of z_bg ``[F, E]`` from differences and masks ``[F, ., H, W]``."""
+    def forward(
+        self, images: Tensor, difference: Tensor | None, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Location and scale of z_bg ``[F, E]``, from the differences and masks.
+
+        Args:
+            images: the frames ``[F, C, H, W]``; not looked at.
+            difference: of them to the template, likewise.
+            mask: how far objects cover the pixels, ``[F, 1, H, W]``.
+        """
+        assert difference is not None
         # Light changes by hundredths: scaled to come near to 1.
         means = open_means(difference, mask) * 20
         loc, scale = self.head(means.flatten(1)).chunk(2, -1)

@@ -26,6 +26,7 @@ from scalor_ppl.programs.once import Once
 from scalor_ppl.scalor.priors import ConstantDiscovery, ObjectDistributions
 from scalor_ppl.scalor.readout import tracks_of
 from scalor_ppl.scalor.settings import RulesConfig
+from scalor_ppl.scalor.views import difference_to_template, encoder_input
 
 KINDS = ["relaxed", "hard"]
 SWITCHES = [
@@ -416,7 +417,7 @@ def test_present_proposals_have_the_unmixed_posterior(build: Build) -> None:
     pair = build(presence="hard")
     video = pair.video(2, 1)
     features = pair.guide.features(video)[0].flatten(3).transpose(2, 3)
-    (_,), (proposed,) = pair.guide.propose(features)
+    (_,), (proposed,) = pair.guide.proposal.propose(features)
     boxes = pair.model.proposed_where(proposed.loc[..., :4])
     _, what, _ = pair.guide.glimpses(video[:, 0], boxes)
     nodes = given(pair, video, 1.0).nodes
@@ -543,7 +544,8 @@ def test_outlines_of_bright_and_dark_are_one(build: Build, blind: bool) -> None:
     difference = 0.2 * (pair.video(2, 1) - 0.5)
     looks = []
     for video in (scene + difference, scene - difference):
-        view = pair.guide.view(video, pair.guide.difference(video, None))
+        apart = difference_to_template(pair.model, video, None)
+        view = encoder_input(video, apart, pair.model, pair.guide.config)
         where = torch.tensor([0.1, -0.2, 0.4, 0.5]).expand(2, 3, 4)
         looks.append(pair.guide.glimpses(view[:, 0], where)[1:])
     for bright, dark in zip(*looks, strict=True):

@@ -18,6 +18,7 @@ from scalor_ppl.inference.posterior import infer
 from scalor_ppl.programs.configuration import checked
 from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.scalor.template import begin_template
+from scalor_ppl.scalor.views import difference_to_template
 from scalor_ppl.training.runs import load_run, run_config
 from scalor_ppl.training.start import start_training
 
@@ -47,13 +48,14 @@ def test_a_template_starts_without_who_stands_in_it(build: Build, tmp_path: Path
 
 def test_a_template_is_mirrored_with_its_clips(build: Build) -> None:
     pair = build(background="template", guide={"difference": True})
-    model, guide = pair.model, pair.guide
+    model = pair.model
     assert model.template is not None
     torch.nn.init.normal_(model.template.image)
     video = torch.rand(2, 3, model.channels, *model.size)
     shown = torch.stack((video[0], video[1].flip(-1)))
     corner = torch.tensor([[0, 0, 0], [0, 0, 1]])
-    plain, mirrored = guide.difference(video, None), guide.difference(shown, corner)
+    plain = difference_to_template(model, video, None)
+    mirrored = difference_to_template(model, shown, corner)
     assert plain is not None
     assert mirrored is not None
     torch.testing.assert_close(mirrored[0], plain[0])

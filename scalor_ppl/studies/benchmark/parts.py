@@ -22,7 +22,7 @@ from scalor_ppl.studies.benchmark.step import Stepper
 PARTS = (
     ("guide", "features", "image features"),
     ("guide", "propagate", "propagation: heads, attention, GRU"),
-    ("guide", "propose", "proposals: heads"),
+    ("guide", "proposal.propose", "proposals: heads"),
     ("guide", "discover", "proposals: heads"),
     ("guide", "discover_hoisted", "proposals: heads"),
     ("guide", "proposal.encode_mask", "proposals: mask encoder"),
