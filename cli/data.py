@@ -23,13 +23,12 @@ Split = Annotated[Literal["train", "test"], typer.Option(help="Which clips.")]
 @app.command("list")
 def list_sets() -> None:
     """Show the registered sets."""
-    from scalor_ppl.data import TOY_SETS
+    from scalor_ppl.data import REGISTERED
 
     table = Table("set", "shapes", "objects", "size, pixels", "background")
-    for name, spec in TOY_SETS.items():
+    for name, spec in REGISTERED.items():
         low, high = spec.count
-        moving = "moving" if spec.background else "black"
-        table.add_row(name, spec.shapes, f"{low} to {high}", f"{spec.size:g}", moving)
+        table.add_row(name, spec.shapes, f"{low} to {high}", f"{spec.size:g}", spec.behind)
     print_table(table)
 
 
@@ -76,7 +75,8 @@ def make(
 
     NetCDF (xarray, named dims), or one clip of any length of a registered set as lossless video.
 
-    Beside a video: MOTChallenge rows (.txt) of each object where 8 % of it or more are in view.
+    Beside a video: MOTChallenge rows (.txt) of each object where 8 % of it or more are in view, and
+    of particles how they move and what their light and noise are (.json).
     """
     from scalor_ppl.data import open_source
     from scalor_ppl.data.lossless import SUFFIXES
@@ -90,7 +90,7 @@ def make(
             raise UserError(f"--clips {clips}: a video is one clip; name a .nc file for more")
         from scalor_ppl.data.toy_video import LEAST_VISIBLE, write_toy_video
 
-        with owned(out, out.with_suffix(".txt")):
+        with owned(*(out.with_suffix(end) for end in (out.suffix, ".txt", ".json"))):
             rows = write_toy_video(opened, out, frames, index=first)
         said = f"{out}, {rows} (objects at least {LEAST_VISIBLE:.0%} in view)"
     else:

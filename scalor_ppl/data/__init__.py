@@ -8,9 +8,11 @@ from scalor_ppl.data.frames import probe
 from scalor_ppl.data.readers.base import VideoInfo
 from scalor_ppl.data.recordings import iterate_frames, load_video
 from scalor_ppl.data.records import Clip, ClipSource, Split, Truth
+from scalor_ppl.data.registered import REGISTERED
 from scalor_ppl.data.specs import TOY_SETS, ToySpec
 
 __all__ = [
+    "REGISTERED",
     "TOY_SETS",
     "Batch",
     "Clip",

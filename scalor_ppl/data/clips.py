@@ -7,7 +7,7 @@ from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
 from scalor_ppl.data.piped import local_copy
 from scalor_ppl.data.recordings import RecordingSource
 from scalor_ppl.data.records import ClipSource, Split, check_split
-from scalor_ppl.data.specs import TOY_SETS
+from scalor_ppl.data.registered import REGISTERED, open_registered
 from scalor_ppl.errors import UserError
 
 
@@ -21,7 +21,7 @@ def open_source(
     """Open a source of clips.
 
     Args:
-        name_or_path: the name of a toy set (`specs.TOY_SETS`), or the path of a recording (see
+        name_or_path: the name of a set (`registered.REGISTERED`), or the path of a recording (see
             `frames.find_sequences`), or of a NetCDF file of clips.
         split: train or test. Toy sets have different clips in each; recordings differ only in that
             random crops are taken in train.
@@ -32,15 +32,13 @@ def open_source(
         UserError: unknown name and no such path, or what lies there cannot be read.
     """
     check_split(split)
-    # Imported when needed: what names and probes sets wants neither the compiler nor xarray.
-    if str(name_or_path) in TOY_SETS:
-        from scalor_ppl.data.toys import ToySource
-
-        return ToySource(TOY_SETS[str(name_or_path)], split=split, seed=seed, options=options)
+    if str(name_or_path) in REGISTERED:
+        return open_registered(str(name_or_path), split=split, seed=seed, options=options)
     path = local_copy(Path(name_or_path))
     if not path.exists():
         raise UserError(_unknown(str(name_or_path)))
     if options.reader is None and path.is_file():
+        # Imported when needed: what names and probes sets does not want xarray.
         from scalor_ppl.data.netcdf import NetcdfSource, is_netcdf
 
         if is_netcdf(path):
@@ -50,6 +48,8 @@ def open_source(
 
 def _unknown(name: str) -> str:
     """One line on what `name` might have been meant to be."""
-    near = get_close_matches(name, TOY_SETS, n=3, cutoff=0.6)
-    meant = f"did you mean {' or '.join(near)}?" if near else "`data list` shows the toy sets"
-    return f"{name} is neither a toy set nor an existing path: {meant}"
+    near = get_close_matches(name, REGISTERED, n=3, cutoff=0.6)
+    meant = (
+        f"did you mean {' or '.join(near)}?" if near else "`data list` shows the registered sets"
+    )
+    return f"{name} is neither a registered set nor an existing path: {meant}"

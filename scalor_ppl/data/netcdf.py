@@ -35,8 +35,9 @@ def write_netcdf(
 
     The file appears whole or not at all. Variables: `video` (clip, frame, y, x, channel) uint8,
     `name` (clip), and where there is truth `id` (clip, object), -1 where a clip has no such object,
-    `box` (clip, frame, object, corner) in pixels, `visible` (clip, frame, object) in 0..1, and
-    `mask` (clip, frame, y, x), ids or -1.
+    `box` (clip, frame, object, corner) in pixels, `visible` (clip, frame, object) in 0..1,
+    `mask` (clip, frame, y, x), ids or -1, and where objects are to be ignored `ignored` (clip,
+    frame, object), 1 for those.
 
     Args:
         source: where clips come from.
@@ -82,16 +83,21 @@ def to_dataset(clips: list[Clip]) -> xr.Dataset:
         ids = np.full((len(clips), most), _NOBODY, dtype=np.int64)
         boxes = np.full((len(clips), frames, most, 4), np.nan, dtype=np.float32)
         visible = np.zeros((len(clips), frames, most), dtype=np.float32)
+        ignored = np.zeros(visible.shape, dtype=np.int8)
         for n, truth in enumerate(truths):
             count = len(truth.ids)
             ids[n, :count] = truth.ids
             boxes[n, :, :count] = truth.boxes
             visible[n, :, :count] = truth.visible
+            if truth.ignored is not None:
+                ignored[n, :, :count] = truth.ignored
         variables |= {
             "id": (("clip", "object"), ids),
             "box": (("clip", "frame", "object", "corner"), boxes, {"units": "pixels"}),
             "visible": (("clip", "frame", "object"), visible),
         }
+        if ignored.any():
+            variables["ignored"] = (("clip", "frame", "object"), ignored)
         masks = [truth.masks for truth in truths if truth.masks is not None]
         if len(masks) == len(clips):
             variables["mask"] = (("clip", "frame", "y", "x"), np.stack(masks))
@@ -156,6 +162,7 @@ class NetcdfSource:
                 visible=data["visible"].values[:, there],
                 masks=data["mask"].values if "mask" in data else None,
                 object_size=float(data.attrs["object_size"]),
+                ignored=data["ignored"].values[:, there] == 1 if "ignored" in data else None,
             )
         return Clip(data["video"].values, truth, str(data["name"].item()))
 
@@ -173,6 +180,8 @@ def _damage(data: xr.Dataset) -> str | None:
             "box": ((*objects, "corner"), np.float32),
             "visible": (objects, np.float32),
         }
+        if "ignored" in data:
+            of["ignored"] = (objects, np.int8)
         if not isinstance(data.attrs.get("object_size"), float | int | np.number):
             return "no size of the objects"
     if "mask" in data:

@@ -1,8 +1,8 @@
 """The structures that every data source hands over, and what a source is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 from zlib import crc32
 
 import numpy as np
@@ -107,6 +107,25 @@ class ClipSource(Protocol):
         Raises:
             UserError: the source is shorter than `frames`, or has no clip of that index.
         """
+        ...
+
+
+@runtime_checkable
+class GeneratedSource(ClipSource, Protocol):
+    """A registered set: its clips are as long as one likes, and come in parts too.
+
+    Attributes:
+        spec: the set's own figures.
+        split: which clips these are.
+        seed: of what is drawn at random.
+    """
+
+    spec: Any
+    split: Split
+    seed: int
+
+    def parts(self, index: int, frames: int, length: int) -> Iterator[Clip]:
+        """The clip at `index` in parts of `length` frames, made one by one as they are taken."""
         ...
 
 

@@ -85,6 +85,11 @@ class ToySpec:
         return self.view + 2 * self.reach[1]
 
     @property
+    def behind(self) -> str:
+        """What the background is, in a word."""
+        return "moving" if self.background else "black"
+
+    @property
     def channels(self) -> int:
         """3 for coloured sprites, 1 for digits."""
         return 3 if self.shapes == "dsprites" else 1

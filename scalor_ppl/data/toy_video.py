@@ -1,4 +1,4 @@
-"""A clip of a toy set as a video file of any length, with its ground truth beside it."""
+"""A clip of a registered set as a video file of any length, with its ground truth beside it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import TextIO
 import numpy as np
 
 from scalor_ppl.data.lossless import encode
-from scalor_ppl.data.records import Clip, ClipSource
-from scalor_ppl.data.toys import ToySource
+from scalor_ppl.data.particle_truth import KnownParticles
+from scalor_ppl.data.particles import ParticleSource
+from scalor_ppl.data.records import Clip, ClipSource, GeneratedSource
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
 from scalor_ppl.tracks.mot_rows import truth_row
@@ -24,11 +25,12 @@ def write_toy_video(source: ClipSource, path: str | Path, frames: int, *, index:
 
     FFV1, 10 frames a second. The pixels are those of ``source.clip(index, frames)``, but only a
     few frames are in memory at a time. An object has a row in the frames where at least 8 % of its
-    area lie in the view; its id in the file is that of the clip plus 1. Each file appears whole or
-    not at all.
+    area lie in the view; its id in the file is that of the clip plus 1, and its confidence 0 where
+    it is to be ignored. Beside a set of particles lie its
+    `KnownParticles`, in a file ``.json``. Each file appears whole or not at all.
 
     Args:
-        source: a toy set.
+        source: a registered set.
         path: the video; its suffix, one of `lossless.SUFFIXES`, tells the container.
         frames: how many, at least 1.
         index: of the clip.
@@ -39,7 +41,7 @@ def write_toy_video(source: ClipSource, path: str | Path, frames: int, *, index:
     Raises:
         UserError: the source is a recording, has no such clip, or the files cannot be written.
     """
-    if not isinstance(source, ToySource):
+    if not isinstance(source, GeneratedSource):
         raise UserError(
             f"{source.name} is no registered set: `data cut` makes a video of a part of a recording"
         )
@@ -51,6 +53,9 @@ def write_toy_video(source: ClipSource, path: str | Path, frames: int, *, index:
         lent_rows.open("w", encoding="ascii", newline="\n") as file,
     ):
         encode(lent, _told(parts, file))
+        if isinstance(source, ParticleSource):
+            known = KnownParticles.of(source.spec, source.particles(index, frames))
+            known.write(rows.with_suffix(".json"))
     return rows
 
 
@@ -61,6 +66,7 @@ def _told(parts: Iterator[Clip], file: TextIO) -> Iterator[np.ndarray]:
         truth = part.truth
         assert truth is not None
         for t, n in np.argwhere(truth.visible >= LEAST_VISIBLE):
-            file.write(truth_row(done + t, truth.ids[n] + 1, truth.boxes[t, n]))
+            ignored = truth.ignored is not None and bool(truth.ignored[t, n])
+            file.write(truth_row(done + t, truth.ids[n] + 1, truth.boxes[t, n], ignored))
         yield from part.video
         done += len(part.video)

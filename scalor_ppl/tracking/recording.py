@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scalor_ppl.config.schema import Config, DataConfig
-from scalor_ppl.data import TOY_SETS, SourceOptions, iterate_frames
+from scalor_ppl.data import REGISTERED, SourceOptions, iterate_frames
 from scalor_ppl.data.frames import find_sequence, look_at, resized
 from scalor_ppl.data.netcdf import is_netcdf
 from scalor_ppl.data.records import Size
@@ -97,7 +97,7 @@ def open_recording(
         UserError: nothing there can be read, or it is several recordings, or the range is empty.
     """
     path = Path(path)
-    if not path.exists() and str(path) in TOY_SETS:
+    if not path.exists() and str(path) in REGISTERED:
         raise UserError(f"{path} is a registered set: give a video file or a folder of images")
     if path.is_file() and is_netcdf(path):
         raise UserError(f"{path} holds clips: give a video file or a folder of images")

@@ -7,7 +7,7 @@ import numpy as np
 
 from scalor_ppl.code import own_file
 from scalor_ppl.config.schema import Config, DataConfig, Section
-from scalor_ppl.data import TOY_SETS, ClipSource, Split, open_source
+from scalor_ppl.data import REGISTERED, ClipSource, Split, open_source
 from scalor_ppl.data.piped import refuse_piped
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.loader import family_of
@@ -16,7 +16,7 @@ Table = TypeVar("Table", bound=Section)
 
 
 def open_data(data: DataConfig, split: Split) -> ClipSource:
-    """The clips of a configuration; those of ``test`` are never those of ``train`` (toy sets)."""
+    """The clips of a configuration; of registered sets those of ``test`` are others."""
     if split == "train":
         refuse_piped(data.source)
     return open_source(data.source, split=split, seed=data.seed, options=data)
@@ -24,7 +24,7 @@ def open_data(data: DataConfig, split: Split) -> ClipSource:
 
 def open_unseen(data: DataConfig, trained: ClipSource) -> ClipSource:
     """Clips that are not trained on; a recording has none, so it is not read a second time."""
-    return open_data(data, "test") if data.source in TOY_SETS else trained
+    return open_data(data, "test") if data.source in REGISTERED else trained
 
 
 def anchored(config: Config) -> Config:
@@ -58,7 +58,7 @@ def _own_files(table: Table) -> Table:
 
 def _anchor(place: str) -> str:
     path = Path(place)
-    return str(path.resolve()) if place not in TOY_SETS and path.exists() else place
+    return str(path.resolve()) if place not in REGISTERED and path.exists() else place
 
 
 def reading(data: DataConfig, source: str) -> DataConfig:

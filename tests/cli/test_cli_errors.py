@@ -112,7 +112,7 @@ def broken_netcdf(place: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (no_such_file, "bad.mp4 is neither a toy set nor an existing path: "),
+        (no_such_file, "bad.mp4 is neither a registered set nor an existing path: "),
         (text, "bad.mp4 is not a video"),
         (empty_file, "bad.mp4 is not a video"),
         (no_frames, "bad.mp4 is not a video: it has no video stream"),
@@ -376,7 +376,7 @@ def test_misspelt_setting_in_a_run(cli: CommandLine, run: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--observe", "none.mp4"), "none.mp4 is neither a toy set nor an existing path"),
+        (("--observe", "none.mp4"), "none.mp4 is neither a registered set nor an existing path"),
         (
             ("--observe", "clips.nc", "--observe-frames", "7"),
             "has 6 frames in a row, fewer than the 7 of a clip",
@@ -408,7 +408,7 @@ def test_generate_what_cannot_be(
     ("arguments", "said"),
     [
         (("--data", "frames"), "frames has no ground truth: there is nothing to score"),
-        (("--data", "none.mp4"), "none.mp4 is neither a toy set nor an existing path"),
+        (("--data", "none.mp4"), "none.mp4 is neither a registered set nor an existing path"),
         (("--data", "large.nc"), "square is 24 x 16 x 3, but the run was trained on 16 x 16 x 3"),
         (("--frames", "7"), "fewer than the 7 of a clip"),
         (("--json", "frames"), "frames is a folder; name a file to write"),

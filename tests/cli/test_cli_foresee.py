@@ -174,6 +174,6 @@ def test_what_is_refused(cli: CommandLine, run: Path, clips: Path, tmp_path: Pat
         ((run, "--data", images), "has no ground truth: there is nothing to compare"),
         ((run, "--data", clips, "--ahead", 5), "fewer than the 7 of a clip"),
         ((run, SHIPPED, "--data", clips), "but the run was trained on 64 x 64 x 3"),
-        ((run, "--data", "nothing"), "neither a toy set nor an existing path"),
+        ((run, "--data", "nothing"), "neither a registered set nor an existing path"),
     ):
         assert said in cli.refused("foresee", *arguments[:1], *FEW, *arguments[1:])

@@ -81,7 +81,7 @@ def test_what_is_refused(cli: CommandLine, run: Path, clips: Path, tmp_path: Pat
         ((run, clips, *OPTIONS, "--out", out, "--clip", 8), "has 8 clips of 3 frames"),
         ((run, clips, *ALONE, "--out", out, "--frames", 7), "fewer than the 7 of a clip"),
         ((run, small, *OPTIONS, "--out", out), "the clip is 12 x 16 x 3, but the run was trained"),
-        ((run, "nothing", *OPTIONS, "--out", out), "neither a toy set nor an existing path"),
+        ((run, "nothing", *OPTIONS, "--out", out), "neither a registered set nor an existing path"),
         ((tmp_path, clips, *OPTIONS, "--out", out), "is not a run"),
         ((run, clips, *OPTIONS, "--images", 7, "--out", out), "7 images: give 0 to 6"),
         ((run, clips, *OPTIONS, "--out", run.parent / "clips.nc" / "run.nc"), "no folder to write"),

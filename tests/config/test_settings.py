@@ -12,7 +12,7 @@ from tiny import config_of
 from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.config.schema import Config
 from scalor_ppl.config.settings import merged, parse_setting, preset_names, read_toml
-from scalor_ppl.data import TOY_SETS
+from scalor_ppl.data import REGISTERED
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.configuration import (
     DEFAULT_PRESET,
@@ -36,10 +36,10 @@ def test_every_preset_is_a_configuration(name: str) -> None:
     if program is not None:
         assert (config.model_file, config.guide_file) == PROGRAMS[program]
         assert name == f"{program}-{config.data.source}"
-    elif name in TOY_SETS:
+    elif name in REGISTERED:
         assert config.data.source == name
     elif name != NATURAL_PRESET:  # another way to train on a set, after which it is named
-        assert config.data.source in TOY_SETS
+        assert config.data.source in REGISTERED
         assert name.startswith(f"{config.data.source}-")
 
 

@@ -285,7 +285,7 @@ def broken(tmp_path: Path, kind: str) -> Path:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("missing.mp4", "neither a toy set nor an existing path"),
+        ("missing.mp4", "neither a registered set nor an existing path"),
         ("text.mp4", r"text\.mp4 is not a video"),
         ("notes.txt", r"notes\.txt is not a video"),
         ("empty.mp4", r"empty\.mp4 is not a video"),
@@ -364,7 +364,7 @@ def test_recording_too_large_for_memory(tmp_path: Path, monkeypatch: pytest.Monk
 def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean moving-dsprites-vld"):
         open_source("moving-dsprite-vld")
-    with pytest.raises(UserError, match="neither a toy set nor an existing path"):
+    with pytest.raises(UserError, match="neither a registered set nor an existing path"):
         open_source("qqq")
     with pytest.raises(UserError, match="split 'validation' is unknown"):
         open_source("moving-dsprites-vld", split="validation")  # type: ignore[arg-type]

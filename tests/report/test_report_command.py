@@ -212,7 +212,10 @@ def test_what_is_refused(
     for arguments, said in (
         ((run, "--out", "report.pdf"), "--out report.pdf: end it in .html"),
         ((run, "--rerun", "a.txt", "--out", out), "--rerun a.txt: end it in .rrd"),
-        ((run, "--video", "nothing", "--out", out), "neither a toy set nor an existing path"),
+        (
+            (run, "--video", "nothing", "--out", out),
+            "neither a registered set nor an existing path",
+        ),
         ((run, "--video", small, "--out", out), "frames of 12 x 16 pixels cannot be tracked"),
         ((run, "--video", grey, "--out", out), "is 16 x 16 x 1, but the run was trained on"),
         ((run, "--tracks", "none.txt", "--out", out), "no such file: none.txt"),

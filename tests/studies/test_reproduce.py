@@ -16,7 +16,7 @@ from tiny import ALONE, CPU, SETTINGS, CommandLine, Square, metrics_of, same, tr
 
 import scalor_ppl.config.experiments
 from scalor_ppl.config.settings import merged
-from scalor_ppl.data import TOY_SETS
+from scalor_ppl.data import REGISTERED
 from scalor_ppl.environment import commit
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.scoring import score
@@ -72,10 +72,10 @@ def test_every_experiment_is_a_configuration_and_trials_on_known_sets(name: str)
     experiment = read_experiment(name)
     config = experiment.config(seed=3, folder="digits")
     assert (config.train.seed, config.data.folder) == (3, "digits")
-    assert config.data.source in TOY_SETS
+    assert config.data.source in REGISTERED
     assert config.data.seed != TEST_SEED
     for trial in experiment.trials:
-        assert (trial.data or config.data.source) in TOY_SETS
+        assert (trial.data or config.data.source) in REGISTERED
 
 
 def test_an_unknown_experiment_is_named_with_the_nearest(cli: CommandLine) -> None:
