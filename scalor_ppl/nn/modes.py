@@ -3,8 +3,10 @@
 from typing import Any
 
 from pyro.poutine.messenger import Messenger
+from torch import Tensor
 
 from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
+from scalor_ppl.nn.unfolded import Unfolded
 
 
 class MostLikely(Messenger):
@@ -17,11 +19,17 @@ class MostLikely(Messenger):
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
         if msg["is_observed"] or msg["done"] or msg["value"] is not None:
             return
-        fn = msg["fn"]
-        if isinstance(fn, LogitRelaxedBernoulli):
-            msg["value"] = fn.mode
-        elif hasattr(fn, "logits"):
-            # Not Bernoulli.mode, which is NaN at an even chance.
-            msg["value"] = (fn.logits > 0).to(fn.logits)
-        elif hasattr(fn, "mean"):
-            msg["value"] = fn.mean
+        msg["value"] = mode_of(msg["fn"])
+
+
+def mode_of(fn: Any) -> Tensor | None:
+    """The mode of a distribution as :class:`MostLikely` has it; none where it has none."""
+    if isinstance(fn, Unfolded):
+        mode = mode_of(fn.base_dist)
+        return None if mode is None else fn.unfolded(mode)
+    if isinstance(fn, LogitRelaxedBernoulli):
+        return fn.mode
+    if hasattr(fn, "logits"):
+        # Not Bernoulli.mode, which is NaN at an even chance.
+        return (fn.logits > 0).to(fn.logits)
+    return fn.mean if hasattr(fn, "mean") else None

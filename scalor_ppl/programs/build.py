@@ -4,6 +4,7 @@ import torch
 
 from scalor_ppl.config.schema import Config
 from scalor_ppl.programs.loader import family_of, load_guide, load_model
+from scalor_ppl.programs.outer_plates import runs_within_plates
 from scalor_ppl.programs.program import Program
 
 
@@ -18,6 +19,8 @@ def build_program(config: Config, device: torch.device) -> Program:
     # Channels last: what convolutions over thousands of small glimpses run fastest in.
     model = load_model(config).to(device, memory_format=torch.channels_last)
     guide = load_guide(config, model).to(device, memory_format=torch.channels_last)
+    for part in (model, guide):
+        runs_within_plates(part)
     program = family.program(config, model, guide, device, family.name)
     program.prepare()
     return program

@@ -11,18 +11,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tomli_w
 import torch
 import xarray as xr
+from cases import CASES, SOURCE, build, clip
 from pyro import poutine
 from tiny import (
     ALONE,
     CPU,
-    SETTINGS,
     CommandLine,
-    Square,
     metrics_of,
     same,
     weights_of,
@@ -31,7 +29,6 @@ from tiny import (
 )
 from torch import Tensor
 
-from scalor_ppl.config.settings import merged
 from scalor_ppl.inference.bounds import bound_of
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.posterior import follow, infer
@@ -39,30 +36,12 @@ from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.objectives.estimators import make_estimator
 from scalor_ppl.objectives.particles import latent_and_observed
-from scalor_ppl.programs import FindsObjects, Intervenes, Program
-from scalor_ppl.programs.build import build_program
-from scalor_ppl.programs.configuration import checked
+from scalor_ppl.programs import FindsObjects, Intervenes
 from scalor_ppl.programs.memory import mapped
 from scalor_ppl.programs.registry import PROGRAMS
 from scalor_ppl.programs.trust import trusting
 from scalor_ppl.training.loop import Silent, train
 from scalor_ppl.training.runs import create_run, load_run
-
-SOURCE = Square(18, 22)  # no power of two, no square
-OWN = str(Path(__file__).with_name("tiny_vrnn.py"))
-SMALL = {"hidden": 8, "maps": 16, "latent": 4}
-
-CASES: dict[str, dict[str, Any]] = {
-    "scalor": merged(SETTINGS, {"model": {"background": "vae", "background_dim": 2}}),
-    "vrnn": {"model": SMALL | {"features": 6}, "guide": {"hidden": 8}},
-    "sequential-vae": {"model": SMALL | {"features": 6}, "guide": {"maps": 16, "features": 8}},
-    "tiny": {"model_file": OWN, "guide_file": OWN},
-}
-for shipped, files in PROGRAMS.items():
-    CASES[shipped] |= {"model_file": files.model, "guide_file": files.guide}
-for tables in CASES.values():
-    size = {"height": SOURCE.height, "width": SOURCE.width, "channels": SOURCE.channels}
-    tables |= merged({"train": SETTINGS["train"]}, tables, {"model": size})
 
 everything = pytest.mark.parametrize("name", CASES)
 
@@ -78,10 +57,6 @@ def _own_code() -> Iterator[None]:
         yield
 
 
-def build(name: str, **tables: Any) -> Program:
-    return build_program(checked(merged(CASES[name], tables)), CPU)
-
-
 def trained(name: str, run: Path, watcher: Any = None, **tables: Any) -> Path:
     program = build(name, **tables)
     create_run(run, program.config)
@@ -94,10 +69,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """A trained run of each program."""
     folder = tmp_path_factory.mktemp("contract")
     return {name: trained(name, folder / name) for name in CASES}
-
-
-def clip(frames: int, videos: int = 2) -> Tensor:
-    return to_video(np.stack([SOURCE.clip(i, frames).video for i in range(videos)]), CPU)
 
 
 # ---------------------------------------------------------------------- guide and model
