@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from scalor_ppl.cli.options import PLAIN, ConfigName, Device, Settings, Threads
+from scalor_ppl.cli.options import PLAIN, ConfigName, Device, Settings, Threads, nested
 from scalor_ppl.cli.tables import print_table
 from scalor_ppl.results.locks import owned
 
@@ -18,6 +19,12 @@ MIB = 2**20
 
 
 def bench(
+    model: Annotated[
+        str | None, typer.Option(help="A program's name, or its model's file or module.")
+    ] = None,
+    guide: Annotated[
+        str | None, typer.Option(help="Guide's file or module; a named program's by default.")
+    ] = None,
     config: ConfigName = None,
     settings: Settings = None,
     batch: Annotated[int, typer.Option(help="Videos a step.")] = 4,
@@ -29,23 +36,31 @@ def bench(
         Path | None, typer.Option("--json", help="Write all figures to this file.")
     ] = None,
     objects: Annotated[
-        bool, typer.Option(help="Time against the number of objects present.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--objects/--no-objects",
+            help="Time against the number of objects present.",
+            show_default="where the program can",
+        ),
+    ] = None,
     sizes: Annotated[bool, typer.Option(help="Time against the image size.")] = True,
 ) -> None:
     """Measure the time and memory of a training step, of its parts, and Pyro's share of it.
 
-    Without --config it is the library's defaults that are measured.
+    Without --config it is the program's defaults that are measured.
     """
     from scalor_ppl.programs.configuration import resolve
+    from scalor_ppl.programs.registry import files_of
     from scalor_ppl.studies.benchmark.run import run_benchmark
     from scalor_ppl.training.devices import pick_device
 
     console = Console()
+    model, guide = files_of(model, guide)
+    chosen = resolve(config, settings or (), nested(model_file=model, guide_file=guide))
     with owned(json_file):
         with console.status("measuring") as status:
             report = run_benchmark(
-                resolve(config, settings or (), {}),
+                chosen,
                 batch=batch,
                 frames=frames,
                 steps=steps,
@@ -65,13 +80,13 @@ def show(report: "Report", console: Console) -> None:
     """Print a report as tables."""
     where, setting = report.environment, report.setting
     model = setting["config"]["model"]
+    shape = f", {report.shape}" if report.shape else ""
     alive = "" if report.alive is None else f", {report.alive:.1f} alive"
     console.print(
         f"{where['processor']} ({where['device']}), torch {where['torch']}, "
         f"{where['threads']} threads, load before {where['load']}, {where['date']}\n"
         f"{report.parameters['total']:,} parameters; batch {setting['batch']}, "
-        f"{setting['frames']} frames of {model['height']} x {model['width']}, grid "
-        f"{model['grid'][0]} x {model['grid'][1]}, capacity {model['capacity']}{alive}"
+        f"{setting['frames']} frames of {model['height']} x {model['width']}{shape}{alive}"
     )
     for table in (_steps(report), _parts(report), _objects(report), _sizes(report)):
         if table.row_count:
@@ -110,18 +125,18 @@ def _objects(report: "Report") -> Table:
 
 
 def _sizes(report: "Report") -> Table:
-    table = _table("Image size", "pixels", "grid", "median [ms]", "quartiles [ms]")
+    table = _table("Image size", "pixels", "with", "median [ms]", "quartiles [ms]")
     for each in report.sizes:
-        pixels, grid = f"{each.height} x {each.width}", f"{each.grid[0]} x {each.grid[1]}"
-        table.add_row(pixels, grid, *_milliseconds(each.seconds))
+        pixels = f"{each.height} x {each.width}"
+        table.add_row(pixels, each.variant, *_milliseconds(each.seconds))
     return table
 
 
 def _table(title: str, first: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column(first)
+    table.add_column(escape(first))
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(escape(column), justify="right")
     return table
 
 

@@ -3,7 +3,7 @@
 A program adds tables of its own: see :class:`scalor_ppl.programs.Family`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -121,6 +121,10 @@ class Config(Section):
     prior: Section = Section()
     guide: Section = Section()
     train: TrainConfig = TrainConfig()
+
+    def with_model(self, **changes: Any) -> Self:
+        """The same with changes to its model, unchecked."""
+        return self.model_copy(update={"model": self.model.model_copy(update=changes)})
 
     @property
     def upright(self) -> bool:

@@ -15,13 +15,21 @@ A guide's file has ``build_guide(config, model)``. What a program can do beyond 
 :mod:`capabilities <scalor_ppl.programs.capabilities>`.
 """
 
-from scalor_ppl.programs.capabilities import FindsObjects, Intervenes, ObjectArrays, require
+from scalor_ppl.programs.capabilities import (
+    CountsObjects,
+    FindsObjects,
+    Intervenes,
+    ObjectArrays,
+    require,
+    require_of,
+)
 from scalor_ppl.programs.family import Family
 from scalor_ppl.programs.memory import Memory
 from scalor_ppl.programs.once import Once
-from scalor_ppl.programs.program import Program, Scene
+from scalor_ppl.programs.program import Program, Scene, TimedPart
 
 __all__ = [
+    "CountsObjects",
     "Family",
     "FindsObjects",
     "Intervenes",
@@ -30,5 +38,7 @@ __all__ = [
     "Once",
     "Program",
     "Scene",
+    "TimedPart",
     "require",
+    "require_of",
 ]

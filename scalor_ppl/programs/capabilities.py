@@ -9,7 +9,9 @@ import numpy as np
 from pyro.poutine import Trace
 from torch import Tensor
 
+from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
+from scalor_ppl.programs.family import Family
 from scalor_ppl.programs.program import Program
 from scalor_ppl.tracks.table import Tracks
 
@@ -61,6 +63,24 @@ class FindsObjects(ABC):
         """What the values of presence mean, for the files that hold them."""
 
 
+class CountsObjects(FindsObjects):
+    """It can be told how many objects to find, so that a step can be timed against their number."""
+
+    lacking: ClassVar[str] = "finds no objects by number"
+
+    @classmethod
+    @abstractmethod
+    def with_room(cls, config: Config, objects: int) -> Config:
+        """The configuration with room for so many objects, none of which is ever deleted."""
+
+    @abstractmethod
+    def finding(self, objects: int) -> Any:
+        """The guide, called like it, made to find so many objects in the first frame and keep them.
+
+        Gradients flow, and a step does all the work that it does with the guide's own.
+        """
+
+
 class Intervenes(ABC):
     """One can act on single objects while the program runs: what if."""
 
@@ -90,6 +110,26 @@ def require(program: Program, capability: type[Capability], command: str) -> Cap
         UserError: the program cannot.
     """
     if not isinstance(program, capability):
-        lacking = getattr(capability, "lacking", "cannot do that")
-        raise UserError(f"{program.name} {lacking}: `{command}` needs a program that does")
+        raise _lacking(program.name, capability, command)
     return program
+
+
+def require_of(family: Family, capability: type[Capability], command: str) -> type[Capability]:
+    """The kind of program of a family, as one that can do something: before any is built.
+
+    Args:
+        family: any.
+        capability: of this module.
+        command: what asks for it, for the message.
+
+    Raises:
+        UserError: its programs cannot.
+    """
+    if not issubclass(family.program, capability):
+        raise _lacking(family.name, capability, command)
+    return family.program
+
+
+def _lacking(name: str, capability: type, command: str) -> UserError:
+    lacking = getattr(capability, "lacking", "cannot do that")
+    return UserError(f"{name} {lacking}: `{command}` needs a program that does")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -29,6 +29,20 @@ class Scene(Protocol):
     @property
     def memory(self) -> Any:
         """Opaque: handed back as :attr:`Memory.foreseen`."""
+
+
+class TimedPart(NamedTuple):
+    """A part of the forward pass, whose time a benchmark tells.
+
+    Attributes:
+        owner: what it belongs to: a module, an object, a Python module.
+        attribute: the function's name there.
+        name: for the table; parts of one name are added up.
+    """
+
+    owner: Any
+    attribute: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -225,6 +239,25 @@ class Program:
         if first_rate is not None or rate:
             raise UserError(f"{self.name} finds no objects: there is no rate of discovery to set")
         return {}
+
+    # ------------------------------------------------------------------ benchmarks
+
+    def timed_parts(self) -> list[TimedPart]:
+        """Parts of the forward pass: the networks that model and guide are made of."""
+        parts = []
+        for part, whole in (("model", self.model), ("guide", self.guide)):
+            parts += [TimedPart(m, "forward", f"{part}: {n}") for n, m in whole.named_children()]
+            parts.append(TimedPart(whole, "forward", f"the {part}'s loop, plates"))
+        return parts
+
+    @classmethod
+    def configs_for_size(cls, config: Config, height: int, width: int) -> Mapping[str, Config]:
+        """Configurations for images of another size, by what else they differ in, in words."""
+        return {"": config.with_model(height=height, width=width)}
+
+    def shape_in_words(self) -> str:
+        """What of its settings a step's cost depends on, beside the video; nothing by default."""
+        return ""
 
     def on(self, config: Config) -> Self:
         """The same modules under another configuration."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.config.schema import Config
-from scalor_ppl.programs import FindsObjects, Intervenes, Memory, ObjectArrays, Program
+from scalor_ppl.programs import CountsObjects, Intervenes, Memory, ObjectArrays, Program, TimedPart
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.memory import from_tensors, to_tensors
@@ -21,12 +21,13 @@ from scalor_ppl.scalor.readout import confidence, tracks_of
 from scalor_ppl.scalor.settings import ScalorConfig
 from scalor_ppl.scalor.sizes import config_for_size
 from scalor_ppl.scalor.template import begin_template
+from scalor_ppl.scalor.timing import ScriptedPresence, configs_for_size, parts_of, roomy
 from scalor_ppl.scalor.whatif import Intervene
 from scalor_ppl.tracks.table import Tracks
 
 
 @dataclass(frozen=True)
-class ScalorProgram(Program, FindsObjects, Intervenes):
+class ScalorProgram(Program, CountsObjects, Intervenes):
     """A SCALOR, or a program that builds on it."""
 
     config: ScalorConfig
@@ -45,8 +46,7 @@ class ScalorProgram(Program, FindsObjects, Intervenes):
         assert isinstance(config, ScalorConfig)
         if config.model.presence in kinds:
             return config
-        presence = {"presence": min(set(kinds) & {"relaxed", "hard"})}
-        return config.model_copy(update={"model": config.model.model_copy(update=presence)})
+        return config.with_model(presence=min(set(kinds) & {"relaxed", "hard"}))
 
     @classmethod
     def with_source(cls, config: Config, source: Any) -> Config:
@@ -54,8 +54,7 @@ class ScalorProgram(Program, FindsObjects, Intervenes):
         assert isinstance(config, ScalorConfig)
         if config.model.background != "template" or config.data.crop is None:
             return config
-        whole = {"frame": getattr(source, "whole", None)}
-        return config.model_copy(update={"model": config.model.model_copy(update=whole)})
+        return config.with_model(frame=getattr(source, "whole", None))
 
     def prepare(self) -> None:
         """Let the glimpse networks run in the precision of the training."""
@@ -174,6 +173,33 @@ class ScalorProgram(Program, FindsObjects, Intervenes):
                 f"relaxed (Concrete, temperature {presence.temperature:.3g}): in 1/2 to 1 if alive"
             )
         return "hard (Bernoulli): 0 or 1"
+
+    # ------------------------------------------------------------------ benchmarks
+
+    def timed_parts(self) -> list[TimedPart]:
+        """What the table of speeds tells apart; see :mod:`scalor_ppl.scalor.timing`."""
+        return parts_of(self.model, self.guide)
+
+    @classmethod
+    def configs_for_size(cls, config: Config, height: int, width: int) -> Mapping[str, Config]:
+        """With the grid as it is, and with cells as large as they are."""
+        assert isinstance(config, ScalorConfig)
+        return configs_for_size(config, height, width)
+
+    def shape_in_words(self) -> str:
+        """Grid and capacity."""
+        model = self.config.model
+        return f"grid {model.grid[0]} x {model.grid[1]}, capacity {model.capacity}"
+
+    @classmethod
+    def with_room(cls, config: Config, objects: int) -> Config:
+        """More cells, slots and proposals where there are too few, and rules that delete none."""
+        assert isinstance(config, ScalorConfig)
+        return roomy(config, objects)
+
+    def finding(self, objects: int) -> Any:
+        """The guide with the values of its presence sites overwritten."""
+        return ScriptedPresence(self.model.presence, objects)(self.guide)
 
     # ------------------------------------------------------------------ what if
 

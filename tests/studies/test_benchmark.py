@@ -13,12 +13,16 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from scalor_ppl.cli.bench import bench, show
+from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.posterior import infer
-from scalor_ppl.scalor import ScalorConfig
-from scalor_ppl.studies.benchmark import objects
+from scalor_ppl.programs import CountsObjects, require
+from scalor_ppl.programs.configuration import checked
+from scalor_ppl.programs.registry import PROGRAMS
+from scalor_ppl.scalor import ScalorConfig, timing
+from scalor_ppl.scalor.timing import roomy
 from scalor_ppl.studies.benchmark.memory import peak_memory
-from scalor_ppl.studies.benchmark.objects import ScriptedPresence, roomy, time_objects
+from scalor_ppl.studies.benchmark.objects import time_objects
 from scalor_ppl.studies.benchmark.parts import Stopwatch, time_parts
 from scalor_ppl.studies.benchmark.pyro_share import PlainRun, pyro_share
 from scalor_ppl.studies.benchmark.results import ObjectsTime, Quartiles, SizeTime
@@ -27,6 +31,7 @@ from scalor_ppl.studies.benchmark.sizes import time_sizes
 from scalor_ppl.studies.benchmark.step import Stepper, synthetic_video, time_steps
 
 CPU = torch.device("cpu")
+TINY = Path(__file__).parents[1] / "programs" / "tiny_vrnn.py"
 
 SMALL = {
     "height": 32,
@@ -45,6 +50,57 @@ def small(estimator: str = "elbo", **model: object) -> ScalorConfig:
     return ScalorConfig.model_validate(
         {"model": SMALL | model, "guide": GUIDE, "train": {"estimator": estimator}}
     )
+
+
+def other(name: str) -> Config:
+    """A small program that is not SCALOR: one of the package, or the user's own."""
+    if name == "tiny":
+        files = (str(TINY), str(TINY))
+    else:
+        files = (PROGRAMS[name].model, PROGRAMS[name].guide)
+    small_one = {"height": 16, "width": 18, "channels": 1, "hidden": 8, "latent": 3}
+    return checked({"model_file": files[0], "guide_file": files[1], "model": small_one})
+
+
+OTHERS = {
+    "vrnn": {"model: phi_x", "model: phi_dec", "model: f", "guide: phi_enc"},
+    "sequential-vae": {"model: decoder", "guide: encoder"},
+    "tiny": {"model: prior", "model: decode", "model: cell", "guide: encode"},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_any_program_is_measured(name: str, tmp_path: Path) -> None:
+    report = run_benchmark(
+        other(name), batch=1, frames=3, steps=1, device=CPU, threads=1, sizes=False
+    )
+    parts = {part.name for part in report.parts}
+    assert OTHERS[name] | {"the model's loop, plates", "log-densities", "draws"} <= parts
+    assert sum(part.share for part in report.parts) == pytest.approx(1)
+    assert report.alive is None
+    assert report.objects == []
+    assert report.memory.peak_bytes > report.memory.before_bytes > 0
+    assert report.pyro.note == ""
+    assert report.pyro.share is not None
+    assert report.pyro.loss_difference is not None
+    assert report.pyro.loss_difference < 1e-6
+    console = Console(record=True, width=100)
+    show(report, console)
+    assert f"3 frames of 16 x 18{chr(10)}" in console.export_text()
+
+
+def test_sizes_of_any_program() -> None:
+    times = time_sizes(other("vrnn"), 1, 1, 1, CPU, sizes=(16, 24))
+    assert [(each.height, each.width, each.variant) for each in times] == [
+        (16, 16, ""),
+        (24, 24, ""),
+    ]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_objects_are_refused_where_there_are_none(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} finds no objects by number: `bench --objects`"):
+        run_benchmark(other(name), batch=1, frames=1, steps=1, device=CPU, objects=True)
 
 
 @pytest.mark.parametrize("estimator", ["elbo", "scalor"])
@@ -90,7 +146,7 @@ def test_hard_presence_has_no_share_but_a_reason() -> None:
 def test_scripted_objects_are_all_there_and_no_others(presence: str, objects: int) -> None:
     config = roomy(small(presence=presence, proposals=1), 4)
     stepper = Stepper(config, 2, 4, CPU)
-    guide = ScriptedPresence(stepper.program.model.presence, objects)(stepper.program.guide)
+    guide = require(stepper.program, CountsObjects, "test").finding(objects)
     scene = infer(stepper.program.model, guide, stepper.video, sample=True)
     for trackers in scene.trackers:
         assert trackers.alive.sum(1).tolist() == [objects, objects]
@@ -99,7 +155,7 @@ def test_scripted_objects_are_all_there_and_no_others(presence: str, objects: in
 
 def test_scripted_presence_keeps_the_gradients_of_its_logits() -> None:
     stepper = Stepper(roomy(small(), 4), 1, 2, CPU)
-    guide = ScriptedPresence(stepper.program.model.presence, 2)(stepper.program.guide)
+    guide = require(stepper.program, CountsObjects, "test").finding(2)
     stepper.backward(stepper.forward(guide))
     head = stepper.program.guide.propagation.presence[-1]
     assert head.weight.grad.abs().sum() > 0
@@ -112,17 +168,17 @@ def test_objects_are_timed_with_room_for_all_of_them() -> None:
 
 
 def test_presence_that_cannot_be_scripted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "PRESENT", 0.4)
+    monkeypatch.setattr(timing, "_PRESENT", 0.4)
     with pytest.raises(UserError, match="--no-objects"):
         time_objects(small(), 1, 2, 1, CPU, counts=(2,))
 
 
 def test_sizes_keep_the_grid_or_scale_it() -> None:
     times = time_sizes(small(height=32, width=32), 1, 1, 1, CPU, sizes=(32, 48))
-    assert [(each.height, each.grid) for each in times] == [
-        (32, (2, 2)),
-        (48, (2, 2)),
-        (48, (3, 3)),
+    assert [(each.height, each.variant) for each in times] == [
+        (32, "grid 2 x 2"),
+        (48, "grid 2 x 2"),
+        (48, "grid 3 x 3"),
     ]
 
 
@@ -141,7 +197,8 @@ def test_parts_cover_the_forward_pass_and_leave_no_hooks() -> None:
     stepper = Stepper(small(background="vae"), 1, 2, CPU)
     parts = time_parts(stepper, 2)
     names = {part.name for part in parts}
-    assert {"rendering", "glimpse decoder", "log-densities", "background", "priors"} <= names
+    assert {"rendering", "glimpse decoder", "glimpse reading", "background", "priors"} <= names
+    assert {"log-densities", "accept-reject, update", "proposals: heads"} <= names
     assert sum(part.share for part in parts) == pytest.approx(1)
     assert [part.seconds for part in parts] == sorted((p.seconds for p in parts), reverse=True)
     assert "decode" not in vars(stepper.program.model)
@@ -213,10 +270,17 @@ def test_the_report_is_written_and_shown(tmp_path: Path) -> None:
     assert written["objects"] == []
     console = Console(record=True, width=100)
     timed = ObjectsTime(4, Quartiles(1.0, 1.0, 1.0))
-    sized = SizeTime(64, 64, (8, 8), Quartiles(1.0, 1.0, 1.0))
+    sized = SizeTime(64, 64, "grid 8 x 8", Quartiles(1.0, 1.0, 1.0))
     show(replace(report, objects=[timed], objects_ratio=1.0, sizes=[sized]), console)
     text = console.export_text()
-    for expected in ("parameters", "backward", "Objects present", "64 x 64", "Pyro's own share"):
+    for expected in (
+        "parameters",
+        "median [ms]",
+        "backward",
+        "Objects present",
+        "64 x 64",
+        "Pyro's own share",
+    ):
         assert expected in text
 
 

@@ -2,7 +2,6 @@
 
 import functools
 import statistics
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,46 +9,20 @@ from typing import Any
 import pyro
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.poutine import Trace
-from torch import nn
 
 from scalor_ppl.objectives.estimators import Elbo, ScalorObjective
-from scalor_ppl.programs import Program
+from scalor_ppl.programs import Program, TimedPart
 from scalor_ppl.studies.benchmark.results import Part
 from scalor_ppl.studies.benchmark.step import Stepper
 
-# Where a part is found: in the model, the guide, or the guide's module; what it is called there
-# (the forward pass, where that is a module); and its name. What a program lacks is left out.
-PARTS = (
-    ("guide", "features", "image features"),
-    ("guide", "propagate", "propagation: heads, attention, GRU"),
-    ("guide", "proposal.propose", "proposals: heads"),
-    ("guide", "discover", "proposals: heads"),
-    ("guide", "discover_hoisted", "proposals: heads"),
-    ("guide", "proposal.encode_mask", "proposals: mask encoder"),
-    ("guide", "glimpses", "glimpse encoder"),
-    ("guide", "background", "background"),
-    ("guide", "sample_background", "background"),
-    ("module", "read_glimpses", "glimpse reading"),
-    ("model", "decode", "glimpse decoder"),
-    ("model", "moved_objects", "propagation mask (writing)"),
-    ("model", "updated_trackers", "accept-reject, update"),
-    ("model", "rendered", "rendering"),
-    ("model", "propagation", "priors"),
-    ("model", "propagation.update", "priors"),
-    ("model", "discovery", "priors"),
-    ("model", "carry", "priors"),
-    ("model", "sample_background", "background"),
-    ("model", "forward", "the model's loop, plates"),
-    ("guide", "forward", "the guide's loop, plates"),
-)
-# Parts that belong to inference, whatever the program: owner, attribute, name.
+# Parts that belong to inference, whatever the program.
 PRIMITIVES = (
-    (pyro, "sample", "pyro.sample: handlers"),
-    (TorchDistributionMixin, "__call__", "draws"),
-    (Trace, "compute_log_prob", "log-densities"),
-    (Trace, "compute_score_parts", "log-densities"),
-    (Elbo, "bound", "summing the loss"),
-    (ScalorObjective, "collect", "divergences, likelihood"),
+    TimedPart(pyro, "sample", "pyro.sample: handlers"),
+    TimedPart(TorchDistributionMixin, "__call__", "draws"),
+    TimedPart(Trace, "compute_log_prob", "log-densities"),
+    TimedPart(Trace, "compute_score_parts", "log-densities"),
+    TimedPart(Elbo, "bound", "summing the loss"),
+    TimedPart(ScalorObjective, "collect", "divergences, likelihood"),
 )
 REST = "traces, rest"
 
@@ -108,29 +81,11 @@ def time_parts(stepper: Stepper, steps: int) -> list[Part]:
 @contextmanager
 def _watched(program: Program, watch: Stopwatch) -> Iterator[None]:
     """Every part of a program, and of Pyro, timed by a stopwatch."""
-    owners = {
-        "model": program.model,
-        "guide": program.guide,
-        "module": sys.modules[type(program.guide).__module__],
-    }
     with ExitStack() as stack:
-        places = [(owners[owner], path, name) for owner, path, name in PARTS]
-        for owner, path, name in [*places, *PRIMITIVES]:
-            place = _found(owner, path)
-            if place is not None:
-                stack.enter_context(replaced(*place, watch.wrap(name, getattr(*place))))
+        for owner, attribute, name in [*program.timed_parts(), *PRIMITIVES]:
+            timed = watch.wrap(name, getattr(owner, attribute))
+            stack.enter_context(replaced(owner, attribute, timed))
         yield
-
-
-def _found(owner: Any, path: str) -> tuple[Any, str] | None:
-    """Owner and attribute of the function at a dotted path; a module's is its forward pass."""
-    *way, last = path.split(".")
-    for step in way:
-        owner = getattr(owner, step, None)
-    target = getattr(owner, last, None)
-    if isinstance(target, nn.Module):
-        return target, "forward"
-    return (owner, last) if callable(target) else None
 
 
 @contextmanager

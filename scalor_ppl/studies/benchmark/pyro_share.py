@@ -170,8 +170,8 @@ def _no_plain_run(stepper: Stepper) -> str:
         return "measured for the estimators elbo and scalor only"
     if stepper.estimator.num_particles > 1:
         return "measured for one particle only"
-    if stepper.program.kind_of_latents(stepper.config) != "relaxed":
-        return "measured for relaxed presence only: hard presence needs a score-function term"
+    if stepper.program.kind_of_latents(stepper.config) == "hard":
+        return "not measured for hard presence: it needs a score-function term"
     return ""
 
 

@@ -90,11 +90,17 @@ class ObjectsTime:
 
 @dataclass(frozen=True)
 class SizeTime:
-    """Seconds of a step at an image size and a grid of cells."""
+    """Seconds of a step at an image size.
+
+    Attributes:
+        height, width: in pixels.
+        variant: how the program has grown with it, in words; empty where there is one way only.
+        seconds: of the step.
+    """
 
     height: int
     width: int
-    grid: tuple[int, int]
+    variant: str
     seconds: Quartiles
 
 
@@ -106,7 +112,9 @@ class Report:
         environment: versions, threads, processor, device, date (UTC).
         setting: batch, frames, steps and the resolved configuration.
         parameters: number of trainable parameters of model, guide and both.
-        alive: mean number of objects alive a video and frame, in the timed steps.
+        shape: what of the program's settings a step's cost depends on, in words.
+        alive: mean number of objects alive a video and frame, in the timed steps; none where the
+            program finds none.
         step: of the step.
         memory: at its peak.
         parts: of the forward pass, slowest first.
@@ -119,6 +127,7 @@ class Report:
     environment: dict[str, Any]
     setting: dict[str, Any]
     parameters: dict[str, int]
+    shape: str
     alive: float | None
     step: StepTime
     memory: PeakMemory

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -10,13 +9,15 @@ from scalor_ppl.config.schema import Config
 from scalor_ppl.environment import environment
 from scalor_ppl.errors import UserError
 from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import CountsObjects
+from scalor_ppl.programs.loader import family_of
 from scalor_ppl.studies.benchmark.memory import peak_memory
-from scalor_ppl.studies.benchmark.objects import time_objects
+from scalor_ppl.studies.benchmark.objects import counts_objects, time_objects
 from scalor_ppl.studies.benchmark.parts import time_parts
 from scalor_ppl.studies.benchmark.pyro_share import pyro_share
 from scalor_ppl.studies.benchmark.results import Report
 from scalor_ppl.studies.benchmark.sizes import time_sizes
-from scalor_ppl.studies.benchmark.step import Stepper, mean_alive, time_steps, with_model
+from scalor_ppl.studies.benchmark.step import Stepper, mean_alive, time_steps
 
 Say = Callable[[str], None]
 
@@ -29,7 +30,7 @@ def run_benchmark(
     steps: int,
     device: torch.device,
     threads: int | None = None,
-    objects: bool = True,
+    objects: bool | None = None,
     sizes: bool = True,
     say: Say = lambda message: None,
 ) -> Report:
@@ -42,12 +43,14 @@ def run_benchmark(
         steps: repetitions of each measurement.
         device: where to run.
         threads: torch's threads on the CPU; none leaves them as they are.
-        objects: measure time against the number of objects too.
+        objects: measure time against the number of objects too; none does where the program can be
+            told how many to find.
         sizes: measure time against image size too.
         say: told what is being measured.
 
     Raises:
-        UserError: a number is below one, or the model's sites cannot be scripted.
+        UserError: a number is below one, or the program cannot be told how many objects to find
+            and is asked to, or finds another number.
     """
     for name, value in {"batch": batch, "frames": frames, "steps": steps}.items():
         if value < 1:
@@ -55,6 +58,10 @@ def run_benchmark(
     if threads is not None and threads < 1:
         raise UserError(f"--threads must be at least 1, not {threads}")
     config = filled(config)
+    if objects:
+        counts_objects(config)
+    elif objects is None:
+        objects = issubclass(family_of(config.model_file).program, CountsObjects)
     with _threads(threads), fast_pyro():
         conditions = environment(device)
         say("memory, in a process of its own")
@@ -79,6 +86,7 @@ def run_benchmark(
                 "config": config.model_dump(mode="json"),
             },
             stepper.count_parameters(),
+            stepper.program.shape_in_words(),
             mean_alive(stepper.program, stepper.video),
             step,
             memory,
@@ -92,12 +100,9 @@ def run_benchmark(
 
 def filled(config: Config) -> Config:
     """The configuration with a frame of 64 x 64 pixels and 3 channels where it names none."""
-    model: Any = config.model
-    return with_model(
-        config,
-        height=model.height or 64,
-        width=model.width or 64,
-        channels=model.channels or 3,
+    model = config.model
+    return config.with_model(
+        height=model.height or 64, width=model.width or 64, channels=model.channels or 3
     )
 
 

@@ -4,13 +4,13 @@ import ctypes
 import gc
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from scalor_ppl.config.schema import Config
+from scalor_ppl.programs.loader import family_of
 from scalor_ppl.studies.benchmark.results import SizeTime
-from scalor_ppl.studies.benchmark.step import Stepper, time_steps, with_model
+from scalor_ppl.studies.benchmark.step import Stepper, time_steps
 
 IMAGE_SIZES = (64, 96, 128, 192)
 
@@ -23,22 +23,14 @@ def time_sizes(
     device: torch.device,
     sizes: Sequence[int] = IMAGE_SIZES,
 ) -> list[SizeTime]:
-    """Time of a step against image size: grid fixed, and growing with the image.
-
-    Objects keep their size in pixels, and the capacity stays.
-    """
-    model: Any = config.model
-    assert model.height is not None
-    assert model.width is not None
-    cell = (model.height / model.grid[0], model.width / model.grid[1])
+    """Time of a step against image size, in every way that the program can grow with it."""
+    program = family_of(config.model_file).program
     measured = []
     for size in sizes:
-        scaled = (max(1, round(size / cell[0])), max(1, round(size / cell[1])))
-        for grid in dict.fromkeys((model.grid, scaled)):
-            larger = with_model(config, height=size, width=size, grid=grid)
+        for variant, larger in program.configs_for_size(config, size, size).items():
             stepper = Stepper(larger, batch, frames, device)
             seconds = time_steps(stepper, steps)
-            measured.append(SizeTime(size, size, grid, seconds.total))
+            measured.append(SizeTime(size, size, variant, seconds.total))
             del stepper
             _release()
     return measured

@@ -4,15 +4,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from scalor_ppl.config.schema import Config
 from scalor_ppl.inference.posterior import infer
 from scalor_ppl.objectives.objective import Objective
-from scalor_ppl.programs import Program
+from scalor_ppl.programs import FindsObjects, Program
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.studies.benchmark.results import Quartiles, StepTime
+from scalor_ppl.tracks.table import EMPTY
 from scalor_ppl.training.step import TrainingStep
 
 WARM_UP = 3
@@ -96,14 +98,13 @@ def time_steps(stepper: Stepper, steps: int) -> StepTime:
 
 
 def mean_alive(program: Program, video: Tensor) -> float | None:
-    """Mean number of objects alive a video and frame, if the model tells."""
-    scene = infer(program.model, program.guide, video, sample=True)
-    if not hasattr(scene, "trackers"):
+    """Mean number of objects alive a video and frame; none of a program that finds none."""
+    if not isinstance(program, FindsObjects):
         return None
-    alive = torch.stack([each.alive.sum(1) for each in scene.trackers])
-    return alive.float().mean().item()
+    scene = infer(program.model, program.guide, video, sample=True)
+    return float(objects_alive(program, scene).mean())
 
 
-def with_model(config: Config, **changes: Any) -> Config:
-    """A configuration with changes to its model."""
-    return config.model_copy(update={"model": config.model.model_copy(update=changes)})
+def objects_alive(program: FindsObjects, scene: Any) -> np.ndarray:
+    """Numbers of objects alive in a scene, ``[B, T]``."""
+    return np.stack([(each.ids != EMPTY).sum(1) for each in program.tracks(scene)])
