@@ -16,12 +16,19 @@ def track(
         Path, typer.Argument(help="Video file or folder of images.", show_default=False)
     ],
     out: Annotated[
-        Path, typer.Option(help="Tracks to write: NAME.txt (MOTChallenge), .csv, .parquet or .nc.")
+        Path,
+        typer.Option(
+            help="Tracks to write: NAME.txt (MOTChallenge), .csv, .parquet, .nc, .geff, .xml "
+            "(TrackMate), or a folder NAME_RES or NAME_GT (Cell Tracking Challenge)."
+        ),
     ],
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="mot, csv, parquet, nc; by the name's end by default.", metavar="NAME"
+            "--format",
+            help="mot, csv, parquet, nc, geff, trackmate, ctc, ctc-gt; by default what the name "
+            "ends in.",
+            metavar="NAME",
         ),
     ] = None,
     overlay: Annotated[

@@ -27,17 +27,23 @@ REFUSALS = {
 REMEDY = "mend that, or name another place"
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *, folder: bool = False) -> None:
     """Complain now about a file that could not be written when the work is done.
 
+    Args:
+        path: of the file.
+        folder: it is a folder that is written as a whole.
+
     Raises:
-        UserError: the path is a folder, or its folder cannot be made or written to.
+        UserError: the path is the other kind, or its folder cannot be made or written to.
     """
-    if path.is_dir():
+    if path.is_dir() and not folder:
         raise UserError(f"{path} is a folder; name a file to write")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write {path}: {folder} is no folder to write to")
+    if path.is_file() and folder:
+        raise UserError(f"{path} is a file; name a folder to write")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write {path}: {above} is no folder to write to")
 
 
 def check_room(path: Path, needed: int) -> None:
@@ -93,6 +99,47 @@ def written_whole(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
     finally:
         # After a success the lent name is gone already; after any failure nothing half is left.
         lent.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: str | Path, remedy: str = REMEDY) -> Iterator[Path]:
+    """Lend an empty folder, that becomes `path` when the block ends and vanishes when it fails.
+
+    A folder cannot take another's place in one step: what was there is moved aside first, so that
+    a process killed between the two leaves neither, and nothing that is half one and half another.
+
+    Args:
+        path: where the folder shall be; what is there is replaced.
+        remedy: what to do where the disk takes no more.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        UserError: it cannot be made, or the disk takes no more.
+    """
+    path = Path(path)
+    lent, before = lent_for(path), lent_for(path)
+    with explained(path, remedy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lent.mkdir()
+    try:
+        with explained(path, remedy, lent=lent):
+            yield lent
+            if path.exists():
+                path.replace(before)
+            lent.replace(path)
+    finally:
+        for left in (lent, before):
+            remove(left)
+
+
+def remove(path: Path) -> None:
+    """Take away a file, or a folder with all that is in it; nothing there is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def lent_for(path: Path) -> Path:

@@ -9,14 +9,14 @@ that owns a run's folder can train in it.
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.files import check_writable, explained, was_lent
+from scalor_ppl.files import check_writable, explained, remove, was_lent
 
 LOCK = ".lock"
 """Name of the lock inside a folder."""
@@ -25,11 +25,14 @@ _WITHOUT = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
 
 
 @contextmanager
-def owned(*files: str | Path | None, wait: float = 0.0) -> Iterator[None]:
+def owned(
+    *files: str | Path | None, folders: Sequence[Path] = (), wait: float = 0.0
+) -> Iterator[None]:
     """Own files for as long as they are written.
 
     Args:
         files: that will be written; none are left out.
+        folders: that will be written, each as a whole like a file.
         wait: seconds to wait for another process that writes one of them.
 
     Raises:
@@ -38,13 +41,16 @@ def owned(*files: str | Path | None, wait: float = 0.0) -> Iterator[None]:
     paths = [Path(file) for file in files if file is not None]
     for path in paths:
         check_writable(path)
+    for path in folders:
+        check_writable(path, folder=True)
+        paths.append(path)
     with ExitStack() as held:
         # Always in the same order: two that wait for each other would wait for ever.
         for path in sorted(paths, key=lambda path: _lock_beside(path)):
             held.enter_context(_held(_lock_beside(path), path, wait))
             for left in path.parent.glob(f".{path.stem[:64]}-*"):
                 if was_lent(left) == f"{path.stem[:64]}{path.suffix}":
-                    left.unlink(missing_ok=True)
+                    remove(left)
         yield
 
 

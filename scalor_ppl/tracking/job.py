@@ -146,7 +146,7 @@ def track_to_files(
         "--stop": str(stop),
     }
     fitted = program.for_size(recording.size)
-    with owned(*targets.paths, targets.state):
+    with owned(*targets.files, targets.state, folders=targets.folders):
         targets.check_free(resume=resume, overwrite=overwrite)
         state: State | None = None
         if resume:

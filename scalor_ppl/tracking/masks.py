@@ -19,39 +19,47 @@ COVERED = 0.5
 
 
 def id_maps(tracked: Tracked, threshold: float) -> np.ndarray:
-    """The ids of the objects seen at the pixels of some frames.
+    """The ids of the objects seen at the pixels of some frames, see `id_map`.
+
+    Returns:
+        int32 [T, h, w] in the size in which the frames were tracked.
+    """
+    frames = range(len(tracked.numbers))
+    return np.stack([id_map(tracked, t, threshold, tracked.size) for t in frames])
+
+
+def id_map(tracked: Tracked, t: int, threshold: float, size: Size) -> np.ndarray:
+    """The ids of the objects seen at the pixels of a frame.
 
     At a pixel that several objects cover, the one counts that has the largest weight in the
     rendering: presence x mask x sigmoid(-depth), so the nearer one.
 
     Args:
         tracked: T frames.
+        t: which of them.
         threshold: least presence of an object, 0..1.
+        size: height and width of the map; masks are interpolated.
 
     Returns:
-        int32 [T, h, w] in the size in which the frames were tracked; -1 where there is no object.
+        int32 [h, w]; -1 where there is no object.
     """
-    height, width = tracked.size
-    maps = np.full((len(tracked.numbers), height, width), EMPTY, np.int32)
-    presence = tracked.tracks.presence
-    nearness = 1 / (1 + np.exp(np.clip(tracked.depth, -50, 50)))
-    strongest = np.zeros((height, width), np.float32)
-    before = -1
-    for t, k in zip(*np.nonzero(tracked.tracks.present(threshold)), strict=True):
-        if t != before:
-            strongest[:] = 0
-            before = t
+    height, width = size
+    found = np.full(size, EMPTY, np.int32)
+    presence = tracked.tracks.presence[t]
+    nearness = 1 / (1 + np.exp(np.clip(tracked.depth[t], -50, 50)))
+    strongest = np.zeros(size, np.float32)
+    for k in np.nonzero(tracked.tracks.present(threshold)[t])[0]:
         box = tracked.where[t, k]
         if not np.isfinite(box).all():
             continue
         rows, taps_y = _taps(box[1], box[3], height, tracked.masks.shape[2])
         columns, taps_x = _taps(box[0], box[2], width, tracked.masks.shape[3])
-        cover = presence[t, k] * (taps_y @ tracked.masks[t, k] @ taps_x.T)
-        weight = cover * nearness[t, k]
+        cover = presence[k] * (taps_y @ tracked.masks[t, k] @ taps_x.T)
+        weight = cover * nearness[k]
         wins = (cover > COVERED) & (weight > strongest[rows, columns])
         strongest[rows, columns][wins] = weight[wins]
-        maps[t, rows, columns][wins] = tracked.tracks.ids[t, k]
-    return maps
+        found[rows, columns][wins] = tracked.tracks.ids[t, k]
+    return found
 
 
 def _taps(centre: float, extent: float, pixels: int, count: int) -> tuple[slice, np.ndarray]:
@@ -112,8 +120,7 @@ class MaskOutput:
     def add(self, tracked: Tracked) -> None:
         """Write the maps of some frames."""
         self._size = tracked.size
-        block = zlib.compress(id_maps(tracked, self._threshold).astype("<i4").tobytes(), 1)
-        self._file.append(len(block).to_bytes(_LENGTH, "little") + block)
+        self._file.append(packed(id_maps(tracked, self._threshold)))
 
     def sync(self) -> dict[str, Any]:
         """Bring everything to the disk."""
@@ -143,7 +150,7 @@ class MaskOutput:
             ids = file.create_variable("id", ("frame", "y", "x"), "i4", chunks=chunks, **packed)
             ids.attrs["long_name"] = f"identity of the object that is seen, {EMPTY} for none"
             begin = 0
-            for block in _blocks(part, height, width):
+            for block in unpacked(part, height, width):
                 ids[begin : begin + len(block)] = block
                 begin += len(block)
         part.unlink()
@@ -154,8 +161,14 @@ def _coordinate(file: h5netcdf.File, name: str, values: np.ndarray, said: str) -
     variable.attrs["long_name"] = said
 
 
-def _blocks(part: Path, height: int, width: int) -> Iterator[np.ndarray]:
-    """The maps of a file in the making, int32 [T, height, width] each."""
+def packed(maps: np.ndarray) -> bytes:
+    """Maps of ids, compressed, as a block of a file in the making."""
+    block = zlib.compress(maps.astype("<i4").tobytes(), 1)
+    return len(block).to_bytes(_LENGTH, "little") + block
+
+
+def unpacked(part: Path, height: int, width: int) -> Iterator[np.ndarray]:
+    """The maps of a file in the making, int32 [T, height, width] each block."""
     with part.open("rb") as file:
         while head := file.read(_LENGTH):
             data = zlib.decompress(file.read(int.from_bytes(head, "little")))

@@ -104,6 +104,16 @@ class Targets:
         return [path for path in (self.out, self.overlay, self.masks) if path is not None]
 
     @property
+    def folders(self) -> list[Path]:
+        """Those of them that are folders."""
+        return [self.out] if self.form.folder else []
+
+    @property
+    def files(self) -> list[Path]:
+        """Those of them that are not."""
+        return [path for path in self.paths if path not in self.folders]
+
+    @property
     def state(self) -> Path:
         """Where it is noted how far they are."""
         return state_of(self.out)
@@ -125,8 +135,10 @@ class Targets:
             if path.resolve() in taken:
                 raise UserError(f"{path} is {taken[path.resolve()]}: name another file")
             taken[path.resolve()] = "named twice"
-        for path in (*self.paths, *map(part_of, self.paths), self.state):
+        for path in (*self.files, *map(part_of, self.paths), self.state):
             check_writable(path)
+        for path in self.folders:
+            check_writable(path, folder=True)
 
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
         """Complain about files that must not be written; only who owns them can tell.
@@ -138,6 +150,14 @@ class Targets:
         Raises:
             UserError: says which file, and why.
         """
+        for folder in self.folders:
+            # With it everything in it would go.
+            others = [] if not folder.exists() else self.form.others_in(folder)
+            if others:
+                raise UserError(
+                    f"{folder} is there already, and holds {others[0]}, which is not of such "
+                    "tracks: name another folder"
+                )
         if resume or overwrite:
             return
         if self.state.exists():

@@ -41,6 +41,7 @@ class Tracked:
         masks: float32 [T, K, h, w] in 0..1, the objects' masks within their boxes.
         looks: float32 [T, K, D], what the objects look like, see `FindsObjects.looks`.
         size: height and width in which the frames were tracked.
+        source: height and width of the recording's own frames.
         shown: the T frames [H, W, C] uint8 in their own size, where they were asked for.
         memory: to go on with after these frames.
         identities: likewise, of `recognised_stream`; none where nobody was recognised.
@@ -53,6 +54,7 @@ class Tracked:
     masks: np.ndarray
     looks: np.ndarray
     size: Size
+    source: Size
     shown: tuple[np.ndarray, ...]
     memory: Memory
     identities: dict[str, Any] | None = None
@@ -156,6 +158,7 @@ def _tracked(
         objects.glimpse[0, :, :, -1],
         finder.looks(video, found.scene)[0].cpu().numpy(),
         recording.size,
+        recording.source,
         tuple(frame.shown for frame in taken if frame.shown is not None),
         found.memory,
     )

@@ -112,8 +112,7 @@ class TableOutput:
     def add(self, tracked: Tracked) -> None:
         """Write the rows of some frames."""
         rows = rows_of(tracked, self._threshold)
-        if len(rows):
-            self._file.append(self._form.encode(rows))
+        self._file.append(self._form.encode(rows, tracked, self._threshold))
         found = set(rows["id"].tolist())
         self.tracks += len(found - self._counted)
         known = [] if tracked.identities is None else tracked.identities["known"]

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from tracking_helpers import RUN, broken_images, write_frames
+from tracking_helpers import RUN, Interrupter, broken_images, write_frames
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
-from scalor_ppl.tracking import SilentTracking, TrackingOutcome, track_to_files
+from scalor_ppl.tracking import TrackingOutcome, track_to_files
 from scalor_ppl.tracking import job as jobs
 
 pytest_plugins = "tracking_fixtures"
@@ -43,18 +43,6 @@ track_to_files(
     watcher=Killer(),
 )
 """
-
-
-class Interrupter(SilentTracking):
-    """Sends a signal to this process after so many frames."""
-
-    def __init__(self, after: int, number: int = signal.SIGINT) -> None:
-        self.after = after
-        self.number = number
-
-    def stepped(self, done: int, objects: int) -> None:
-        if done == self.after:
-            os.kill(os.getpid(), self.number)
 
 
 def track(program: Program, video: Path, folder: Path, end: str, **options: Any) -> TrackingOutcome:

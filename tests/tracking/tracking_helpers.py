@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +18,23 @@ from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.programs import Program
 from scalor_ppl.scalor import ScalorProgram
 from scalor_ppl.scalor.readout import tracks_of
+from scalor_ppl.tracking import SilentTracking
 from scalor_ppl.tracks.table import Tracks
 
 RUN = Path("pretrained:dsprites-vld")
 SET = "moving-dsprites-vld"
+
+
+class Interrupter(SilentTracking):
+    """Sends a signal to this process after so many frames."""
+
+    def __init__(self, after: int, number: int = signal.SIGINT) -> None:
+        self.after = after
+        self.number = number
+
+    def stepped(self, done: int, objects: int) -> None:
+        if done == self.after:
+            os.kill(os.getpid(), self.number)
 
 
 def write_frames(path: Path, frames: np.ndarray, *, uneven: bool = False) -> Path:
