@@ -18,7 +18,11 @@ from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from scalor_ppl.evaluation.diffusion import Displacement
+    from scalor_ppl.evaluation.diffusion_fit import Estimate
+    from scalor_ppl.evaluation.motion import Motion
 
 _LOG = logging.getLogger(__name__)
 _SHOWN = (1, 2, 5, 10, 20)  # lags, in tracked frames
@@ -46,42 +50,72 @@ def msd(
             help="Least confidence of a row that counts.", show_default="every row counts"
         ),
     ] = None,
+    exposure: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Time in which the light of a frame is gathered, in frames: 1 is an open shutter.",
+        ),
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
     figure: Annotated[
-        Path | None, typer.Option(help="Draw displacement and counts, NAME.png.")
+        Path | None,
+        typer.Option(help="Draw displacement and fit, counts, steps and their memory, NAME.png."),
+    ] = None,
+    per_track: Annotated[
+        Path | None, typer.Option(help="Write D of each track here, .csv; of one file of tracks.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
-    """Mean squared displacement over lag times, its slope, and counts, for files of tracks.
+    """Mean squared displacement over lag times, D, exponent and static error, for files of tracks.
 
-    A slope of 1 is free diffusion, 2 is straight motion.
+    A slope of 1 is free diffusion, 2 is straight motion. The slope is that of the positions as they
+    are; D and alpha are corrected for their error and for the blur of the exposure, with 90 %
+    intervals.
     """
-    with owned(figure, output):
+    if per_track is not None and len(tracks) > 1:
+        raise UserError(f"--per-track {per_track} takes one file of tracks")
+    with owned(figure, per_track, output):
         found = {}
         for name, path in told_apart(tracks).items():
-            found[name] = _measured(path, lags, drift, stride, confidence)
-            _tell(path, found[name], drift, stride)
-        print_table(_table(found))
+            found[name] = _measured(path, lags, drift, stride, confidence, exposure, seed)
+            _tell(path, found[name].plain, drift, stride)
+            for doubt in found[name].doubts:
+                _LOG.warning("%s: %s", path, doubt)
+        print_table(_table({name: each.plain for name, each in found.items()}))
+        print_table(_fits(found))
         if output is not None:
             with written_whole(output) as path:
                 path.write_text(json.dumps({name: _plain(each) for name, each in found.items()}))
+        if per_track is not None:
+            with written_whole(per_track) as path:
+                next(iter(found.values())).tables().tracks.to_csv(path, index=False)
+            Console().print(str(per_track), **PLAIN)
         if figure is not None:
-            from scalor_ppl.evaluation.diffusion_figure import draw_displacement
+            from scalor_ppl.evaluation.diffusion_figure import draw_motion
 
-            draw_displacement(found, figure)
+            draw_motion(found, figure)
             Console().print(str(figure), **PLAIN)
 
 
 def _measured(
-    path: Path, lags: int, drift: bool, stride: int | None, confidence: float | None
-) -> "Displacement":
-    from scalor_ppl.evaluation.diffusion import displacement
+    path: Path,
+    lags: int,
+    drift: bool,
+    stride: int | None,
+    confidence: float | None,
+    exposure: float,
+    seed: int,
+) -> "Motion":
+    from scalor_ppl.evaluation.motion import measure_motion
     from scalor_ppl.tracks.mot_reader import read_rows
 
     table = read_rows(path)
     if confidence is not None:
         table = table.kept(table.confidence >= confidence)
     try:
-        return displacement(table, lags, drift=drift, stride=stride)
+        return measure_motion(table, lags, drift=drift, stride=stride, exposure=exposure, seed=seed)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -133,20 +167,91 @@ def _table(found: "dict[str, Displacement]") -> Table:
     return table
 
 
+def _fits(found: "dict[str, Motion]") -> Table:
+    """A row for each file: what is fitted, with intervals, and its steps."""
+    headings = ("D (px^2/frame^alpha)", "alpha", "static error (px)", "D if free (px^2/frame)")
+    more = ("step, median (px)", "non-Gaussian", "next step")
+    table = ruled_table("", "tracks", *headings, *more)
+    table.title = None
+    for name, each in found.items():
+        fit, steps = each.fit, each.steps
+        following = steps.correlation[1] if len(steps.correlation) > 1 else math.nan
+        table.add_row(
+            name,
+            _ranged(fit.diffusion, ".3f"),
+            _ranged(fit.alpha, ".2f"),
+            _ranged(_root(fit.variance), ".2f"),
+            _ranged(fit.free, ".3f"),
+            _shown(steps.median, ".2f"),
+            _shown(steps.non_gaussian, ".2f"),
+            _shown(following, "+.2f"),
+        )
+    return table
+
+
+def _root(variance: "Estimate") -> "Estimate":
+    """The static error of a variance; negative ones keep their sign, for they say something."""
+    rooted = [math.copysign(math.sqrt(abs(value)), value) for value in variance]
+    return type(variance)(*rooted)
+
+
+def _ranged(estimate: "Estimate", form: str) -> str:
+    """A value, and its interval below."""
+    if math.isnan(estimate.value):
+        return ""
+    if math.isnan(estimate.low):
+        return f"{estimate.value:{form}}"
+    return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}})"
+
+
 def _shown(value: float, form: str) -> str:
     return "" if math.isnan(value) else f"{value:{form}}"
 
 
-def _plain(each: "Displacement") -> dict[str, object]:
-    """Fit for JSON."""
+def _plain(each: "Motion") -> dict[str, object]:
+    """Fit for JSON: NaN is null."""
+    plain, steps = each.plain, each.steps
+    tracks = each.tables().tracks
     return {
-        "lags": each.lags.tolist(),
-        "lag_frames": each.unit,
-        "squared": [None if math.isnan(value) else value for value in each.squared.tolist()],
-        "pairs": each.pairs.tolist(),
-        "frames": each.frames.tolist(),
-        "counts": each.counts.tolist(),
-        "stride": each.stride,
-        "slope": None if math.isnan(each.slope) else each.slope,
-        "drift_left": each.drift_left,
+        "lags": plain.lags.tolist(),
+        "lag_frames": plain.unit,
+        "squared": _nulled(plain.squared),
+        "pairs": plain.pairs.tolist(),
+        "frames": plain.frames.tolist(),
+        "counts": plain.counts.tolist(),
+        "stride": plain.stride,
+        "slope": _null(plain.slope),
+        "drift_left": plain.drift_left,
+        "exposure": each.fit.exposure,
+        "fit": {
+            name: {part: _null(value) for part, value in estimate._asdict().items()}
+            for name, estimate in each.estimates.items()
+        },
+        "fitted_lags": each.fit.lags.tolist(),
+        "fitted": _nulled(each.fit.fitted),
+        "steps": {
+            "number": steps.steps,
+            "median": _null(steps.median),
+            "non_gaussian": _null(steps.non_gaussian),
+            "edges": steps.edges.tolist(),
+            "density": steps.density.tolist(),
+        },
+        "velocity": {
+            "lags": steps.lags.tolist(),
+            "autocorrelation": _nulled(steps.correlation),
+            "error": _nulled(steps.error),
+        },
+        "tracks": {
+            name: column.tolist() if column.dtype.kind == "i" else _nulled(column.to_numpy())
+            for name, column in tracks.items()
+        },
+        "doubts": list(each.doubts),
     }
+
+
+def _nulled(values: "np.ndarray") -> list[float | None]:
+    return [_null(value) for value in values.tolist()]
+
+
+def _null(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -9,6 +9,6 @@
 ``import scalor_ppl`` takes no time: torch and Pyro are imported by the first call.
 """
 
-from scalor_ppl.api import evaluate, generate, infer, load, track, train
+from scalor_ppl.api import evaluate, generate, infer, load, msd, track, train
 
-__all__ = ["evaluate", "generate", "infer", "load", "track", "train"]
+__all__ = ["evaluate", "generate", "infer", "load", "msd", "track", "train"]

@@ -1,4 +1,4 @@
-"""The public face: train, load, infer, track, evaluate, generate.
+"""The public face: train, load, infer, track, evaluate, generate, msd.
 
 Nothing heavy is imported before a function is called.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from scalor_ppl.evaluation.motion import MotionTables
     from scalor_ppl.programs import Program
 
 
@@ -242,3 +243,48 @@ def generate(
     else:
         scene = continue_clip(program, observed, observe=len(observed), frames=frames, seed=seed)
     return to_frames(scene.image)
+
+
+def msd(
+    tracks: str | Path | pd.DataFrame,
+    *,
+    lags: int = 30,
+    drift: bool = False,
+    stride: int | None = None,
+    confidence: float | None = None,
+    exposure: float = 0.0,
+    seed: int = 0,
+) -> MotionTables:
+    """Mean squared displacement, diffusion coefficient, exponent and static error of tracks.
+
+    Args:
+        tracks: a file of tracks, or a table with columns ``frame``, ``x``, ``y`` and ``id`` (or
+            ``particle``), as :func:`track` and trackpy give them.
+        lags: the longest lag, in frames.
+        drift: keep the motion that all objects have in common; by default it is taken out.
+        stride: every so many frames one was tracked, and those without rows have no objects; lags
+            count tracked frames then.
+        confidence: least confidence of a row that counts; every row does by default.
+        exposure: time in which the light of a frame is gathered, in frames, 0..1: positions are
+            means over it.
+        seed: of the intervals.
+
+    Returns:
+        Tables ``curve``, ``fit``, ``tracks``, ``steps`` and ``velocity``, in pixels and frames; see
+        :class:`scalor_ppl.evaluation.motion.MotionTables`. Doubts about them are warned of.
+
+    Raises:
+        UserError: the file or table cannot be read, or lags, stride or exposure do not fit it.
+    """
+    import warnings
+
+    from scalor_ppl.evaluation.motion import measure_motion, rows_of_frame
+    from scalor_ppl.tracks.mot_reader import read_rows
+
+    table = read_rows(tracks) if isinstance(tracks, str | Path) else rows_of_frame(tracks)
+    if confidence is not None:
+        table = table.kept(table.confidence >= confidence)
+    motion = measure_motion(table, lags, drift=drift, stride=stride, exposure=exposure, seed=seed)
+    for doubt in motion.doubts:
+        warnings.warn(doubt, stacklevel=2)
+    return motion.tables()

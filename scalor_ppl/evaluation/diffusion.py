@@ -1,14 +1,9 @@
 """How far tracked objects get: mean squared displacement over lag times, without common drift.
 
-Only frames that have rows are known. Others were not tracked (a start, a stride, frames that got
-lost), or nothing was found in them: the file does not say. So drift is measured from each frame
-that has rows to the next one, and counts are of these frames.
-
-**Drift** is the mean displacement of the objects that are in both frames. To take it out takes a
-part of each object's own motion with it: of n objects that move independently, 1/n of the mean
-square, for an object that is among them; one that was not seen meanwhile gains as much. The figures
-are corrected for it. It takes two objects to tell drift from motion: displacements over steps that
-have fewer are left out; where no step has two, drift stays.
+The plain curve, as it is in the positions: what error of them and blur add is estimated in
+:mod:`scalor_ppl.evaluation.diffusion_fit`. Counts are of the frames that have rows, and figures are
+corrected for the part of each object's own motion that goes with the drift, see
+:mod:`scalor_ppl.evaluation.walks`.
 """
 
 from dataclasses import dataclass
@@ -16,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation.walks import Walks
 from scalor_ppl.tracks.box_table import BoxTable
 
 _FITTED = 10  # lags that the slope is of, at most; longer ones have few and dependent pairs
@@ -82,7 +78,7 @@ def displacement(
         UserError: the lags are more than 100 000, or shorter than the steps between frames; frames
             with rows are not multiples of the stride apart.
     """
-    steps = _Steps(table, drift=drift)
+    steps = Walks(table, drift=drift)
     frames, counts, unit = steps.frames, steps.counts, 1
     if stride is not None:
         unit = stride
@@ -100,7 +96,7 @@ def displacement(
     longest = min(lags, span // unit)
     if longest > _MOST_LAGS:
         raise UserError(f"{longest} lags are too many: give --lags or a --stride")
-    squared, pairs = steps.squared(np.arange(1, longest + 1) * unit)
+    squared, pairs = _squared(steps, np.arange(1, longest + 1) * unit)
     return Displacement(
         lags=np.arange(1, longest + 1),
         squared=squared,
@@ -131,79 +127,13 @@ def _filled(frames: np.ndarray, counts: np.ndarray, stride: int) -> tuple[np.nda
     return every, found
 
 
-class _Steps:
-    """Places of objects by object and frame, and the steps from frame to frame.
-
-    Attributes:
-        frames: int64 [F], those that have rows.
-        counts: int64 [F], objects in each.
-        stride: what all steps between them are multiples of; 0 of one frame.
-        least: the shortest of these steps; 0 of one frame.
-        drift_left: see `Displacement`.
-        left_out: likewise, its `steps_left_out`.
-    """
-
-    def __init__(self, table: BoxTable, *, drift: bool) -> None:
-        self.frames, index, self.counts = np.unique(
-            table.frames, return_inverse=True, return_counts=True
-        )
-        gaps = np.diff(self.frames)
-        self.stride = int(np.gcd.reduce(gaps)) if len(gaps) else 0
-        self.least = int(gaps.min()) if len(gaps) else 0
-        self.drift_left, self.left_out = False, 0.0
-        order = np.lexsort((table.frames, table.objects))
-        self._objects, self._index = table.objects[order], index[order]
-        self._places = table.boxes[order, :2] + table.boxes[order, 2:] / 2
-        # How much of an object's own mean square is left in it, summed from its first frame on.
-        self._left = (table.frames[order] - self.frames[:1]).astype(np.float64)
-        self._unknown = np.zeros(len(order), dtype=np.int64)  # steps so far of unknown drift
-        if not drift and len(gaps):
-            self._take_out_drift(gaps)
-
-    def _take_out_drift(self, gaps: np.ndarray) -> None:
-        """Take out the mean step of the objects in both frames.
-
-        Args:
-            gaps: int64 [F - 1], how long each step is.
-        """
-        index = self._index
-        own = (np.diff(self._objects) == 0) & (np.diff(index) == 1)
-        step = index[:-1][own]
-        moved = np.diff(self._places, axis=0)[own]
-        number = np.bincount(step, minlength=len(gaps))
-        enough = number >= 2
-        common = np.stack([np.bincount(step, way, minlength=len(gaps)) for way in moved.T], 1)
-        common = np.where(enough[:, None], common / np.maximum(number, 1)[:, None], 0)
-        if not enough.any():
-            self.drift_left = True
-            return
-        self.left_out = float(1 - enough.mean())
-        self._unknown = np.concatenate(([0], (~enough).cumsum()))[index]
-        self._places -= np.concatenate((np.zeros((1, 2)), common.cumsum(0)))[index]
-        # Whoever is not in the mean has the mean's own motion on top; whoever is, loses its part.
-        share = np.where(enough, gaps / np.maximum(number, 1), 0.0)
-        self._left += np.concatenate(([0.0], share.cumsum()))[index]
-        loss = np.zeros(len(index))
-        loss[1:][own] = 2 * share[step]
-        self._left -= loss.cumsum()
-
-    def squared(self, lags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean squares over lags [L], and the number of pairs of each, both [L]."""
-        squared, pairs = np.full(len(lags), np.nan), np.zeros(len(lags), np.int64)
-        if not len(self._index):
-            return squared, pairs
-        keys = self._objects * len(self.frames) + self._index  # rises from row to row
-        for n, lag in enumerate(lags):
-            target = np.minimum(
-                np.searchsorted(self.frames, self.frames + lag), len(self.frames) - 1
-            )
-            first = np.flatnonzero((self.frames[target] == self.frames + lag)[self._index])
-            wanted = keys[first] + (target - np.arange(len(target)))[self._index[first]]
-            last = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            there = (keys[last] == wanted) & (self._unknown[last] == self._unknown[first])
-            first, last = first[there], last[there]
-            pairs[n] = len(first)
-            if len(first):
-                moved = np.square(self._places[last] - self._places[first]).sum()
-                squared[n] = moved / (self._left[last] - self._left[first]).sum() * lag
-        return squared, pairs
+def _squared(walks: Walks, lags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squares over lags [L] in frames, and the number of pairs of each, both [L]."""
+    squared, numbers = np.full(len(lags), np.nan), np.zeros(len(lags), np.int64)
+    for n, lag in enumerate(lags):
+        pairs = walks.pairs(lag)
+        numbers[n] = len(pairs.first)
+        if numbers[n]:
+            moved = np.square(walks.moved(pairs)).sum()
+            squared[n] = moved / walks.share(pairs, lag).sum()
+    return squared, numbers

@@ -187,7 +187,7 @@ def test_every_row_counts_unless_a_confidence_is_asked_for(
 def test_what_the_figures_leave_out_is_said(cli: CommandLine, tmp_path: Path) -> None:
     one = write_walk(tmp_path / "one.txt", objects=1)
     assert "drift cannot be told from motion: it is left in" in cli("msd", str(one)).err
-    assert cli("msd", str(one), "--drift").err == ""
+    assert "drift" not in cli("msd", str(one), "--drift").err
     two = write_walk(tmp_path / "two.txt", objects=2)
     assert "told by 2.0 objects a frame, which is few" in cli("msd", str(two)).err
     lost = write_walk(tmp_path / "lost.txt")
