@@ -40,6 +40,12 @@ def fit(
     video: Annotated[
         Path, typer.Argument(help="Video file or folder of images.", show_default=False)
     ],
+    model: Annotated[
+        str | None, typer.Option(help="A program's name, or its model's file or module.")
+    ] = None,
+    guide: Annotated[
+        str | None, typer.Option(help="Guide's file or module; a named program's by default.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run.", show_default="runs/ and the video's name"),
@@ -80,6 +86,7 @@ def fit(
     time, tracks, and writes a report. --plan stops before the training. What it got wrong can be
     put right: --object-size 105x75, --objects 2, or any setting: --set model.capacity=60.
     """
+    from scalor_ppl.programs.registry import files_of
     from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import CONFIG, run_config
 
@@ -88,8 +95,8 @@ def fit(
     where = pick_device(device)
     known = _known(object_size, objects)
     check_writable(out / LOCK)
-    told = settings is not None or plan or object_size is not None or objects is not None
-    if resume and (told or not (out / CONFIG).is_file()):
+    given = (model, guide, settings, object_size, objects, plan or None)
+    if resume and (any(each is not None for each in given) or not (out / CONFIG).is_file()):
         raise UserError(f"--resume goes on with the fit in {out}, if there is one: give --out")
     with owned_folder(out):
         source: ClipSource | None = None
@@ -99,7 +106,9 @@ def fit(
         else:
             if not plan:
                 _check_new(out)
-            drawn = _plan(video, settings or [], seed, known)
+            files = files_of(model, guide)
+            chosen = nested(model_file=files[0], guide_file=files[1], train__seed=seed)
+            drawn = _plan(video, settings or [], chosen, known)
             if plan:
                 _draw(drawn, out)
                 return
@@ -142,13 +151,16 @@ def _check_new(out: Path) -> None:
         raise UserError(f"{out} is there already: go on with --resume, or choose another --out")
 
 
-def _plan(video: Path, settings: Sequence[str], seed: int, known: "Given") -> "FitPlan":
+def _plan(
+    video: Path, settings: Sequence[str], overrides: dict[str, Any], known: "Given"
+) -> "FitPlan":
     """Look at the video, and show what follows."""
-    from scalor_ppl.fitting.plan import plan_fit
+    from scalor_ppl.fitting.plan import plan_fit, program_to_fit
 
     console = Console(stderr=True)
+    program_to_fit(settings, overrides)
     console.print(f"looking at {video}", **PLAIN)
-    plan = plan_fit(video, settings, nested(train__seed=seed), known)
+    plan = plan_fit(video, settings, overrides, known)
     reasons = [(reason.name, reason.value, reason.why) for reason in plan.reasons]
     console.print(_table(("setting", "value", "because"), reasons))
     seen = [(belief.name, belief.value, belief.sure, belief.why) for belief in plan.beliefs]

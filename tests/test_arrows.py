@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import scalor_ppl
+from scalor_ppl.config.schema import Config
+from scalor_ppl.scalor import ScalorConfig
 
 PACKAGE = Path(scalor_ppl.__file__).parent
 MAPPED = ("scalor_ppl.cli", "scalor_ppl.guides", "scalor_ppl.models")
@@ -32,3 +35,21 @@ def test_no_room_imports_models_guides_or_commands() -> None:
         if any(name == each or name.startswith(f"{each}.") for each in MAPPED)
     }
     assert not wrong
+
+
+def settings(schema: type[Config]) -> set[str]:
+    """Dotted names of the settings of a configuration's tables."""
+    return {
+        f"{table}.{name}"
+        for table, field in schema.model_fields.items()
+        if isinstance(field.annotation, type) and hasattr(field.annotation, "model_fields")
+        for name in field.annotation.model_fields
+    }
+
+
+def test_fitting_knows_no_setting_of_one_program_alone() -> None:
+    own = settings(ScalorConfig) - settings(Config)
+    assert {"model.grid", "guide.refine", "prior.discovery", "train.temperature"} < own
+    for file in sorted((PACKAGE / "fitting").glob("*.py")):
+        named = set(re.findall(r"\b[a-z]+\.[a-z_]+\b", file.read_text()))
+        assert not named & own, file.name

@@ -20,15 +20,15 @@ class Pace:
     Attributes:
         stride: every how many-th frame is taken.
         stride_why: one sentence.
-        max_step: how far an object may move in a taken frame, in halves of the view's shorter
+        largest_step: how far an object may move in a taken frame, in halves of the view's shorter
             side.
-        max_step_why: one sentence.
+        largest_step_why: one sentence.
     """
 
     stride: int
     stride_why: str
-    max_step: float
-    max_step_why: str
+    largest_step: float
+    largest_step_why: str
 
 
 def choose_pace(survey: Survey, objects: Objects, view: View) -> Pace:

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from scalor_ppl.config.schema import Config
-from scalor_ppl.config.settings import merged, parse_setting, read_preset
+from scalor_ppl.config.settings import merged, parse_setting, without_none
 from scalor_ppl.data.piped import refuse_piped
 from scalor_ppl.fitting.kinds import NOTHING_GIVEN, Given
-from scalor_ppl.fitting.proposal import propose
 from scalor_ppl.fitting.reasons import Belief, Reason, beliefs
 from scalor_ppl.fitting.survey import Survey, survey
+from scalor_ppl.programs import FindsObjects, ProposesSettings, require_of
 from scalor_ppl.programs.configuration import checked
+from scalor_ppl.programs.loader import family_of
+from scalor_ppl.programs.registry import DEFAULT, PROGRAMS
 from scalor_ppl.training.budget import scaled
-
-PRESET = "natural"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,21 @@ class FitPlan:
     steps_given: bool
 
 
+def program_to_fit(given: Sequence[str], overrides: Mapping[str, Any]) -> type[ProposesSettings]:
+    """The kind of program that these settings name, which proposes the others.
+
+    Args:
+        given, overrides: see :func:`plan_fit`.
+
+    Raises:
+        UserError: it finds no objects, or proposes no settings.
+    """
+    own = merged(*map(parse_setting, given), without_none(overrides))
+    family = family_of(str(own.get("model_file", PROGRAMS[DEFAULT].model)))
+    require_of(family, FindsObjects, "fit")
+    return require_of(family, ProposesSettings, "fit")
+
+
 def plan_fit(
     video: Path,
     given: Sequence[str],
@@ -51,23 +66,26 @@ def plan_fit(
         video: a video file, or a folder of images.
         given: ``a.b=value`` texts of the user; they win over what is proposed, and what is proposed
             takes account of those of the table ``data``.
-        overrides: nested settings that win over all.
+        overrides: nested settings that win over all; values of None are passed over.
         known: what the user says of the objects.
 
     Raises:
-        UserError: the video cannot be read or fitted to, or a setting is wrong.
+        UserError: the video cannot be read or fitted to, a setting is wrong, or the program finds
+            no objects or proposes no settings.
     """
     refuse_piped(video)
-    own = merged(*map(parse_setting, given), overrides, {"data": {"source": str(video)}})
-    base = read_preset(PRESET)
-    # The preset's size is a size for any video; this one's is proposed.
-    del base["data"]["resize"]
+    own = merged(
+        *map(parse_setting, given), without_none(overrides), {"data": {"source": str(video)}}
+    )
+    program = program_to_fit(given, overrides)
+    base = program.settings_for_any_video()
     looked = survey(video, checked(merged(base, own)).data, given=known)
-    proposal = propose(looked)
+    proposal = program.propose(looked)
     config = checked(merged(base, proposal.settings, own))
     steps_given = _at(own, "train.steps") is not None
     if steps_given:  # schedules keep their shapes, as they do for a given time
-        train = config.train.model_copy(update={"steps": base["train"]["steps"]})
+        free = without_none(merged(own, {"train": {"steps": None}}))
+        train = checked(merged(base, proposal.settings, free)).train
         config = config.model_copy(update={"train": scaled(train, config.train.steps)})
     document = config.model_dump()
     reasons = [

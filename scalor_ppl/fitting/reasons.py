@@ -22,7 +22,7 @@ class Reason:
     """Why a setting is what it is.
 
     Attributes:
-        name: of the setting, such as ``model.capacity``.
+        name: of the setting, such as ``data.stride``.
         value: what is proposed, as in ``Proposal.settings``.
         why: one plain sentence, without a full stop.
     """
@@ -45,7 +45,7 @@ class Draft:
         self.reasons: list[Reason] = []
 
     def choose(self, name: str, value: Any, why: str) -> None:
-        """Set a setting of a dotted name, such as ``model.rules.doubled``."""
+        """Set a setting of a dotted name, such as ``data.stride``."""
         *tables, key = name.split(".")
         table = self.settings
         for inner in tables:

@@ -1,4 +1,4 @@
-"""Which pixels a training is given: frames, their size, the grid's cells, crops, levels."""
+"""Which pixels a training is given: frames, their size, crops, levels."""
 
 from dataclasses import dataclass
 from math import ceil, sqrt
@@ -21,12 +21,12 @@ _CROP_OBJECTS = 4  # objects that at least fit across a crop
 
 @dataclass(frozen=True)
 class View:
-    """What the model sees of a video.
+    """What a program sees of a video.
 
     Attributes:
         frame: height and width of the whole frame, in pixels, after resizing.
         scale: by which lengths were resized.
-        cell: side of a discovery cell, in pixels.
+        cell: side of the squares that the frame is cut into, in pixels: half an object, or about.
         crop: height and width of the random crops of the training; None: whole frames.
         objects: 95th percentile of the number of objects in the view of the training.
     """
@@ -41,11 +41,6 @@ class View:
     def training(self) -> Size:
         """Height and width of what is trained on."""
         return self.frame if self.crop is None else self.crop
-
-    @property
-    def grid(self) -> Size:
-        """Rows and columns of cells in the view of the training."""
-        return ceil(self.training[0] / self.cell), ceil(self.training[1] / self.cell)
 
 
 def choose_view(survey: Survey, objects: Objects) -> View:
@@ -71,7 +66,7 @@ def choose_view(survey: Survey, objects: Objects) -> View:
 def choose_data(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
     """Size, crops, channels, levels and range of the frames; what the user has given stays.
 
-    Whole frames before a camera that stands still are mirrored and reversed in time, the template
+    Whole frames before a camera that stands still are mirrored and reversed in time, the scene
     with them: programs then track frames better that they were not trained on (RESULTS.md). Crops
     are no better for it (RESULTS.md).
     """

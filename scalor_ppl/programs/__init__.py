@@ -20,6 +20,7 @@ from scalor_ppl.programs.capabilities import (
     FindsObjects,
     Intervenes,
     ObjectArrays,
+    ProposesSettings,
     require,
     require_of,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "ObjectArrays",
     "Once",
     "Program",
+    "ProposesSettings",
     "Scene",
     "TimedPart",
     "require",

@@ -1,9 +1,11 @@
 """What some programs can do and others cannot. Whoever needs it asks with :func:`require`."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from pyro.poutine import Trace
@@ -14,6 +16,10 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.programs.family import Family
 from scalor_ppl.programs.program import Program
 from scalor_ppl.tracks.table import Tracks
+
+if TYPE_CHECKING:
+    from scalor_ppl.fitting.proposal import Proposal
+    from scalor_ppl.fitting.survey import Survey
 
 
 class ObjectArrays(NamedTuple):
@@ -93,6 +99,29 @@ class Intervenes(ABC):
     @abstractmethod
     def same_noise(self) -> AbstractContextManager[Any]:
         """A handler under which an object's noise depends on the seed and its identity alone."""
+
+
+class ProposesSettings(ABC):
+    """Its settings can follow from a survey of a video, as `fit` makes one."""
+
+    lacking: ClassVar[str] = "proposes no settings for a video"
+
+    @classmethod
+    def settings_for_any_video(cls) -> dict[str, Any]:
+        """Tables of settings, as read from TOML, that proposals are made on; its own by default."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def propose(cls, survey: Survey) -> Proposal:
+        """Settings for a video, each with its reason.
+
+        What the survey says that the user has given (start, stop, stride, resize, crop, channels,
+        levels of ``survey.options``; sizes and numbers in ``survey.given``) is to be taken over.
+
+        Raises:
+            UserError: nothing can be proposed for such a video.
+        """
 
 
 Capability = TypeVar("Capability")

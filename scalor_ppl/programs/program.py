@@ -240,6 +240,10 @@ class Program:
             raise UserError(f"{self.name} finds no objects: there is no rate of discovery to set")
         return {}
 
+    def background(self, scene: Any) -> Tensor | None:
+        """What a scene shows behind its objects, ``[B, T, C, H, W]``; none where nothing is."""
+        return None
+
     # ------------------------------------------------------------------ benchmarks
 
     def timed_parts(self) -> list[TimedPart]:

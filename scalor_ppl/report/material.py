@@ -72,9 +72,10 @@ class Material:
     @property
     def background(self) -> np.ndarray | None:
         """The model's background, its mean over the clip, uint8 [H, W, C]; none without one."""
-        if self.scene.background is None:
+        images = self.program.background(self.scene)
+        if images is None:
             return None
-        mean = self.scene.background[0].mean(0).clamp(0, 1)
+        mean = images[0].mean(0).clamp(0, 1)
         return mean.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
 
     @property

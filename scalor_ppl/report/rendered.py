@@ -20,7 +20,9 @@ def background_section(material: Material) -> PageSection:
     learned = material.background
     if learned is None:
         return PageSection(
-            "background", "Background", note="This model has no background: objects lie on black."
+            "background",
+            "Background",
+            note="This program draws nothing behind its objects.",
         )
     middle = np.median(material.clip, axis=0).round().astype(np.uint8)
     pair = {"model": learned, "median of the input": middle}

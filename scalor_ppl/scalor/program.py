@@ -12,11 +12,24 @@ from torch import Tensor
 
 from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.config.schema import Config
-from scalor_ppl.programs import CountsObjects, Intervenes, Memory, ObjectArrays, Program, TimedPart
+from scalor_ppl.config.settings import read_preset
+from scalor_ppl.fitting.proposal import Proposal
+from scalor_ppl.fitting.survey import Survey
+from scalor_ppl.programs import (
+    CountsObjects,
+    Intervenes,
+    Memory,
+    ObjectArrays,
+    Program,
+    ProposesSettings,
+    TimedPart,
+)
 from scalor_ppl.programs.build import build_program
+from scalor_ppl.programs.configuration import NATURAL_PRESET
 from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.memory import from_tensors, to_tensors
 from scalor_ppl.scalor.noise import SameNoise
+from scalor_ppl.scalor.proposal import propose
 from scalor_ppl.scalor.readout import confidence, tracks_of
 from scalor_ppl.scalor.settings import ScalorConfig
 from scalor_ppl.scalor.sizes import config_for_size
@@ -27,7 +40,7 @@ from scalor_ppl.tracks.table import Tracks
 
 
 @dataclass(frozen=True)
-class ScalorProgram(Program, CountsObjects, Intervenes):
+class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings):
     """A SCALOR, or a program that builds on it."""
 
     config: ScalorConfig
@@ -174,6 +187,10 @@ class ScalorProgram(Program, CountsObjects, Intervenes):
             )
         return "hard (Bernoulli): 0 or 1"
 
+    def background(self, scene: Any) -> Tensor | None:
+        """The background without the objects; none where they lie on black."""
+        return scene.background
+
     # ------------------------------------------------------------------ benchmarks
 
     def timed_parts(self) -> list[TimedPart]:
@@ -200,6 +217,20 @@ class ScalorProgram(Program, CountsObjects, Intervenes):
     def finding(self, objects: int) -> Any:
         """The guide with the values of its presence sites overwritten."""
         return ScriptedPresence(self.model.presence, objects)(self.guide)
+
+    # ------------------------------------------------------------------ fitting
+
+    @classmethod
+    def settings_for_any_video(cls) -> dict[str, Any]:
+        """The preset for natural video, but for the size of its frames, which is proposed."""
+        settings = read_preset(NATURAL_PRESET)
+        del settings["data"]["resize"]
+        return settings
+
+    @classmethod
+    def propose(cls, survey: Survey) -> Proposal:
+        """See :mod:`scalor_ppl.scalor.proposal`."""
+        return propose(survey)
 
     # ------------------------------------------------------------------ what if
 

@@ -13,6 +13,7 @@ from scalor_ppl.data.frames import find_sequences
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
 from scalor_ppl.programs import Memory, Program
+from scalor_ppl.programs.memory import mapped
 from scalor_ppl.tracking.outputs import GO_ON
 
 
@@ -43,10 +44,7 @@ def save_state(path: Path, state: State, program: Program) -> None:
     """
     stored = {
         # A copy: of a part of a tensor, all of it would be stored.
-        "memory": {
-            name: value.clone() if isinstance(value, torch.Tensor) else value
-            for name, value in program.packed(state.memory).items()
-        },
+        "memory": mapped(torch.clone, program.packed(state.memory)),
         "identities": state.identities,
         "outputs": state.outputs,
         "fingerprint": state.fingerprint,

@@ -22,6 +22,7 @@ from scalor_ppl.tracks.mot import read_mot
 from scalor_ppl.training.loop import Outcome
 from scalor_ppl.training.runs import create_run
 
+SPOT = Path(__file__).parents[1] / "programs" / "spot.py"
 SMALL = (
     "--set=model.capacity=4",
     "--set=train.batch=1",
@@ -213,3 +214,41 @@ def test_every_frame_is_tracked_whatever_the_stride(
     assert said.code == 0, said.err
     assert tomllib.loads((out / "config.toml").read_text())["data"]["stride"] == 2
     assert len(list(iterate_frames(out / "overlay.mp4"))) == 44
+
+
+@pytest.mark.parametrize("name", ["vrnn", "sequential-vae"])
+def test_programs_that_find_no_objects_are_refused_before_the_video_is_read(
+    cli: CommandLine, name: str, tmp_path: Path
+) -> None:
+    line = cli.refused("fit", "none.mp4", "--model", name, "--out", str(tmp_path / "run"))
+    assert line == f"error: {name} finds no objects: `fit` needs a program that does"
+
+
+def test_a_program_that_finds_objects_and_proposes_nothing(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    text = SPOT.read_text().replace("FindsObjects, ProposesSettings)", "FindsObjects)")
+    assert text != SPOT.read_text()
+    own = tmp_path / "own.py"
+    own.write_text(text)
+    line = cli.refused("fit", "none.mp4", "--model", own, "--guide", own, "--out", tmp_path / "run")
+    assert line == "error: spot proposes no settings for a video: `fit` needs a program that does"
+
+
+def test_another_program_that_proposes_settings_is_served(
+    cli: CommandLine, video: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    files = ("--model", SPOT, "--guide", SPOT)
+    said = cli("fit", video, *files, "--out", out, "--set=train.steps=6", "--set=train.frames=3")
+    assert said.code == 0, said.err
+    assert "model.radius" in said.err
+    assert "model.grid" not in said.err
+    config = tomllib.loads((out / "config.toml").read_text())
+    assert config["train"]["batch"] == 2
+    assert 0.05 < config["model"]["radius"] < 0.3
+    tracks = read_mot(out / "tracks.txt")
+    assert tracks.ids.shape == (48, 1)
+    assert (tracks.ids == tracks.ids[0]).all()
+    assert (out / "report.html").is_file()
+    assert (out / "overlay.mp4").is_file()

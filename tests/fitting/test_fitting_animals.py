@@ -12,9 +12,9 @@ from scalor_ppl.data import SourceOptions
 from scalor_ppl.fitting.kinds import Given
 from scalor_ppl.fitting.modes import mode_image
 from scalor_ppl.fitting.objects import Objects
-from scalor_ppl.fitting.proposal import propose
 from scalor_ppl.fitting.reasons import Belief, beliefs
 from scalor_ppl.fitting.survey import Survey, survey
+from scalor_ppl.scalor.proposal import propose
 
 SIZE = (96, 144)
 

@@ -8,8 +8,8 @@ import pytest
 
 from scalor_ppl.data import SourceOptions, iterate_frames
 from scalor_ppl.fitting.modes import mode_image
-from scalor_ppl.fitting.proposal import propose
 from scalor_ppl.fitting.survey import Survey, survey
+from scalor_ppl.scalor.proposal import propose
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 PEOPLE = REAL / "pets09_s2l1" / "frames_001_200.mp4"

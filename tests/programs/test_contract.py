@@ -36,7 +36,7 @@ from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.objectives.estimators import make_estimator
 from scalor_ppl.objectives.particles import latent_and_observed
-from scalor_ppl.programs import FindsObjects, Intervenes
+from scalor_ppl.programs import CountsObjects, FindsObjects, Intervenes, ProposesSettings
 from scalor_ppl.programs.memory import mapped
 from scalor_ppl.programs.registry import PROGRAMS
 from scalor_ppl.programs.trust import trusting
@@ -218,8 +218,9 @@ def test_continuation_begins_with_what_was_seen(name: str, runs: Mapping[str, Pa
 @everything
 def test_capabilities_that_are_claimed(name: str, runs: Mapping[str, Path]) -> None:
     program = load_run(runs[name], CPU)
-    claimed = {c for c in (FindsObjects, Intervenes) if isinstance(program, c)}
-    assert claimed == ({FindsObjects, Intervenes} if name == "scalor" else set())
+    known = {CountsObjects, FindsObjects, Intervenes, ProposesSettings}
+    claimed = {each for each in known if isinstance(program, each)}
+    assert claimed == (known if name == "scalor" else set())
     video = clip(3)
     trace = poutine.trace(MostLikely()(program.guide)).get_trace(video)
     scene = poutine.replay(program.model, trace=trace)(video)

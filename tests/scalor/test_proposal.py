@@ -11,9 +11,10 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.camera import Camera
 from scalor_ppl.fitting.linking import Motion
 from scalor_ppl.fitting.objects import Objects, Plane
-from scalor_ppl.fitting.proposal import Proposal, propose
+from scalor_ppl.fitting.proposal import Proposal
 from scalor_ppl.fitting.survey import Survey
 from scalor_ppl.scalor import ScalorConfig
+from scalor_ppl.scalor.proposal import propose
 
 STILL = Camera(static=True, still=30, shifted=0, silent=9, explained=0.97)
 MOVING = Camera(static=False, still=1, shifted=25, silent=13, explained=0.4)
