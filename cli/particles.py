@@ -1,0 +1,105 @@
+"""``scalor-ppl particles``: `fit` and trackpy on particles whose every position is known."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scalor_ppl.cli.fit import fit
+from scalor_ppl.cli.options import PLAIN, Device, Seeds, Threads, parse_seeds
+from scalor_ppl.cli.tables import print_table, ruled_table
+from scalor_ppl.files import written_whole
+from scalor_ppl.results.locks import owned
+
+if TYPE_CHECKING:
+    from scalor_ppl.studies.particles import ParticleResult
+
+
+def particles(
+    sets: Annotated[
+        str, typer.Option(help="Sets of particles, with commas.")
+    ] = "particles-ld,particles-ld-noisy",
+    seeds: Seeds = "0,1,2",
+    frames: Annotated[int, typer.Option(min=20, help="Length of a clip.")] = 100,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of training on each clip.")] = 10.0,
+    out: Annotated[Path, typer.Option(help="Folder for clips and fits.")] = Path("runs/particles"),
+    output: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here, a line each.")
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Fit clips of known particles, and compare positions and physics with trackpy's and the bound.
+
+    Clips and fits that are there already are taken as they are; one that was interrupted goes on.
+    """
+    from scalor_ppl.studies.particles import TRACKS, compare_on_clip, make_clip
+
+    def tracked(clip: Path, folder: Path) -> Path:
+        run = folder / "fit"
+        tracks = run / TRACKS
+        if not tracks.exists():
+            going_on = (run / "config.toml").exists()
+            fit(
+                clip,
+                out=run,
+                minutes=minutes,
+                overlay=False,
+                device=device,
+                threads=threads,
+                resume=going_on,
+            )
+        return tracks
+
+    results: list[ParticleResult] = []
+    with owned(output):
+        for name in sets.split(","):
+            for seed in parse_seeds(seeds):
+                clip = make_clip(name, seed, frames, out / name / f"seed_{seed}")
+                results += compare_on_clip(name, seed, clip, tracked)
+        print_table(_table(results))
+        if output is not None:
+            with written_whole(output) as path:
+                path.write_text("".join(f"{json.dumps(each.to_dict())}\n" for each in results))
+            Console().print(str(output), **PLAIN)
+
+
+def _table(results: "list[ParticleResult]") -> Table:
+    """A row for each tracker and clip."""
+    from scalor_ppl.studies.particles import PRECISIONS
+
+    headings = ("error / bound", "error (px)", "error / trackpy's", "90 % interval holds")
+    recalls = [f"recall at {precision:g}" for precision in PRECISIONS]
+    more = ("D / true D", "alpha", "D if free / true D", *recalls)
+    table = ruled_table("", "set", "seed", "tracker", *headings, *more)
+    table.title = None
+    for n, each in enumerate(results):
+        isolated, fit_ = each.places.isolated, each.motion.fit
+        peer = results[n | 1].places.isolated  # trackpy's result follows each of ours
+        holds = "" if isolated.coverage is None else f"{100 * isolated.coverage:.0f} %"
+        scaled = [
+            _ranged(*(part / each.diffusion for part in estimate))
+            for estimate in (fit_.diffusion, fit_.free)
+        ]
+        alpha = _ranged(*fit_.alpha)
+        table.add_row(
+            each.set,
+            str(each.seed),
+            each.tracker,
+            f"{isolated.ratio:.2f}",
+            f"{isolated.pixels:.3f}",
+            f"{isolated.pixels / peer.pixels:.2f}",
+            holds,
+            scaled[0],
+            alpha,
+            scaled[1],
+            *(f"{recall:.3f}" for recall in each.recall),
+        )
+    return table
+
+
+def _ranged(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"

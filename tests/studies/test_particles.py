@@ -1,0 +1,75 @@
+"""Trackers on known particles: one whose errors are made, and trackpy where it is installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scalor_ppl.data.particle_truth import KnownParticles
+from scalor_ppl.errors import UserError
+from scalor_ppl.studies.particles import ParticleResult, compare_on_clip, make_clip, of_kind
+from scalor_ppl.tracks.mot_reader import read_rows
+from scalor_ppl.tracks.mot_rows import track_row
+
+NAME, ERROR = "particles-ld", 0.1
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(NAME, 3, 16, tmp_path_factory.mktemp("particles"))
+
+
+def noisy_truth(clip: Path, folder: Path) -> Path:
+    """Tracks that are the truth in focus with an error of a tenth of a pixel."""
+    known, rng = read_rows(clip.with_suffix(".txt")), np.random.default_rng(0)
+    tracks = folder / "tracks.txt"
+    with tracks.open("w") as file:
+        for n in np.flatnonzero(~known.ignored):
+            box = known.boxes[n] + [*rng.normal(0, ERROR, 2), 0, 0]
+            file.write(track_row(int(known.frames[n]), int(known.objects[n]), box, 0.9))
+    return tracks
+
+
+def test_a_clip_is_made_once(clip: Path) -> None:
+    before = clip.stat().st_mtime_ns
+    assert make_clip(NAME, 3, 16, clip.parent) == clip
+    assert clip.stat().st_mtime_ns == before
+    with pytest.raises(UserError, match="particles is no set of particles"):
+        make_clip("particles", 0, 16, clip.parent)
+
+
+def test_tracks_of_a_kind(clip: Path, tmp_path: Path) -> None:
+    known = read_rows(clip.with_suffix(".txt"))
+    particles = KnownParticles.read(clip.with_suffix(".json"))
+    tracks = read_rows(noisy_truth(clip, tmp_path))
+    free = of_kind(tracks, known, particles, "free")
+    labels = np.array(tracks.labels)[np.unique(free.objects)]
+    # Ids of these tracks are places among the labels of the truth, and one more.
+    kinds = particles.kinds[np.searchsorted(particles.labels, np.array(known.labels)[labels - 1])]
+    assert (kinds == "free").all()
+    assert 25 < len(labels) < 70
+
+
+def test_a_tracker_beside_trackpy(clip: Path) -> None:
+    pytest.importorskip("trackpy")
+    ours, theirs = compare_on_clip(NAME, 3, clip, noisy_truth)
+    assert (ours.tracker, theirs.tracker) == ("scalor", "trackpy")
+    assert ours.places.isolated.pixels == pytest.approx(ERROR, rel=0.1)
+    assert ours.places.isolated.ratio == pytest.approx(ERROR / 0.032, rel=0.12)
+    assert ours.recall == (1.0, 1.0)
+    # trackpy comes near what can be known, and finds what stands alone.
+    assert 0.95 < theirs.places.isolated.ratio < 1.4
+    assert abs(theirs.places.isolated.bias).max() < 0.01
+    assert 0.7 < theirs.recall[0] <= 1.0
+    for each in (ours, theirs):
+        check_line(each)
+
+
+def check_line(result: ParticleResult) -> None:
+    line = json.loads(json.dumps(result.to_dict()))
+    assert line["free_diffusion"] == pytest.approx(0.25, rel=0.25)
+    assert (line["set"], line["seed"], line["true_diffusion"]) == (NAME, 3, 0.25)
+    assert {"ratio", "recall_0.95", "alpha_low", "coverage"} <= line.keys()
