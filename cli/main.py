@@ -29,7 +29,7 @@ from scalor_ppl.cli.reproduce import reproduce
 from scalor_ppl.cli.score import score
 from scalor_ppl.cli.track import track
 from scalor_ppl.cli.train import train
-from scalor_ppl.errors import TrainingError, UserError
+from scalor_ppl.errors import NotFiniteError, UserError
 from scalor_ppl.files import refusal
 from scalor_ppl.studies.allocator import keep_freed_memory
 
@@ -91,7 +91,7 @@ def run() -> None:
     except UserError as error:
         _say(str(error))
         sys.exit(2)
-    except TrainingError as error:
+    except NotFiniteError as error:
         _say(str(error))
         sys.exit(1)
     # Ctrl-C and a closed pipe are typer's: they end with 130 and 1.

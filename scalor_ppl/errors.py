@@ -1,4 +1,4 @@
-"""Errors that reach the user: mistakes that he can mend, and trainings that went astray."""
+"""Errors that reach the user: mistakes that he can mend, and numbers that went astray."""
 
 
 class UserError(Exception):
@@ -9,5 +9,9 @@ class UserError(Exception):
     """
 
 
-class TrainingError(Exception):
+class NotFiniteError(Exception):
+    """Numbers went astray; says which. The command line prints it in one line, with code 1."""
+
+
+class TrainingError(NotFiniteError):
     """Losses or gradients were not finite for several steps; says which, and what to do."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
+from scalor_ppl.inference.finite import check_weights
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.estimators import ESTIMATORS
@@ -78,6 +79,7 @@ def bound_of(
 
     Raises:
         UserError: no such bound, or a source of another size.
+        NotFiniteError: a weight is not finite.
     """
     if estimator not in BOUNDS:
         raise UserError(f"--bound {estimator}: it is one of {', '.join(BOUNDS)}")
@@ -90,6 +92,7 @@ def bound_of(
         video = to_video(source.clip(number, frames).video[None], program.device)
         presence = program.bounded_presence
         weights = log_weights(program, video, particles, presence=presence).double()
+        check_weights(weights, program, video)
         values.append(reduce.bound(weights).item())
         sizes.append(effective_size(weights).item())
     per_video = float(np.mean(values))

@@ -9,6 +9,7 @@ from pyro import poutine
 from pyro.poutine import Trace
 from torch import Tensor
 
+from scalor_ppl.inference.finite import check_scene
 from scalor_ppl.inference.posterior import infer
 from scalor_ppl.nn.pixels import to_frames, to_video
 from scalor_ppl.nn.validation import fast_pyro
@@ -80,6 +81,7 @@ def draw_posterior(
             guide, model = _traces(program, video.expand(number, -1, -1, -1, -1))
             densities.append(_densities(guide, model, number))
         scene = model.nodes["_RETURN"]["value"]
+        check_scene(scene, guide)
         kept = min(max(0, wanted - begin), number)
         samples.append(to_samples(scene, model, program, images=kept))
     likelihood, prior, guided = zip(*densities, strict=True)

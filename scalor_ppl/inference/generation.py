@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.inference.finite import check_scene
 from scalor_ppl.inference.interventions import Intervention, check_imagined
 from scalor_ppl.inference.posterior import infer
 from scalor_ppl.nn.pixels import to_video
@@ -41,7 +42,9 @@ def imagine(
     options = program.imagining(0, frames, first_rate, rate)
     torch.manual_seed(seed)
     with torch.no_grad(), fast_pyro():
-        return program.model(videos=videos, frames=frames, **options)
+        scene = program.model(videos=videos, frames=frames, **options)
+    check_scene(scene)
+    return scene
 
 
 def continue_clip(

@@ -7,6 +7,7 @@ from pyro import poutine
 from pyro.poutine import Trace
 from torch import Tensor
 
+from scalor_ppl.inference.finite import check_scene
 from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.programs import Memory, Program
 
@@ -88,4 +89,6 @@ def _inferred(
     run = guide if sample else MostLikely()(guide)
     trace = poutine.trace(run).get_trace(*inputs, **options)
     # The observed frames are not needed for their density, only for their number.
-    return trace, poutine.replay(model, trace=trace)(*inputs, **options)
+    scene = poutine.replay(model, trace=trace)(*inputs, **options)
+    check_scene(scene, trace)
+    return trace, scene

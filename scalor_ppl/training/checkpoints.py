@@ -118,7 +118,8 @@ def load_weights(folder: Path, parts: dict[str, nn.Module]) -> None:
     """Fill modules with a checkpoint's parameters.
 
     Raises:
-        UserError: the file is missing, cut short, or from another configuration.
+        UserError: the file is missing, cut short, or from another configuration, or a parameter is
+            not finite.
     """
     path = folder / WEIGHTS
     try:
@@ -141,6 +142,12 @@ def load_weights(folder: Path, parts: dict[str, nn.Module]) -> None:
                 f"{path} is from another configuration: the {part}'s {difference}; use the "
                 "configuration that it was trained with"
             )
+        for name, tensor in theirs.items():
+            if not torch.isfinite(tensor).all():
+                raise UserError(
+                    f"{path} holds numbers that are not finite, first in {part}.{name}: delete "
+                    f"{folder} to go back to the checkpoint before it"
+                )
         module.load_state_dict(theirs)
 
 

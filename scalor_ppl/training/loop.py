@@ -4,6 +4,7 @@ Deterministic by seed: batch number i is a pure function of the data's seed and 
 run restores the optimizer and the random state, so that on a CPU it goes on bit for bit.
 """
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -11,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,9 +19,10 @@ from scalor_ppl.config.schedules import value_at
 from scalor_ppl.config.schema import TrainConfig
 from scalor_ppl.data import Batch, ClipSource, batches
 from scalor_ppl.data.batches import place_of
-from scalor_ppl.errors import TrainingError, UserError
+from scalor_ppl.errors import NotFiniteError, TrainingError, UserError
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.objectives.culprits import culprit, parameters_culprit
 from scalor_ppl.objectives.estimate import Estimate
 from scalor_ppl.objectives.particles import ParticleEstimator
 from scalor_ppl.programs import Memory, Program
@@ -37,6 +38,8 @@ from scalor_ppl.training.origin import note_part
 from scalor_ppl.training.runs import CONFIG, append_metrics, cut_metrics, run_config, write_config
 from scalor_ppl.training.signals import stop_signals
 from scalor_ppl.training.step import TrainingStep
+
+log = logging.getLogger(__name__)
 
 
 class Watcher(Protocol):
@@ -146,6 +149,8 @@ class _Training:
             )
         # After the clips of the step before, where they are to go on (``train.chunks``).
         self.memory: Memory | None = None
+        # What was found at the last step that was not finite.
+        self.found = ""
 
     def run_all(self, resume: bool) -> Outcome:
         """Train to the end, or until a signal comes."""
@@ -203,14 +208,21 @@ class _Training:
         for group in self.step.optimizer.param_groups:
             group["lr"] = rate
         video = to_video(batch.video, self.program.device)
-        estimate = self._estimate(video, batch.corner)
+        where = None if batch.corner is None else torch.from_numpy(batch.corner).to(video.device)
+        arguments = self.program.inputs(video, where)
+        try:
+            estimate = self._estimate(arguments)
+        except RuntimeError:  # from what is no number nothing can be drawn
+            if culprit(self.program.parts, arguments, None) is None:
+                raise
+            estimate = Estimate(video.new_full((), math.nan, requires_grad=True))
         loss = self.step.per_frame(estimate.loss, video)
         self.step.backward(loss)
         norm, finite = self.step.update(loss)
         if finite:
             self.progress.in_a_row = 0
         else:
-            self._skip(loss, norm)
+            self._skip(loss, norm, arguments, estimate)
         self.progress.step += 1
         last = self.progress.step == config.steps
         if finite and (self.progress.step % config.log_every == 0 or last):
@@ -223,10 +235,8 @@ class _Training:
             return self._logged(estimate, figures, video.shape[0] * video.shape[1])
         return None
 
-    def _estimate(self, video: Tensor, corner: np.ndarray | None) -> Estimate:
+    def _estimate(self, arguments: tuple[Tensor, ...]) -> Estimate:
         """The objective of all clips; where chunks follow one another, the memory goes on."""
-        where = None if corner is None else torch.from_numpy(corner).to(video.device)
-        arguments = self.program.inputs(video, where)
         place = place_of(self.progress.step, self.config.chunks, self.config.chunks_from)
         if place.chunks == 1:
             return self.step.objective(*arguments)
@@ -235,7 +245,7 @@ class _Training:
         self.memory = None
         if place.chunk + 1 < place.chunks:
             self.memory = self.program.remembered(
-                before, video.shape[1], estimate.scene, estimate.inferred
+                before, arguments[0].shape[1], estimate.scene, estimate.inferred
             )
         return estimate
 
@@ -260,21 +270,33 @@ class _Training:
         step, config = self.progress.step, self.config
         if config.image_every and step % config.image_every == 0:
             state = torch.get_rng_state()
-            self.watcher.pictured(step, self.program)
+            try:
+                self.watcher.pictured(step, self.program)
+            except NotFiniteError as error:  # the steps that follow decide whether it heals
+                log.warning("no pictures after step %d: %s", step, error)
             torch.set_rng_state(state)
         # After a step that was not finite the parameters may be the reason: they are not "good".
         good = not self.progress.in_a_row
         return self._save() if good and step % config.checkpoint_every == 0 else None
 
-    def _skip(self, loss: Tensor, norm: Tensor) -> None:
-        """Count a step that was not finite; give up after several in a row."""
+    def _skip(
+        self, loss: Tensor, norm: Tensor, arguments: tuple[Tensor, ...], estimate: Estimate
+    ) -> None:
+        """Count a step that was not finite, say why; give up after several in a row."""
         self.progress.skipped += 1
         self.progress.in_a_row += 1
+        # Clips that follow would go on from numbers that are none.
+        self.memory = None
+        found = culprit(self.program.parts, arguments, estimate.traces)
+        found = found or "all parameters and gradients are finite, the loss is not"
         if self.progress.in_a_row < self.config.patience:
+            if found != self.found:
+                log.warning("step %d was skipped: %s", self.progress.step + 1, found)
+            self.found = found
             return
         raise TrainingError(
             f"{self.progress.in_a_row} steps in a row were not finite "
-            f"(loss {loss.item():.3g}, gradient norm {norm.item():.3g}; {self._culprits()}); "
+            f"(loss {loss.item():.3g}, gradient norm {norm.item():.3g}; {found}); "
             f"lower train.learning_rate or train.clip, or raise model.sigma, {self._way_on()}"
         )
 
@@ -284,22 +306,19 @@ class _Training:
             return "and train again: there is no checkpoint yet"
         return f"in {self.run / CONFIG} and --resume: the last good checkpoint is {kept[-1]}"
 
-    def _culprits(self) -> str:
-        named = [
-            (f"{part}.{name}", parameter)
-            for part, module in self.program.parts.items()
-            for name, parameter in module.named_parameters()
-        ]
-        for what, tensors in (
-            ("value", ((n, p) for n, p in named)),
-            ("gradient", ((n, p.grad) for n, p in named if p.grad is not None)),
-        ):
-            bad = [n for n, tensor in tensors if not torch.isfinite(tensor).all()]
-            if bad:
-                return f"first with a non-finite {what}: {bad[0]}, {len(bad)} in all"
-        return "all parameters and gradients are finite, the loss is not"
-
     def _save(self) -> Path:
+        """Write a checkpoint, of parameters that can be used again.
+
+        Raises:
+            TrainingError: the last step left one that is not finite.
+        """
+        found = parameters_culprit(self.program.parts)
+        if found is not None:
+            raise TrainingError(
+                f"step {self.progress.step} left parameters that are not finite ({found}), though "
+                "loss and gradient were; no checkpoint was written; lower train.learning_rate, "
+                f"{self._way_on()}"
+            )
         training = {
             "optimizer": self.step.optimizer.state_dict(),
             "random": torch.get_rng_state(),

@@ -61,8 +61,11 @@ class TrainingStep:
 
     def update(self, loss: Tensor) -> Update:
         """Clip the gradient (``train.clip``), and step where it and the loss are finite."""
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.program.config.train.clip)
+        slopes = [each.grad for each in self.parameters if each.grad is not None]
+        norm = nn.utils.get_total_norm(slopes)
         finite = bool(torch.isfinite(loss.detach()) & torch.isfinite(norm))
+        # A gradient that is not finite is left as it is, for who asks which it was.
         if finite:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.program.config.train.clip, norm)
             self.optimizer.step()
         return Update(norm, finite)
