@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from scalor_ppl.evaluation.diffusion import Displacement
-    from scalor_ppl.evaluation.diffusion_fit import Estimate
-    from scalor_ppl.evaluation.motion import Motion
+    from scalor_ppl.evaluation.diffusion_fit import IntervalEstimate
+    from scalor_ppl.evaluation.motion import MotionAnalysis
 
 _LOG = logging.getLogger(__name__)
 _SHOWN = (1, 2, 5, 10, 20)  # lags, in tracked frames
@@ -107,7 +107,7 @@ def _measured(
     confidence: float | None,
     exposure: float,
     seed: int,
-) -> "Motion":
+) -> "MotionAnalysis":
     from scalor_ppl.evaluation.motion import measure_motion
     from scalor_ppl.tracks.mot_reader import read_rows
 
@@ -167,7 +167,7 @@ def _table(found: "dict[str, Displacement]") -> Table:
     return table
 
 
-def _fits(found: "dict[str, Motion]") -> Table:
+def _fits(found: "dict[str, MotionAnalysis]") -> Table:
     """A row for each file: what is fitted, with intervals, and its steps."""
     headings = ("D (px^2/frame^alpha)", "alpha", "static error (px)", "D if free (px^2/frame)")
     more = ("step, median (px)", "non-Gaussian", "next step")
@@ -189,13 +189,13 @@ def _fits(found: "dict[str, Motion]") -> Table:
     return table
 
 
-def _root(variance: "Estimate") -> "Estimate":
+def _root(variance: "IntervalEstimate") -> "IntervalEstimate":
     """The static error of a variance; negative ones keep their sign, for they say something."""
     rooted = [math.copysign(math.sqrt(abs(value)), value) for value in variance]
     return type(variance)(*rooted)
 
 
-def _ranged(estimate: "Estimate", form: str) -> str:
+def _ranged(estimate: "IntervalEstimate", form: str) -> str:
     """A value, and its interval below."""
     if math.isnan(estimate.value):
         return ""
@@ -208,7 +208,7 @@ def _shown(value: float, form: str) -> str:
     return "" if math.isnan(value) else f"{value:{form}}"
 
 
-def _plain(each: "Motion") -> dict[str, object]:
+def _plain(each: "MotionAnalysis") -> dict[str, object]:
     """Fit for JSON: NaN is null."""
     plain, steps = each.plain, each.steps
     tracks = each.tables().tracks

@@ -15,7 +15,7 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
-from scalor_ppl.models.vrnn import Past, Vrnn, VrnnConfig, VrnnGuideSettings, each_frame
+from scalor_ppl.models.vrnn import LstmState, Vrnn, VrnnConfig, VrnnGuideSettings, each_frame
 from scalor_ppl.nn.distributions import diagonal_normal
 from scalor_ppl.nn.layers import kept_in_scale, mlp, positive
 from scalor_ppl.programs import Memory
@@ -33,7 +33,7 @@ class Inferred(NamedTuple):
     """
 
     latents: Tensor
-    memory: Past
+    memory: LstmState
 
 
 class VrnnGuide(nn.Module):
@@ -57,7 +57,7 @@ class VrnnGuide(nn.Module):
         """The program."""
         return self._model[0]
 
-    def posterior(self, x: Tensor, past: Past) -> TorchDistribution:
+    def posterior(self, x: Tensor, past: LstmState) -> TorchDistribution:
         """q(z_t | x_<=t, z_<t) ``[B, 1]``, from x_t ``[B, 1, C, H, W]`` (equation 9)."""
         seen = torch.cat((self.model.once(self.model.seen, x), past.h), -1)
         loc, scale = self.phi_enc(seen)[:, None].chunk(2, -1)
@@ -78,7 +78,7 @@ class VrnnGuide(nn.Module):
         if memory is None:
             past = model.once(model.begin, video)
         else:
-            past = model.once(Past, *memory.foreseen)
+            past = model.once(LstmState, *memory.foreseen)
         latents = []
         with pyro.plate("videos", len(video), dim=-2):
             for t, x in enumerate(model.once(each_frame, video)):

@@ -85,7 +85,7 @@ class SequentialVaeConfig(Config):
 FAMILY = Family("sequential-vae", SequentialVaeConfig)
 
 
-class Past(NamedTuple):
+class TransitionState(NamedTuple):
     """After a frame: the transition's state ``[B, hidden]``, and the frame's z ``[B, latent]``."""
 
     h: Tensor
@@ -103,7 +103,7 @@ class Scene(NamedTuple):
 
     image: Tensor
     latents: Tensor
-    memory: Past
+    memory: TransitionState
 
 
 class SequentialPrior(nn.Module):
@@ -120,32 +120,32 @@ class SequentialPrior(nn.Module):
             last.weight.mul_(0.1)
             last.bias.zero_()
 
-    def begin(self, zero: Tensor) -> Past:
+    def begin(self, zero: Tensor) -> TransitionState:
         """Before the first frame, z_0 ``[B, latent]`` being zero."""
-        return Past(self.beginning.expand(len(zero), -1), zero)
+        return TransitionState(self.beginning.expand(len(zero), -1), zero)
 
-    def forward(self, past: Past) -> TorchDistribution:
+    def forward(self, past: TransitionState) -> TorchDistribution:
         """Of z_t, ``[B, 1]``."""
         step, scale = self.head(past.h)[:, None].chunk(2, -1)
         return diagonal_normal(past.z[:, None] + step, positive(scale, UNIT))
 
-    def update(self, past: Past, z: Tensor) -> Past:
+    def update(self, past: TransitionState, z: Tensor) -> TransitionState:
         """After z_t ``[B, latent]``."""
-        return Past(self.gru(z, past.h), z)
+        return TransitionState(self.gru(z, past.h), z)
 
 
 class IndependentPrior(nn.Module):
     """z_t ~ N(0, 1), whatever came before."""
 
-    def begin(self, zero: Tensor) -> Past:
+    def begin(self, zero: Tensor) -> TransitionState:
         """Before the first frame; there is nothing to remember, neither here nor later."""
-        return Past(zero, zero)
+        return TransitionState(zero, zero)
 
-    def forward(self, past: Past) -> TorchDistribution:
+    def forward(self, past: TransitionState) -> TorchDistribution:
         """Of z_t, ``[B, 1]``."""
         return diagonal_normal(past.z[:, None], torch.ones_like(past.z[:, None]))
 
-    def update(self, past: Past, z: Tensor) -> Past:
+    def update(self, past: TransitionState, z: Tensor) -> TransitionState:
         """As before."""
         return past
 
@@ -201,7 +201,7 @@ class SequentialVae(nn.Module):
             raise ValueError("give a video to observe, or the number of frames to sample")
         plate = pyro.plate("videos", videos, dim=-2)
         zero = self.zero.expand(videos, -1)
-        past = self.prior.begin(zero) if memory is None else Past(*memory.foreseen)
+        past = self.prior.begin(zero) if memory is None else TransitionState(*memory.foreseen)
         codes = []
         for t in range(length):
             with plate:

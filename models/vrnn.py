@@ -78,7 +78,7 @@ class VrnnConfig(Config):
 FAMILY = Family("vrnn", VrnnConfig)
 
 
-class Past(NamedTuple):
+class LstmState(NamedTuple):
     """The LSTM after a frame: h_t and its cell, ``[B, hidden]`` each."""
 
     h: Tensor
@@ -96,7 +96,7 @@ class Scene(NamedTuple):
 
     image: Tensor
     latents: Tensor
-    memory: Past
+    memory: LstmState
 
 
 class Vrnn(nn.Module):
@@ -126,25 +126,25 @@ class Vrnn(nn.Module):
     # ------------------------------------------------------------------ the equations
     # Guide and model both call the methods of this part, through ``self.once``.
 
-    def begin(self, videos: int | Tensor) -> Past:
+    def begin(self, videos: int | Tensor) -> LstmState:
         """h_0 of so many videos, or of these, ``[B, hidden]``."""
         count = videos if isinstance(videos, int) else len(videos)
         h, cell = self.beginning[:, None].expand(2, count, -1)
-        return Past(h, cell)
+        return LstmState(h, cell)
 
-    def prior(self, past: Past) -> TorchDistribution:
+    def prior(self, past: LstmState) -> TorchDistribution:
         """p(z_t | x_<t, z_<t) ``[B, 1]`` (equation 5)."""
         loc, scale = self.phi_prior(past.h)[:, None].chunk(2, -1)
         return diagonal_normal(loc, positive(scale, SCALE_SHIFT))
 
-    def mean(self, z: Tensor, past: Past) -> Tensor:
+    def mean(self, z: Tensor, past: LstmState) -> Tensor:
         """mu_x ``[B, C, H, W]`` in [0, 1], from z_t ``[B, 1, latent]`` (equation 6)."""
         return torch.sigmoid(self.phi_dec(torch.cat((self.once(self.embedded, z), past.h), -1)))
 
-    def recur(self, x: Tensor, z: Tensor, past: Past) -> Past:
+    def recur(self, x: Tensor, z: Tensor, past: LstmState) -> LstmState:
         """h_t, from x_t ``[B, 1, C, H, W]`` and z_t ``[B, 1, latent]`` (equation 7)."""
         seen = torch.cat((self.once(self.seen, x), self.once(self.embedded, z)), -1)
-        return Past(*self.f(seen, past))
+        return LstmState(*self.f(seen, past))
 
     def seen(self, x: Tensor) -> Tensor:
         """phi_x(x_t) ``[B, features]``, from ``[B, 1, C, H, W]``."""
@@ -182,7 +182,7 @@ class Vrnn(nn.Module):
         if memory is None:
             past = self.once(self.begin, videos if video is None else video)
         else:
-            past = self.once(Past, *memory.foreseen)
+            past = self.once(LstmState, *memory.foreseen)
         means, latents = [], []
         with pyro.plate("videos", len(past.h), dim=-2):
             for t in range(length):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -53,3 +54,21 @@ def test_fitting_knows_no_setting_of_one_program_alone() -> None:
     for file in sorted((PACKAGE / "fitting").glob("*.py")):
         named = set(re.findall(r"\b[a-z]+\.[a-z_]+\b", file.read_text()))
         assert not named & own, file.name
+
+
+SHARED = {"Scene", "Inferred"}  # what each program's model and guide return
+
+
+def test_class_names_are_unique() -> None:
+    """A name in a message, a log or the index of the docs is one thing."""
+    places: dict[str, list[str]] = {}
+    # The mapped folders lie beside the package, or in it where it is installed.
+    folders = {PACKAGE, *(Path(*importlib.import_module(name).__path__) for name in MAPPED)}
+    for file in sorted({file for folder in folders for file in folder.rglob("*.py")}):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(f"{file}:{node.lineno}")
+    assert len(places) > 200
+    twice = {name: where for name, where in places.items() if len(where) > 1}
+    assert twice.keys() <= SHARED, twice
+    assert all(len(twice[name]) > 2 for name in SHARED)

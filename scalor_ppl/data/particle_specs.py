@@ -31,7 +31,7 @@ Kind = Literal["free", "drifting", "bound", "out of focus"]
 
 
 @dataclass(frozen=True)
-class Motion:
+class ParticleMotion:
     """How particles of a kind move.
 
     Attributes:
@@ -65,10 +65,10 @@ class Motion:
 
 
 _MOTIONS = (
-    Motion("free", 0.7, diffusion=0.25),
-    Motion("drifting", 0.15, diffusion=0.25, speed=0.5),
-    Motion("bound", 0.15, diffusion=0.25, stiffness=0.25),
-    Motion("out of focus", 0.25, diffusion=0.25),
+    ParticleMotion("free", 0.7, diffusion=0.25),
+    ParticleMotion("drifting", 0.15, diffusion=0.25, speed=0.5),
+    ParticleMotion("bound", 0.15, diffusion=0.25, stiffness=0.25),
+    ParticleMotion("out of focus", 0.25, diffusion=0.25),
 )
 
 
@@ -106,7 +106,7 @@ class ParticleSpec:
     background: float = 25.0
     read_noise: float = 2.0
     gain: float = 0.1
-    motions: tuple[Motion, ...] = _MOTIONS
+    motions: tuple[ParticleMotion, ...] = _MOTIONS
     view: int = 256
 
     @property
@@ -142,7 +142,7 @@ class ParticleSpec:
         """
         return self.read_noise**2 + self.gain * np.asarray(level) + ROUNDING
 
-    def motion(self, kind: Kind) -> Motion:
+    def motion(self, kind: Kind) -> ParticleMotion:
         """The motion of a kind."""
         return next(each for each in self.motions if each.kind == kind)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
-from scalor_ppl.data.particle_specs import BOX_WIDTHS, Motion, ParticleSpec
+from scalor_ppl.data.particle_specs import BOX_WIDTHS, ParticleMotion, ParticleSpec
 from scalor_ppl.data.records import Clip, Split, Truth, check_clip, check_split, generator
 from scalor_ppl.data.spots import light, sensed, share_in_view
 from scalor_ppl.data.toys import LENGTH
@@ -172,7 +172,7 @@ class ParticleSource:
 
 
 def _walks(
-    rng: np.random.Generator, motions: list[Motion], world: float, frames: int
+    rng: np.random.Generator, motions: list[ParticleMotion], world: float, frames: int
 ) -> np.ndarray:
     """[T, N, 2] where particles are that began anywhere in the world, and may have left it.
 

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scalor_ppl.evaluation.diffusion import Displacement
-from scalor_ppl.evaluation.motion import Motion
+from scalor_ppl.evaluation.motion import MotionAnalysis
 from scalor_ppl.files import written_whole
 
 
-def draw_motion(found: Mapping[str, Motion], path: Path) -> None:
+def draw_motion(found: Mapping[str, MotionAnalysis], path: Path) -> None:
     """Draw the motion of several files of tracks.
 
     Displacement over lag on logarithmic axes, with the fit as a line; counts over time; lengths of

@@ -43,7 +43,7 @@ _EXPONENTS = np.linspace(0.1, 2.3, 221)
 _AXES = 2
 
 
-class Estimate(NamedTuple):
+class IntervalEstimate(NamedTuple):
     """A value with its 90 % interval; NaN where it is not known."""
 
     value: float
@@ -51,7 +51,7 @@ class Estimate(NamedTuple):
     high: float
 
 
-UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"))
+UNKNOWN = IntervalEstimate(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ class DiffusionFit:
 
     lags: np.ndarray
     fitted: np.ndarray
-    diffusion: Estimate
-    alpha: Estimate
-    variance: Estimate
-    free: Estimate
-    free_variance: Estimate
+    diffusion: IntervalEstimate
+    alpha: IntervalEstimate
+    variance: IntervalEstimate
+    free: IntervalEstimate
+    free_variance: IntervalEstimate
     exposure: float
     groups: int
 
@@ -275,12 +275,12 @@ def _free(sums: np.ndarray, unit: int, exposure: float) -> np.ndarray:
     return np.stack([diffusion, blur * squares + (2 * blur - 1) * product], axis=1)
 
 
-def _estimate(value: float, drawn: np.ndarray, groups: int) -> Estimate:
+def _estimate(value: float, drawn: np.ndarray, groups: int) -> IntervalEstimate:
     """A value with the interval of the bootstrap; none of few groups, or where few draws fit."""
     if not np.isfinite(value):
         return UNKNOWN
     fitting = drawn[np.isfinite(drawn)]
     if groups < _LEAST_GROUPS or len(fitting) < _LEVEL * len(drawn):
-        return Estimate(float(value), float("nan"), float("nan"))
+        return IntervalEstimate(float(value), float("nan"), float("nan"))
     low, high = np.quantile(fitting, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Estimate(float(value), float(low), float(high))
+    return IntervalEstimate(float(value), float(low), float(high))

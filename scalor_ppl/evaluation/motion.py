@@ -10,7 +10,7 @@ from scalor_ppl.evaluation.diffusion import Displacement, displacement
 from scalor_ppl.evaluation.diffusion_fit import (
     LEAST_LAGS,
     DiffusionFit,
-    Estimate,
+    IntervalEstimate,
     fit_diffusion,
 )
 from scalor_ppl.evaluation.step_statistics import (
@@ -51,7 +51,7 @@ class MotionTables(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Motion:
+class MotionAnalysis:
     """What the tracks of a video tell.
 
     Attributes:
@@ -69,7 +69,7 @@ class Motion:
     doubts: tuple[str, ...]
 
     @property
-    def estimates(self) -> dict[str, Estimate]:
+    def estimates(self) -> dict[str, IntervalEstimate]:
         """The fit's by name, as in `MotionTables.fit`."""
         return {
             "diffusion": self.fit.diffusion,
@@ -91,7 +91,7 @@ class Motion:
         return MotionTables(
             curve=pd.DataFrame(curve | {"fitted": fitted}),
             fit=pd.DataFrame.from_dict(
-                self.estimates, orient="index", columns=list(Estimate._fields)
+                self.estimates, orient="index", columns=list(IntervalEstimate._fields)
             ),
             tracks=pd.DataFrame(
                 {
@@ -165,7 +165,7 @@ def measure_motion(
     stride: int | None = None,
     exposure: float = 0.0,
     seed: int = 0,
-) -> Motion:
+) -> MotionAnalysis:
     """Measure how tracked objects move.
 
     Args:
@@ -190,7 +190,7 @@ def measure_motion(
     tracks = track_diffusion(
         walks, table.labels, unit=unit, exposure=exposure, counted_from=table.counted_from
     )
-    return Motion(plain, fit, steps, tracks, tuple(_doubts(fit, steps, tracks)))
+    return MotionAnalysis(plain, fit, steps, tracks, tuple(_doubts(fit, steps, tracks)))
 
 
 def _doubts(fit: DiffusionFit, steps: StepStatistics, tracks: TrackDiffusion) -> list[str]:

@@ -16,7 +16,7 @@ _TREMBLE = (0.25, 0.01)  # pixels, and object sizes: within the larger, an objec
 
 
 @dataclass(frozen=True)
-class Motion:
+class ObjectMotion:
     """Ways of objects, while they move.
 
     Attributes:
@@ -48,7 +48,7 @@ class Motion:
         """Objects go somewhere: where they went tells where they will go."""
         return self.straightness >= _DIRECTED
 
-    def in_units(self, length: float) -> "Motion":
+    def in_units(self, length: float) -> "ObjectMotion":
         """The same with lengths `length` times as large."""
         return replace(
             self, median=self.median * length, high=self.high * length, drift=self.drift * length
@@ -59,7 +59,7 @@ Patches = tuple[np.ndarray, np.ndarray]
 """Of one frame: centres [N, 2] in pixels, areas [N]."""
 
 
-def measure_motion(runs: list[list[Patches]], size: float) -> Motion | None:
+def measure_motion(runs: list[list[Patches]], size: float) -> ObjectMotion | None:
     """Link single objects within runs of consecutive frames.
 
     An object that rests throughout a run tells nothing of how fast objects are.
@@ -84,10 +84,10 @@ def measure_motion(runs: list[list[Patches]], size: float) -> Motion | None:
     median, high = np.percentile(step, [50, 95])
     links = sum(len(way) - 1 for way in ways)
     resting = 1 - len(step) / links
-    return Motion(float(median), float(high), float(np.median(drift)), lag, float(resting))
+    return ObjectMotion(float(median), float(high), float(np.median(drift)), lag, float(resting))
 
 
-def measure_slow_motion(frames: list[Patches], spacing: int, size: float) -> Motion | None:
+def measure_slow_motion(frames: list[Patches], spacing: int, size: float) -> ObjectMotion | None:
     """Link single objects of evenly spaced frames: what creeps, or moves too seldom for runs.
 
     Args:
@@ -112,7 +112,7 @@ def measure_slow_motion(frames: list[Patches], spacing: int, size: float) -> Mot
         return None
     median, high = np.percentile(moving, [50, 95])
     resting = 1 - len(moving) / len(ways)
-    return Motion(
+    return ObjectMotion(
         float(median) / spacing, float(high) / spacing, float(median), spacing, float(resting)
     )
 

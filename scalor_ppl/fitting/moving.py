@@ -13,8 +13,8 @@ from scalor_ppl.fitting.components import (
     soft_margin,
 )
 from scalor_ppl.fitting.kinds import NOTHING_GIVEN, Given, Kinds, Percentiles, find_kinds
-from scalor_ppl.fitting.linking import Motion, measure_motion, measure_slow_motion
-from scalor_ppl.fitting.objects import Evidence, Objects, Plane, Sighting
+from scalor_ppl.fitting.linking import ObjectMotion, measure_motion, measure_slow_motion
+from scalor_ppl.fitting.objects import Evidence, ObjectStatistics, Plane, Sighting
 from scalor_ppl.fitting.painting import looks, unpainted
 from scalor_ppl.fitting.perspective import find_perspective
 
@@ -59,7 +59,9 @@ class Look:
         return replace(self, samples=self.samples[::step], spacing=step * self.spacing)
 
 
-def find_moving(look: Look, given: Given = NOTHING_GIVEN) -> tuple[Objects, Motion | None] | None:
+def find_moving(
+    look: Look, given: Given = NOTHING_GIVEN
+) -> tuple[ObjectStatistics, ObjectMotion | None] | None:
     """Measure what differs from the background.
 
     Sizes and ways are those of single objects: patches of about the most common area, or of two
@@ -119,7 +121,7 @@ def find_moving(look: Look, given: Given = NOTHING_GIVEN) -> tuple[Objects, Moti
     count, most = np.percentile(numbers, (50, 95)).tolist()
     mixed, turning = len(kinds.areas) > 1, _turning(level)
     medians = [np.median(_sides(frames, kinds, n) + soft, 0)[::-1] for n in (0, 1) if mixed]
-    objects = Objects(
+    objects = ObjectStatistics(
         widths=_percentiles(sizes, 1, [m[0] for m in medians] if mixed else None, turning),
         heights=_percentiles(sizes, 0, [m[1] for m in medians] if mixed else None, turning),
         count=(count, most) if given.count is None else (given.count, given.count),

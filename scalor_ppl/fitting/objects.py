@@ -70,7 +70,7 @@ class Plane:
 
 
 @dataclass(frozen=True)
-class Objects:
+class ObjectStatistics:
     """The moving things of a video.
 
     Attributes:
@@ -107,7 +107,7 @@ class Objects:
         """Mean of the median object's width and height, in pixels."""
         return (self.widths[1] + self.heights[1]) / 2
 
-    def in_units(self, length: float, contrast: float) -> "Objects":
+    def in_units(self, length: float, contrast: float) -> "ObjectStatistics":
         """The same with lengths `length` times as large and contrast in units of `contrast`."""
         return replace(
             self,

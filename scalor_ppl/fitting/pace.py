@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scalor_ppl.fitting.objects import Objects
+from scalor_ppl.fitting.objects import ObjectStatistics
 from scalor_ppl.fitting.survey import Survey
 from scalor_ppl.fitting.view import View
 
@@ -31,7 +31,7 @@ class Pace:
     largest_step_why: str
 
 
-def choose_pace(survey: Survey, objects: Objects, view: View) -> Pace:
+def choose_pace(survey: Survey, objects: ObjectStatistics, view: View) -> Pace:
     """The stride and the largest step; a stride that the user has given stays."""
     stride, stride_why = _stride(survey, objects)
     size = objects.size
@@ -49,7 +49,7 @@ def choose_pace(survey: Survey, objects: Objects, view: View) -> Pace:
     return Pace(stride, stride_why, round(min(max(reach, _STEP[0]), _STEP[1]), 3), why)
 
 
-def _stride(survey: Survey, objects: Objects) -> tuple[int, str]:
+def _stride(survey: Survey, objects: ObjectStatistics) -> tuple[int, str]:
     """Stride in frames of the file, and why."""
     size, motion, given = objects.size, survey.motion, survey.options.stride
     if given > 1:

@@ -5,7 +5,7 @@ from typing import Any
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.kinds import Percentiles
-from scalor_ppl.fitting.objects import Objects
+from scalor_ppl.fitting.objects import ObjectStatistics
 from scalor_ppl.fitting.reasons import Reason
 from scalor_ppl.fitting.survey import Survey
 
@@ -24,10 +24,10 @@ class Proposal:
 
     settings: dict[str, Any]
     reasons: list[Reason]
-    objects: Objects
+    objects: ObjectStatistics
 
 
-def objects_to_fit(survey: Survey) -> Objects:
+def objects_to_fit(survey: Survey) -> ObjectStatistics:
     """The objects that settings are to be chosen for.
 
     Where a moving camera hides them, they are as the user says, or a tenth of the frame.
@@ -51,7 +51,7 @@ def objects_to_fit(survey: Survey) -> Objects:
             (_GIVEN_LEAST * length, length, _GIVEN_MOST * length) for length in given.size
         )
     count = (5.0, 10.0) if given.count is None else (given.count, given.count)
-    return Objects(widths, heights, count=count, covered=0.05, contrast=0.4)
+    return ObjectStatistics(widths, heights, count=count, covered=0.05, contrast=0.4)
 
 
 def origin_in_words(survey: Survey, known: object) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scalor_ppl.fitting.objects import Objects
+from scalor_ppl.fitting.objects import ObjectStatistics
 from scalor_ppl.fitting.survey import Survey
 
 Sureness = Literal["sure", "fairly sure", "not sure"]
@@ -71,7 +71,7 @@ class Belief:
     why: str
 
 
-def beliefs(survey: Survey, objects: Objects) -> list[Belief]:
+def beliefs(survey: Survey, objects: ObjectStatistics) -> list[Belief]:
     """What is believed of a video: its camera, and how large, how many and how fast objects are.
 
     Args:
@@ -99,7 +99,7 @@ def _camera(survey: Survey) -> Belief:
     return Belief("camera", value, sure, why)
 
 
-def _size(survey: Survey, objects: Objects) -> Belief:
+def _size(survey: Survey, objects: ObjectStatistics) -> Belief:
     sizes = objects.kinds or ((objects.widths[1], objects.heights[1]),)
     value = " and ".join(f"{width:.0f}x{height:.0f}" for width, height in sizes) + " pixels"
     seen = objects.evidence
@@ -123,7 +123,7 @@ def _size(survey: Survey, objects: Objects) -> Belief:
     return Belief("size", value, sure, why)
 
 
-def _number(survey: Survey, objects: Objects) -> Belief:
+def _number(survey: Survey, objects: ObjectStatistics) -> Belief:
     median, most = objects.count
     value = f"{median:.0f} in view" + (f", up to {most:.0f}" if round(most) > round(median) else "")
     seen = objects.evidence

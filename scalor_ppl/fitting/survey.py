@@ -11,10 +11,10 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.camera import Camera, look_at_camera
 from scalor_ppl.fitting.components import change
 from scalor_ppl.fitting.kinds import NOTHING_GIVEN, Given
-from scalor_ppl.fitting.linking import Motion
+from scalor_ppl.fitting.linking import ObjectMotion
 from scalor_ppl.fitting.modes import mode_image
 from scalor_ppl.fitting.moving import Look, find_moving
-from scalor_ppl.fitting.objects import Objects
+from scalor_ppl.fitting.objects import ObjectStatistics
 from scalor_ppl.fitting.sampling import gather
 
 FEWEST_FRAMES = 20
@@ -57,8 +57,8 @@ class Survey:
     levels: tuple[int, int] | None
     noise: float
     camera: Camera
-    objects: Objects | None
-    motion: Motion | None
+    objects: ObjectStatistics | None
+    motion: ObjectMotion | None
     given: Given = NOTHING_GIVEN
     sample: tuple[tuple[int, np.ndarray], ...] = field(default=(), repr=False)
 

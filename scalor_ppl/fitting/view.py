@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 
 from scalor_ppl.data.records import Size
-from scalor_ppl.fitting.objects import Objects
+from scalor_ppl.fitting.objects import ObjectStatistics
 from scalor_ppl.fitting.reasons import Draft
 from scalor_ppl.fitting.survey import Survey
 
@@ -43,7 +43,7 @@ class View:
         return self.frame if self.crop is None else self.crop
 
 
-def choose_view(survey: Survey, objects: Objects) -> View:
+def choose_view(survey: Survey, objects: ObjectStatistics) -> View:
     """Sizes in which the median object is 10 to 16 pixels large and two cells wide.
 
     A size or crop that the user has given stays.
@@ -63,7 +63,7 @@ def choose_view(survey: Survey, objects: Objects) -> View:
     return View(frame, scale, cell, crop, _in_view(objects.count[1], frame, crop))
 
 
-def choose_data(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
+def choose_data(draft: Draft, survey: Survey, objects: ObjectStatistics, view: View) -> None:
     """Size, crops, channels, levels and range of the frames; what the user has given stays.
 
     Whole frames before a camera that stands still are mirrored and reversed in time, the scene

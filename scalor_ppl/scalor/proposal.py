@@ -4,7 +4,7 @@ from math import ceil, hypot
 
 from scalor_ppl.data.records import Size
 from scalor_ppl.fitting.kinds import Percentiles
-from scalor_ppl.fitting.objects import Objects
+from scalor_ppl.fitting.objects import ObjectStatistics
 from scalor_ppl.fitting.pace import choose_pace
 from scalor_ppl.fitting.proposal import Proposal, objects_to_fit, origin_in_words
 from scalor_ppl.fitting.reasons import Draft
@@ -48,7 +48,7 @@ def propose(survey: Survey) -> Proposal:
     return Proposal(draft.settings, draft.reasons, objects)
 
 
-def _choose_objects(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
+def _choose_objects(draft: Draft, survey: Survey, objects: ObjectStatistics, view: View) -> None:
     given = survey.given
     guess, number = (origin_in_words(survey, known) for known in (given.size, given.count))
     grid = _grid(view)
@@ -143,7 +143,7 @@ def _glimpse(side: float) -> int:
     return min(max(2 * ceil(1.2 * side / 2 - _LITTLE), low), high)
 
 
-def _choose_scene(draft: Draft, survey: Survey, objects: Objects, view: View) -> None:
+def _choose_scene(draft: Draft, survey: Survey, objects: ObjectStatistics, view: View) -> None:
     # What the decoder cannot paint adds to the camera's noise.
     unpainted = objects.unpainted
     if unpainted is None:

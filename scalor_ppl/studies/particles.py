@@ -13,7 +13,7 @@ from scalor_ppl.data.particle_truth import KnownParticles
 from scalor_ppl.data.toy_video import write_toy_video
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.localisation import Localisation, localisation, matched
-from scalor_ppl.evaluation.motion import Motion, measure_motion
+from scalor_ppl.evaluation.motion import MotionAnalysis, measure_motion
 from scalor_ppl.studies.trackpy_peer import tracked_by_trackpy
 from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.mot_reader import read_rows
@@ -45,7 +45,7 @@ class ParticleResult:
     seed: int
     tracker: str
     places: Localisation
-    motion: Motion
+    motion: MotionAnalysis
     diffusion: float
     recall: tuple[float, ...]
 

@@ -55,7 +55,7 @@ class Column(Section):
     aside: str = ""
 
 
-class Row(Section):
+class LedgerRow(Section):
     """A row that the ledger fills.
 
     Attributes:
@@ -72,7 +72,7 @@ class Row(Section):
     minutes_of: str | None = None
 
 
-class Table(Section):
+class ResultTable(Section):
     """A table: either all lines of a file, or chosen rows of the ledger.
 
     Attributes:
@@ -86,7 +86,7 @@ class Table(Section):
     columns: tuple[Column, ...]
     lines: str | None = None
     where: dict[str, str | int] = {}  # noqa: RUF012 (pydantic copies it)
-    rows: tuple[Row, ...] = ()
+    rows: tuple[LedgerRow, ...] = ()
     median: str | None = None
 
 
@@ -140,7 +140,7 @@ def pages_with_tables(root: Path) -> list[Path]:
     return sorted(page for page in pages if PLACE.search(page.read_text(encoding="utf-8")))
 
 
-def read_tables(path: Path) -> dict[str, Table]:
+def read_tables(path: Path) -> dict[str, ResultTable]:
     """The tables of a file, by name.
 
     Raises:
@@ -148,21 +148,21 @@ def read_tables(path: Path) -> dict[str, Table]:
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {name: Table(**table) for name, table in found["tables"].items()}
+        return {name: ResultTable(**table) for name, table in found["tables"].items()}
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, ValidationError, KeyError, AttributeError, TypeError) as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def markdown(table: Table, rows: Iterable[Mapping[str, Any]]) -> str:
+def markdown(table: ResultTable, rows: Iterable[Mapping[str, Any]]) -> str:
     """The table in Markdown, without a line break at its end."""
     lines = [[column.heading for column in table.columns], ["---"] * len(table.columns)]
     lines += [[_cell(column, row) for column in table.columns] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def worst_of(entries: Sequence[Entry], row: Row) -> dict[str, Any]:
+def worst_of(entries: Sequence[Entry], row: LedgerRow) -> dict[str, Any]:
     """A row's fields: of each figure the worst over seeds, and what it is measured by.
 
     The last line of each seed counts. Beside the fields of an `Entry` there are ``title``,
@@ -197,7 +197,7 @@ def _over(of: Callable[[list[float]], float], figures: Iterable[float | None]) -
     return None if not known or None in known else of(known)  # type: ignore[arg-type]
 
 
-def _rows(table: Table, folder: Path, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def _rows(table: ResultTable, folder: Path, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     if table.lines is None:
         return [worst_of(entries, row) for row in table.rows]
     lines = [line for _, line in read_lines(folder / table.lines)]

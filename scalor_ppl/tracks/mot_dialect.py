@@ -31,7 +31,7 @@ class RowError(ValueError):
     """A line is no row; the message says why, where there is more to say than that."""
 
 
-class Row(NamedTuple):
+class MotRow(NamedTuple):
     """What a line says.
 
     Attributes:
@@ -61,7 +61,7 @@ class Dialect:
     columns: tuple[int, ...]
     noticed: dict[str, None] = field(default_factory=dict)
 
-    def row(self, line: str) -> Row:
+    def row(self, line: str) -> MotRow:
         """Read a line.
 
         Raises:
@@ -73,7 +73,7 @@ class Dialect:
             with suppress(ValueError, IndexError):
                 left, top, width, height = (float(fields[n]) for n in places[2:6])
                 known = len(places) > 6 and places[6] < len(fields)
-                return Row(
+                return MotRow(
                     int(fields[places[0]]),
                     int(fields[places[1]]),
                     (left, top, width, height),
@@ -84,7 +84,7 @@ class Dialect:
             raise RowError
         frame, identity = (_whole(name, fields[places[n]]) for n, name in enumerate(COLUMNS[:2]))
         left, top, width, height = (self._real(fields[places[n]]) for n in range(2, 6))
-        return Row(frame, identity, (left, top, width, height), self._confidence(fields))
+        return MotRow(frame, identity, (left, top, width, height), self._confidence(fields))
 
     def _fields(self, line: str) -> list[str]:
         fields = [part.strip() for part in line.split(self.separator)]

@@ -25,7 +25,7 @@ TIMED = 3  # steps per clip length and round
 ROUNDS = 3
 
 
-class Clock(Silent):
+class StepClock(Silent):
     """A watcher that notes when each logged step was done."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ def time_steps(config: Config, source: ClipSource, device: torch.device) -> dict
     for frames in clip_lengths(config.train):
         steps = {"frames": frames, "steps": WARM_UP + TIMED, "log_every": 1, "image_every": 0}
         short = config.model_copy(update={"train": config.train.model_copy(update=steps)})
-        clock = Clock()
+        clock = StepClock()
         with tempfile.TemporaryDirectory() as folder:
             create_run(Path(folder), short)
             program = build_program(short, device)

@@ -15,8 +15,8 @@ from scalor_ppl.evaluation import Scores
 from scalor_ppl.studies.ledger import Entry, append_entry, read_entries, scored_entry
 from scalor_ppl.studies.tables import (
     Column,
-    Row,
-    Table,
+    LedgerRow,
+    ResultTable,
     markdown,
     pages_with_tables,
     with_tables,
@@ -95,14 +95,14 @@ def test_the_worst_seed_counts_by_its_last_line() -> None:
         an_entry(seed=0, mota=0.9, mse=0.004, minutes=9.0),
         an_entry(seed=2, trial="20 frames", mota=0.0),
     ]
-    row = Row(title="LD", experiment="dsprites-ld", trial="10 frames")
+    row = LedgerRow(title="LD", experiment="dsprites-ld", trial="10 frames")
     fields = worst_of(entries, row)
     assert (fields["mota"], fields["mse"], fields["minutes"]) == (0.8, 0.004, 9.0)
     assert (fields["seeds"], fields["limit"]) == (2, 15)
     assert (fields["paper_mota"], fields["target_plain"]) == (0.925, 0.94)
     assert worst_of(entries, row.model_copy(update={"minutes_of": "quiet"}))["minutes"] == 3.0
     with pytest.raises(UserError, match="no line of dsprites-md"):
-        worst_of(entries, Row(title="MD", experiment="dsprites-md", trial="10 frames"))
+        worst_of(entries, LedgerRow(title="MD", experiment="dsprites-md", trial="10 frames"))
 
 
 def test_a_cell_is_empty_where_a_figure_is_missing() -> None:
@@ -115,7 +115,7 @@ def test_a_cell_is_empty_where_a_figure_is_missing() -> None:
         {"a": 1.0, "paper": None},
         {"paper": 1.0},
     ]
-    assert markdown(Table(columns=columns), rows).splitlines() == [
+    assert markdown(ResultTable(columns=columns), rows).splitlines() == [
         "| a | b |",
         "| --- | --- |",
         "| 0.33 (2.0) | x |",

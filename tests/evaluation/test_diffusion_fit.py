@@ -8,7 +8,7 @@ from test_diffusion import rows_at
 
 from scalor_ppl.evaluation.diffusion_fit import (
     DiffusionFit,
-    Estimate,
+    IntervalEstimate,
     fit_diffusion,
     growth,
 )
@@ -97,7 +97,7 @@ def test_intervals_hold_the_truth_in_nine_of_ten() -> None:
         truth = {"alpha": 1.0, "diffusion": 0.25, "variance": 0.04}
         truth |= {"free": 0.25, "free_variance": 0.04}
         for n, (name, value) in enumerate(truth.items()):
-            estimate: Estimate = getattr(found, name)
+            estimate: IntervalEstimate = getattr(found, name)
             held[n] += estimate.low <= value <= estimate.high
     assert (held / 40 >= 0.8).all()  # .9, and three standard errors of 40
     assert 0.84 <= held.mean() / 40 <= 0.97

@@ -11,7 +11,7 @@ from scenes import write_images
 from scalor_ppl.data import SourceOptions
 from scalor_ppl.fitting.kinds import Given
 from scalor_ppl.fitting.modes import mode_image
-from scalor_ppl.fitting.objects import Objects
+from scalor_ppl.fitting.objects import ObjectStatistics
 from scalor_ppl.fitting.reasons import Belief, beliefs
 from scalor_ppl.fitting.survey import Survey, survey
 from scalor_ppl.scalor.proposal import propose
@@ -24,7 +24,7 @@ def look(tmp_path: Path, video: np.ndarray, **given: Any) -> Survey:
     return survey(folder, SourceOptions(), given=Given(**given))
 
 
-def seen(found: Survey) -> Objects:
+def seen(found: Survey) -> ObjectStatistics:
     assert found.static
     assert found.objects is not None
     return found.objects

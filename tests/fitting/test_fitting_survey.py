@@ -10,8 +10,8 @@ from scenes import Scene, write_images, write_mp4
 from scalor_ppl.data import SourceOptions
 from scalor_ppl.errors import UserError
 from scalor_ppl.fitting import sampling
-from scalor_ppl.fitting.linking import Motion
-from scalor_ppl.fitting.objects import Objects
+from scalor_ppl.fitting.linking import ObjectMotion
+from scalor_ppl.fitting.objects import ObjectStatistics
 from scalor_ppl.fitting.survey import Survey, survey
 
 DEFAULT = SourceOptions()
@@ -21,7 +21,7 @@ def look(tmp_path: Path, video: np.ndarray, **options: Any) -> Survey:
     return survey(write_images(tmp_path / "video", video), SourceOptions(**options))
 
 
-def seen(found: Survey) -> tuple[Objects, Motion]:
+def seen(found: Survey) -> tuple[ObjectStatistics, ObjectMotion]:
     assert found.objects is not None
     assert found.motion is not None
     return found.objects, found.motion

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from scalor_ppl.guides.sequential_vae import SequentialVaeGuide, build_guide
 from scalor_ppl.models.sequential_vae import (
-    Past,
     SequentialPrior,
     SequentialVae,
     SequentialVaeConfig,
     SequentialVaeGuideSettings,
     SequentialVaeSettings,
+    TransitionState,
     build_model,
 )
 from scalor_ppl.objectives.estimators import Elbo, Iwae
@@ -71,7 +71,7 @@ def test_the_program_step_by_step() -> None:
         torch.testing.assert_close(site.scale[:, 0], F.softplus(scale - 2) + 0.001)
         h, last = prior.gru(z, h), z
     scene = foreseen.nodes["_RETURN"]["value"]
-    torch.testing.assert_close(scene.memory, Past(h, last))
+    torch.testing.assert_close(scene.memory, TransitionState(h, last))
     assert torch.equal(scene.latents, seen.nodes["_RETURN"]["value"].latents)
 
 
@@ -109,7 +109,7 @@ def exact_evidence(model: SequentialVae, video: Tensor) -> Tensor:
         first = model.prior(past).log_prob(z)[:, 0]
         after = model.prior.update(past, places[:, None])
         # [z_0, z_1]
-        wide = Past(after.h[:, None], after.z[:, None])
+        wide = TransitionState(after.h[:, None], after.z[:, None])
         second = model.prior(wide).log_prob(places[None, None, :, None])[:, 0]
         mean = model.decode(places[:, None, None])[:, 0]
         squares = (video[:, :, None] - mean).square().flatten(3).sum(-1)

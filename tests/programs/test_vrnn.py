@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from scalor_ppl.guides.vrnn import VrnnGuide, build_guide
 from scalor_ppl.models.vrnn import (
-    Past,
+    LstmState,
     Vrnn,
     VrnnConfig,
     VrnnGuideSettings,
@@ -72,7 +72,7 @@ def test_the_equations_step_by_step() -> None:
         # Equation 7.
         h, cell = model.f(torch.cat((phi_x, phi_z), -1), (h, cell))
     scene, inferred = foreseen.nodes["_RETURN"]["value"], seen.nodes["_RETURN"]["value"]
-    torch.testing.assert_close(scene.memory, Past(h, cell))
+    torch.testing.assert_close(scene.memory, LstmState(h, cell))
     assert inferred.memory is scene.memory  # computed once, for both
     assert torch.equal(scene.latents, inferred.latents)
 

@@ -9,8 +9,8 @@ import tomli_w
 from scalor_ppl.data import SourceOptions
 from scalor_ppl.errors import UserError
 from scalor_ppl.fitting.camera import Camera
-from scalor_ppl.fitting.linking import Motion
-from scalor_ppl.fitting.objects import Objects, Plane
+from scalor_ppl.fitting.linking import ObjectMotion
+from scalor_ppl.fitting.objects import ObjectStatistics, Plane
 from scalor_ppl.fitting.proposal import Proposal
 from scalor_ppl.fitting.survey import Survey
 from scalor_ppl.scalor import ScalorConfig
@@ -29,8 +29,8 @@ PEOPLE = Survey(
     levels=None,
     noise=0.008,
     camera=STILL,
-    objects=Objects((12, 18, 28), (30, 41, 52), count=(5, 7), covered=0.02, contrast=0.4),
-    motion=Motion(median=2.2, high=6.0, drift=8.8, lag=4),
+    objects=ObjectStatistics((12, 18, 28), (30, 41, 52), count=(5, 7), covered=0.02, contrast=0.4),
+    motion=ObjectMotion(median=2.2, high=6.0, drift=8.8, lag=4),
 )
 """Pedestrians before a fixed camera."""
 
@@ -44,8 +44,8 @@ PARTICLES = Survey(
     levels=(113, 164),
     noise=0.03,
     camera=STILL,
-    objects=Objects((8, 9, 11), (8, 9, 11), count=(560, 600), covered=0.05, contrast=0.25),
-    motion=Motion(median=0.4, high=1.25, drift=0.9, lag=4),
+    objects=ObjectStatistics((8, 9, 11), (8, 9, 11), count=(560, 600), covered=0.05, contrast=0.25),
+    motion=ObjectMotion(median=0.4, high=1.25, drift=0.9, lag=4),
 )
 """Colloids under a microscope."""
 
@@ -201,17 +201,21 @@ def test_few_objects_or_small_frames_are_not_cropped() -> None:
 @pytest.mark.parametrize(
     ("motion", "frames", "stride"),
     [
-        (Motion(median=0.3, high=0.8, drift=1.0, lag=4), 1000, 8),  # 0.25 of 29.5 pixels a frame
-        (Motion(median=1.0, high=1.5, drift=4.0, lag=4), 1000, 3),
-        (Motion(median=1.0, high=1.5, drift=4.0, lag=4), 130, 2),  # too few frames for more
-        (Motion(median=1.0, high=12.0, drift=4.0, lag=4), 1000, 2),  # some are fast
-        (Motion(median=3.0, high=5.0, drift=12.0, lag=4), 1000, 1),
-        (Motion(median=0.3, high=0.8, drift=0.6, lag=4), 1000, 1),  # diffuses
-        (Motion(median=0.0, high=0.8, drift=0.0, lag=4), 1000, 1),  # stands
+        (
+            ObjectMotion(median=0.3, high=0.8, drift=1.0, lag=4),
+            1000,
+            8,
+        ),  # 0.25 of 29.5 pixels a frame
+        (ObjectMotion(median=1.0, high=1.5, drift=4.0, lag=4), 1000, 3),
+        (ObjectMotion(median=1.0, high=1.5, drift=4.0, lag=4), 130, 2),  # too few frames for more
+        (ObjectMotion(median=1.0, high=12.0, drift=4.0, lag=4), 1000, 2),  # some are fast
+        (ObjectMotion(median=3.0, high=5.0, drift=12.0, lag=4), 1000, 1),
+        (ObjectMotion(median=0.3, high=0.8, drift=0.6, lag=4), 1000, 1),  # diffuses
+        (ObjectMotion(median=0.0, high=0.8, drift=0.0, lag=4), 1000, 1),  # stands
         (None, 1000, 1),
     ],
 )
-def test_stride(motion: Motion | None, frames: int, stride: int) -> None:
+def test_stride(motion: ObjectMotion | None, frames: int, stride: int) -> None:
     proposal = propose(replace(PEOPLE, motion=motion, frames=frames))
     assert value(proposal, "data.stride") == stride
     step = value(proposal, "model.max_step")

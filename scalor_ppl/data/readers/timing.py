@@ -15,7 +15,7 @@ _SLOW = Fraction(1, 1000)  # frames a second
 _STREAMED = ("mpegts", "mpeg")  # broadcasts: announce nothing, and begin and end anywhere
 
 
-class Clock:
+class StreamClock:
     """How far the packets of a stream have come, against what its container announces.
 
     Times are in ticks of the stream. Only containers that keep a length of their own are believed:

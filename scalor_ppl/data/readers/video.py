@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from scalor_ppl.config.reading import SourceOptions
 from scalor_ppl.data.readers.base import SAMPLES, Found, VideoInfo, no_slices, one_of_three
 from scalor_ppl.data.readers.conversion import Turn, bits_of, is_grey, orientation, to_pixels
-from scalor_ppl.data.readers.timing import Clock, evenly_spaced, lacks_end, slow_rate
+from scalor_ppl.data.readers.timing import StreamClock, evenly_spaced, lacks_end, slow_rate
 from scalor_ppl.errors import UserError
 
 # A title in another encoding than UTF-8 is no reason to refuse a video; PyAV 19 takes any.
@@ -85,7 +85,7 @@ class VideoReader:
         path = self.path
         try:
             with opened(path) as (container, stream):
-                clock = Clock(container, stream)
+                clock = StreamClock(container, stream)
                 first: VideoFrame | None = None
                 times: list[int] = []
                 seen = size = 0
@@ -175,7 +175,7 @@ def _shown(container: InputContainer, stream: VideoStream) -> Iterator[VideoFram
         FFmpegError: a packet cannot be decoded.
         ValueError: the file is cut short.
     """
-    clock = Clock(container, stream)
+    clock = StreamClock(container, stream)
     shown = 0
     cut = False  # what was cut out of a longer video begins with frames that want those before
     for seen, packet in enumerate(container.demux(stream)):
