@@ -111,7 +111,8 @@ def reproduce(
                     minutes=round(outcome.minutes, 1),
                     scored_by=commit(),
                 )
-                append_entry(results, entry)
+                if not append_entry(results, entry):
+                    console.print(f"{results} has this line already", **PLAIN)
                 console.print(score_table(scores, f"{experiment.title}, {trial.title}"))
                 console.print(verdict(experiment, trial, entry), **PLAIN)
                 figures["trials"][trial.title] = {k: v.to_dict() for k, v in scores.items()}

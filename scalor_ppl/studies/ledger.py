@@ -120,13 +120,26 @@ def hardware(part: Mapping[str, Any]) -> str:
     return f"{part['cores']} x {part['processor']}"
 
 
-def append_entry(path: Path, entry: Entry) -> None:
+def append_entry(path: Path, entry: Entry) -> bool:
     """Add a line at the end of the file; missing folders are made.
 
-    Several processes may append to one file: they take turns.
+    Several processes may append to one file: they take turns. A line that is there already is not
+    added again: the run was killed after it, or the same run was scored again by the same commit.
+
+    Returns:
+        Whether it was added.
     """
     with owned(path, wait=TURN):
+        if path.is_file() and any(_same(entry, other) for other in read_entries(path)):
+            return False
         _append(path, entry.model_dump_json(exclude_none=True) + "\n")
+        return True
+
+
+def _same(first: Entry, second: Entry) -> bool:
+    """Whether two lines say the same; the minutes of one run may be rounded up or down."""
+    near = abs(first.minutes - second.minutes) < 0.15
+    return near and first.model_copy(update={"minutes": second.minutes}) == second
 
 
 def _append(path: Path, line: str) -> None:

@@ -57,6 +57,11 @@ def test_a_line_is_read_as_it_was_written(tmp_path: Path) -> None:
     path.write_text(path.read_text().rstrip("\n"))  # an editor left the last line open
     append_entry(path, an_entry(seed=8, mota=None))
     assert read_entries(path) == [entry, an_entry(seed=8, mota=None)]
+    # The same run by the same commit says nothing new; its minutes may be rounded otherwise.
+    again = entry.model_copy(update={"minutes": entry.minutes + 0.1})
+    assert not append_entry(path, again)
+    assert append_entry(path, entry.model_copy(update={"scored_by": "another"}))
+    assert len(read_entries(path)) == 3
     assert "mota" not in json.loads(path.read_text().splitlines()[1])
 
 
