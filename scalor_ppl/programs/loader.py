@@ -28,17 +28,16 @@ def family_of(reference: str) -> Family:
     A file that names none builds on SCALOR, and has SCALOR's settings.
 
     Raises:
-        UserError: no such file or module, the file fails to run, or its ``FAMILY`` is none.
+        UserError: no such file or module, the file fails to run, its ``FAMILY`` is none, or has
+            settings that take the name of another.
     """
-    from scalor_ppl.programs.family import Family
+    from scalor_ppl.programs.family import check_family
 
     module = load_code(_place_and_name(reference)[0])
     found = getattr(module, "FAMILY", None)
     if found is None:
         found = load_code(f"scalor_ppl.models.{DEFAULT}").FAMILY
-    if not isinstance(found, Family):
-        raise UserError(f"{reference}: FAMILY is no scalor_ppl.programs.Family, but {found!r}")
-    return found
+    return check_family(reference, found)
 
 
 def _builder(reference: str, function: str) -> Any:

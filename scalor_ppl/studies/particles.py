@@ -137,7 +137,7 @@ def of_kind(tracks: BoxTable, known: BoxTable, particles: KnownParticles, kind: 
         tracks: of any tracker.
         known: boxes of the particles in the same frames.
         particles: what is known of them.
-        kind: of `particle_specs.Motion`.
+        kind: of `particle_specs.ParticleMotion`.
     """
     hits = matched(tracks, known, particles.spec.size / 2)
     labels = np.array(known.labels)[known.objects[hits.known]]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import config_of
+from tiny import CommandLine, config_of
 
 import scalor_ppl.models
 from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.guides.scalor import ScalorGuide
 from scalor_ppl.models.scalor import Scalor
-from scalor_ppl.programs.loader import load_guide, load_model
+from scalor_ppl.programs.loader import family_of, load_guide, load_model
 
 SUBCLASS = """
 from scalor_ppl.models.scalor import Scalor, build_model as build
@@ -143,3 +143,82 @@ def test_missing_file_or_module(reference: str, said: str) -> None:
         load_model(of(reference))
     assert said in str(caught.value)
     assert "a .py file" in str(caught.value)
+
+
+OWN = """
+from typing import Any, Literal
+from pydantic import Field
+from scalor_ppl.config.schema import Config, ModelSettings, Section, TrainConfig
+from scalor_ppl.programs import Family
+
+class Settings(ModelSettings):
+    {model}
+
+class Train(TrainConfig):
+    {train}
+
+class Mine(Config):
+    model: Settings = Settings()
+    train: Train = Train()
+    {config}
+
+FAMILY = Family("mine", Mine)
+"""
+
+
+def own(folder: Path, model: str = "pass", train: str = "pass", config: str = "pass") -> Path:
+    file = folder / "own.py"
+    file.write_text(OWN.format(model=model, train=train, config=config))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("height", "height"), ("width", "width"), ("channels", "number of channels")],
+)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}: int = 64",
+        "{}: int | None = 64",
+        "{}: float | None = None",
+        "{} = property(lambda self: 3)",
+    ],
+)
+def test_a_setting_that_takes_the_videos_name_is_refused(
+    name: str, what: str, line: str, tmp_path: Path
+) -> None:
+    file = own(tmp_path, model=line.format(name))
+    with pytest.raises(UserError) as refused:
+        family_of(str(file))
+    assert "\n" not in str(refused.value)
+    assert str(file) in str(refused.value)
+    if not line.endswith(")"):
+        assert f"model.{name} is the video's {what}, filled in from the data" in str(refused.value)
+
+
+def test_a_setting_that_means_something_else_is_refused(tmp_path: Path) -> None:
+    file = own(tmp_path, train="batch: str = 'large'")
+    with pytest.raises(UserError, match=r"train\.batch is a setting of every program"):
+        family_of(str(file))
+    (tmp_path / "other").mkdir()
+    file = own(tmp_path / "other", config="guide: int = 3")
+    with pytest.raises(UserError, match="guide must be a Section"):
+        family_of(str(file))
+
+
+def test_settings_may_have_other_defaults(tmp_path: Path) -> None:
+    file = own(tmp_path, model="sigma: float = 0.1", train="steps: int = Field(20, ge=2)")
+    family = family_of(str(file))
+    assert family.config().model.sigma == 0.1
+    assert family.config().train.steps == 20
+
+
+def test_one_that_takes_the_videos_name_is_refused_by_the_command(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    file = own(tmp_path, model="width: int = 64")
+    run = tmp_path / "run"
+    line = cli.refused("train", "--model", file, "--guide", file, "--steps", 1, "--out", run)
+    assert line.endswith("call the program's own setting something else")
+    assert not run.exists()
