@@ -94,6 +94,11 @@ def _compiled(*tensors: Tensor) -> ModuleType | None:
     return None
 
 
+def uses_compiled(*tensors: Tensor) -> bool:
+    """Whether compiled loops are to be used for these tensors; see :func:`set_backend`."""
+    return _compiled(*tensors) is not None
+
+
 def _full(tensor: Tensor) -> Tensor:
     """Cast half precision to float32: positions need more digits than it has."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scalor_ppl.render.boxes import boxes_from_where
 from scalor_ppl.render.glimpses import overlap_share, visible_pixels
 from scalor_ppl.scalor.settings import RulesConfig
+from scalor_ppl.scalor.suppression import inside_ellipse, keep_strongest
 
 Size = tuple[int, int]
 
@@ -153,14 +153,14 @@ def accept(
             share = overlap_share(proposals.mask.squeeze(2), proposals.where, canvas)
             accepted = share < rules.overlap
         if rules.near_tracked is not None and tracked is not None:
-            near = _inside_ellipse(proposals.where, tracked.where, size, rules.near_tracked)
+            near = inside_ellipse(proposals.where, tracked.where, size, rules.near_tracked)
             # One that leaves in this frame says nothing of what comes after it.
             near = near & (tracked.presence > 0.5)[:, None]
             accepted = accepted & ~near.any(-1)
         if rules.duplicate_rejection:
-            where = proposals.where
-            near = _inside_ellipse(where, where, size, rules.duplicate_radius)
-            accepted = _keep_strongest(proposals.presence, near, accepted)
+            accepted = keep_strongest(
+                proposals.where, proposals.presence, accepted, size, rules.duplicate_radius
+            )
         return accepted
 
 
@@ -179,38 +179,8 @@ def doubled_frames(before: Tensor, where: Tensor, ids: Tensor, radius: float, si
     """
     alive = ids >= 0
     older = alive[:, None] & (ids[:, None] < ids[:, :, None])
-    shared = (older & _inside_ellipse(where, where, size, radius)).any(-1) & alive
+    shared = (older & inside_ellipse(where, where, size, radius)).any(-1) & alive
     return torch.where(shared, before + 1, torch.zeros_like(before))
-
-
-def _inside_ellipse(where: Tensor, others: Tensor, size: Size, radius: float) -> Tensor:
-    """``[B, N, M]``: whether centre i lies within ``radius`` boxes of the other j, box of j."""
-    inner, outer = (boxes_from_where(each, size) for each in (where, others))
-    centre = inner[..., :2] + inner[..., 2:] / 2
-    extent = outer[..., 2:]
-    other = outer[..., :2] + extent / 2
-    offset = (centre[:, :, None] - other[:, None]) / extent[:, None]
-    return offset.square().sum(-1) < radius**2
-
-
-def _keep_strongest(presence: Tensor, near: Tensor, eligible: Tensor) -> Tensor:
-    """Suppress what lies near something stronger that is kept itself.
-
-    Greedy suppression is sequential; its fixed point is reached in parallel by applying the rule
-    to its own result. After an odd number of rounds no kept pair is a duplicate, and only chains
-    of more than three touching proposals can lose a member that the greedy order would keep.
-    """
-    strength = torch.where(eligible, presence, torch.zeros_like(presence))
-    order = torch.arange(presence.shape[1], device=presence.device)
-    earlier = order[None, :] < order[:, None]
-    ahead = (strength[:, None] > strength[:, :, None]) | (
-        (strength[:, None] == strength[:, :, None]) & earlier
-    )
-    beats = near & ahead
-    kept = eligible
-    for _ in range(3):
-        kept = eligible & ~(beats & kept[:, None]).any(-1)
-    return kept
 
 
 def strongest(presence: Tensor, count: int) -> Tensor:
