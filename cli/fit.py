@@ -202,7 +202,14 @@ def _ready(
 
 def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> None:
     """Track the video with the trained run, and write the report."""
-    from scalor_ppl.report.rehearsal import OVERLAY, REPORT, TRACKS, report_fit, track_every_frame
+    from scalor_ppl.report.rehearsal import (
+        EVENTS,
+        OVERLAY,
+        REPORT,
+        TRACKS,
+        report_fit,
+        track_every_frame,
+    )
     from scalor_ppl.training.runs import load_run
 
     tracks = out / TRACKS
@@ -217,7 +224,8 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
             raise typer.Exit(INTERRUPTED)
     report_fit(out, device)
     console = Console()
-    for name in (TRACKS, OVERLAY, REPORT) if overlay else (TRACKS, REPORT):
+    names = (TRACKS, EVENTS, *([OVERLAY] if overlay else []), REPORT)
+    for name in (name for name in names if (out / name).exists()):
         console.print(str(out / name), **PLAIN)
 
 

@@ -39,6 +39,10 @@ def track(
         Path | None,
         typer.Option(help="Write which object is seen at each pixel, NAME.nc."),
     ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(help="Write who met whom, and which gaps were joined, NAME.csv."),
+    ] = None,
     chunk: Annotated[int, typer.Option(min=1, help="Frames that are worked on at a time.")] = 16,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Least presence of an object to be written.")
@@ -46,6 +50,10 @@ def track(
     recognise: Annotated[
         bool,
         typer.Option(help="Keep identities by looks where objects covered each other."),
+    ] = True,
+    join: Annotated[
+        bool,
+        typer.Option(help="Join tracks that break where an object is hidden, by motion and looks."),
     ] = True,
     start: Annotated[
         int | None,
@@ -84,9 +92,11 @@ def track(
             form=form,
             overlay=overlay,
             masks=masks,
+            events=events,
             chunk=chunk,
             threshold=threshold,
             recognise=recognise,
+            join=join,
             start=start,
             stop=stop,
             resume=resume,

@@ -127,6 +127,7 @@ def track(
     *,
     threshold: float = 0.5,
     recognise: bool = True,
+    join: bool = True,
     start: int | None = None,
     stop: int | None = None,
 ) -> pd.DataFrame:
@@ -137,13 +138,14 @@ def track(
         video: its path.
         threshold: least confidence of a row, 0..1.
         recognise: give an object that comes back its former identity, by its looks.
+        join: join tracks that break where an object is hidden, by motion and looks.
         start, stop: range of frames, from 0, ``stop`` excluded; the run's own by default.
 
     Returns:
         A row for each object and frame: ``frame`` (from 0), ``id``, ``left``, ``top``, ``width``,
         ``height``, ``x``, ``y`` (the box's centre; all in pixels of the video), ``confidence``
         (0..1), ``discovered``, ``depth`` (smaller is nearer) and ``presence`` (the confidence under
-        its former name).
+        its former name), ``link`` (0..1, below 1 where a gap was joined).
 
     Raises:
         UserError: the program finds no objects, or the video cannot be read or has a size that the
@@ -153,12 +155,13 @@ def track(
     import pandas as pd
 
     from scalor_ppl.programs import FindsObjects, require
-    from scalor_ppl.tracking import recognised_stream, track_video
+    from scalor_ppl.tracking import joined_stream, recognised_stream, track_video
     from scalor_ppl.tracking.table import ROW, rows_of
 
     require(program, FindsObjects, "track")
     stream = track_video(program, video, start=start, stop=stop)
     found = recognised_stream(stream) if recognise else stream
+    found = joined_stream(found) if join else found
     rows = [rows_of(tracked, threshold) for tracked in found]
     return pd.DataFrame.from_records(np.concatenate(rows) if rows else np.empty(0, ROW))
 

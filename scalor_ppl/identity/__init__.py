@@ -1,6 +1,19 @@
 """Who is who: identities that outlast the trackers, by what objects look like."""
 
+from scalor_ppl.identity.gaps import Gaps, Join
 from scalor_ppl.identity.identities import AHEAD, Identities, Sight
+from scalor_ppl.identity.meetings import Event, Meetings, Seen
 from scalor_ppl.identity.recognise import recognised, sights_of
 
-__all__ = ["AHEAD", "Identities", "Sight", "recognised", "sights_of"]
+__all__ = [
+    "AHEAD",
+    "Event",
+    "Gaps",
+    "Identities",
+    "Join",
+    "Meetings",
+    "Seen",
+    "Sight",
+    "recognised",
+    "sights_of",
+]

@@ -107,10 +107,10 @@ class Spread:
         self.square = np.zeros(dimensions)
         self.counts = [1.0, 0.0]  # looks that `within` is of, and those that all is of
 
-    def add(self, look: np.ndarray, known: Known) -> None:
-        """Learn from a look, before the identity does."""
-        if known.count:
-            deviation = np.square(look - known.mean) * known.count / (known.count + 1)
+    def learn(self, look: np.ndarray, mean: np.ndarray, count: int) -> None:
+        """Learn from a look of an object, of which so many had that mean before."""
+        if count:
+            deviation = np.square(look - mean) * count / (count + 1)
             self.counts[0] = min(self.counts[0] + 1, _LONGEST)
             self.within += (deviation - self.within) / self.counts[0]
         self.counts[1] = min(self.counts[1] + 1, _LONGEST)
@@ -127,6 +127,18 @@ class Spread:
         away = np.square(looks[:, None] - means)
         terms = np.log(other / same) - away * (1 / same - 1 / other)
         return _TEMPER / 2 * terms.sum(-1)
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain numbers and lists."""
+        return {name: _plain(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Spread":
+        """The inverse of `to_state`."""
+        made = cls(len(state["mean"]))
+        for name, value in state.items():
+            setattr(made, name, list(value) if name == "counts" else np.array(value))
+        return made
 
 
 class Identities:
@@ -205,7 +217,7 @@ class Identities:
         }
         looks, choices, trackers = [], [], []
         for tracker, others in asked.items():
-            look = _looks_ahead(tracker, [sight, *ahead])
+            look = looks_ahead(tracker, [sight, *ahead])
             if look is not None:
                 looks.append(look)
                 choices.append(others)
@@ -253,7 +265,7 @@ class Identities:
         known.seen, known.place, known.sides = self.frame, sight.places[row], sight.sides[row]
         look = sight.alone[int(sight.ids[row])]
         if look is not None:
-            self.spread.add(look, known)
+            self.spread.learn(look, known.mean, known.count)
             known.count += 1
             known.mean = known.mean + (look - known.mean) / min(known.count, _WINDOW)
 
@@ -270,7 +282,7 @@ class Identities:
                 identity: {name: _plain(value) for name, value in vars(known).items()}
                 for identity, known in self.known.items()
             },
-            "spread": {name: _plain(value) for name, value in vars(self.spread).items()},
+            "spread": self.spread.to_state(),
         }
 
     @classmethod
@@ -282,13 +294,12 @@ class Identities:
         for identity, stored in state["known"].items():
             arrays = {name: np.array(stored[name]) for name in ("mean", "place", "sides")}
             made.known[identity] = Known(**stored | arrays | {"met": dict(stored["met"])})
-        for name, value in state["spread"].items():
-            setattr(made.spread, name, list(value) if name == "counts" else np.array(value))
+        made.spread = Spread.from_state(state["spread"])
         return made
 
 
-def _looks_ahead(tracker: int, sights: list[Sight]) -> np.ndarray | None:
-    """Mean look of a tracker from a frame on, alone; none where it is seen so too seldom."""
+def looks_ahead(tracker: int, sights: list[Sight]) -> np.ndarray | None:
+    """[D] mean look of a tracker from a frame on, alone; none where it is seen so too seldom."""
     looks = []
     for sight in sights:
         if tracker not in sight.alone:

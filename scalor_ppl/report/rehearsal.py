@@ -18,7 +18,7 @@ from scalor_ppl.training.loop import train
 from scalor_ppl.training.runs import create_run, load_run
 from scalor_ppl.training.sources import anchored, fitted
 
-TRACKS, OVERLAY, REPORT = "tracks.txt", "overlay.mp4", "report.html"
+TRACKS, EVENTS, OVERLAY, REPORT = "tracks.txt", "events.csv", "overlay.mp4", "report.html"
 """What a fit writes into its folder."""
 
 _FRAMES = 3  # that are tracked and reported
@@ -87,6 +87,7 @@ def track_every_frame(
         video,
         run / TRACKS,
         overlay=run / OVERLAY if overlay else None,
+        events=run / EVENTS,
         start=data.start,
         stop=data.stop,
         resume=resume,

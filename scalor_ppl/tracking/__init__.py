@@ -1,13 +1,14 @@
 """Tracking of whole videos of any length, as a stream (`track_video`) or into files."""
 
 from scalor_ppl.tracking.formats import FORMATS
+from scalor_ppl.tracking.identify import joined_stream, recognised_stream
 from scalor_ppl.tracking.job import (
     SilentTracking,
     TrackingOutcome,
     TrackingWatcher,
     track_to_files,
 )
-from scalor_ppl.tracking.stream import BrokenVideoError, Tracked, recognised_stream, track_video
+from scalor_ppl.tracking.stream import BrokenVideoError, Tracked, track_video
 
 __all__ = [
     "FORMATS",
@@ -16,6 +17,7 @@ __all__ = [
     "Tracked",
     "TrackingOutcome",
     "TrackingWatcher",
+    "joined_stream",
     "recognised_stream",
     "track_to_files",
     "track_video",

@@ -40,6 +40,8 @@ def to_geff(part: Path, target: Path, about: About) -> None:
     rows = from_pixel_centres(all_rows(part))
     check_room(target, 2 * part.stat().st_size + ROOM)
     columns = {"t" if name == "frame" else name: name for name in ROW.names or ()}
+    edges = links(rows)
+    sure = np.ascontiguousarray(rows["link"][edges[:, 1]])
     with folder_written_whole(target) as lent:
         write_arrays(
             LocalStore(lent),  # given a path, it refuses a folder that is there
@@ -48,8 +50,8 @@ def to_geff(part: Path, target: Path, about: About) -> None:
                 column: {"values": np.ascontiguousarray(rows[name]), "missing": None}
                 for column, name in columns.items()
             },
-            links(rows).astype(np.uint64),
-            {},
+            edges.astype(np.uint64),
+            {"link": {"values": sure, "missing": None}},
             _metadata(columns, about),
         )
     part.unlink()
@@ -76,7 +78,11 @@ def _metadata(columns: dict[str, str], about: About) -> Any:
             )
             for column, name in columns.items()
         },
-        edge_props_metadata={},
+        edge_props_metadata={
+            "link": PropMetadata(
+                identifier="link", dtype=ROW["link"].name, description=MEANING["link"][0]
+            )
+        },
         # Nobody's track has two ends: an object's path is its lineage as well.
         track_node_props={"tracklet": "id", "lineage": "id"},
         display_hints=DisplayHint(display_horizontal="x", display_vertical="y", display_time="t"),

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import Protocol
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
 from scalor_ppl.results.locks import owned
+from scalor_ppl.tracking.events import EventOutput
 from scalor_ppl.tracking.formats import format_of
+from scalor_ppl.tracking.identify import joined_stream, recognised_stream
 from scalor_ppl.tracking.masks import MaskOutput
 from scalor_ppl.tracking.outputs import About, Output, Targets, part_of
 from scalor_ppl.tracking.overlay import OverlayOutput
@@ -24,7 +26,7 @@ from scalor_ppl.tracking.state import (
     load_state,
     save_state,
 )
-from scalor_ppl.tracking.stream import CHUNK, BrokenVideoError, follow_recording, recognised_stream
+from scalor_ppl.tracking.stream import CHUNK, BrokenVideoError, Tracked, follow_recording
 from scalor_ppl.tracking.table import TableOutput
 from scalor_ppl.training.signals import stop_signals
 
@@ -83,9 +85,11 @@ def track_to_files(
     form: str | None = None,
     overlay: str | Path | None = None,
     masks: str | Path | None = None,
+    events: str | Path | None = None,
     chunk: int = CHUNK,
     threshold: float = 0.5,
     recognise: bool = True,
+    join: bool = True,
     start: int | None = None,
     stop: int | None = None,
     resume: bool = False,
@@ -106,10 +110,12 @@ def track_to_files(
         form: its format, a name of `formats.FORMATS`; by default what its name ends in.
         overlay: NAME.mp4, the video with what was found drawn on it.
         masks: NAME.nc, which object is seen at each pixel.
+        events: NAME.csv, who met whom and which gaps were joined, see `tracking.events`.
         chunk: frames that are worked on at a time, at least 1.
         threshold: least presence of an object in a frame to be written, 0..1.
-        recognise: keep identities where objects covered each other, see `identity`; without, ids
-            are those of the program's trackers.
+        recognise: keep identities where objects covered each other, see `identity`.
+        join: join tracks that break where an object is hidden, see `identity.gaps`; without both,
+            ids are those of the program's trackers.
         start: first frame, from 0; see `recording.open_recording` for what holds by default.
         stop: the frame after the last one.
         resume: go on with an interrupted tracking into ``out``.
@@ -131,6 +137,7 @@ def track_to_files(
         format_of(Path(out), form),
         None if overlay is None else Path(overlay),
         None if masks is None else Path(masks),
+        None if events is None else Path(events),
     )
     recording = open_recording(program.config, video, start, stop)
     targets.check(video)
@@ -139,9 +146,11 @@ def track_to_files(
         "--format": form or targets.out.suffix,
         "--overlay": str(targets.overlay and targets.overlay.resolve()),
         "--masks": str(targets.masks and targets.masks.resolve()),
+        "--events": str(targets.events and targets.events.resolve()),
         "--chunk": str(chunk),
         "--threshold": str(threshold),
         "--recognise": str(recognise),
+        "--join": str(join),
         "--start": str(start),
         "--stop": str(stop),
     }
@@ -158,6 +167,7 @@ def track_to_files(
             recording,
             threshold,
             recognise,
+            join,
             fingerprint,
             state,
             watcher or SilentTracking(),
@@ -175,6 +185,7 @@ class _Job:
         recording: Recording,
         threshold: float,
         recognise: bool,
+        join: bool,
         fingerprint: dict[str, str],
         state: State | None,
         watcher: TrackingWatcher,
@@ -183,10 +194,12 @@ class _Job:
         self.targets = targets
         self.recording = recording
         self.recognise = recognise
+        self.join = join
         self.fingerprint = fingerprint
         self.watcher = watcher
         self.memory = state.memory if state else None
         self.identities = state.identities if state else None
+        self.gaps = state.gaps if state else None
         self.complete = state.complete if state else False
         self.kept = state.outputs if state else {}
         self.outputs: dict[str, Output] = {}
@@ -203,6 +216,9 @@ class _Job:
         if targets.masks is not None and self._wanted(targets.masks):
             kept = self.kept.get("masks")
             self.outputs["masks"] = MaskOutput(targets.masks, threshold, kept)
+        if targets.events is not None and self._wanted(targets.events):
+            kept = self.kept.get("events")
+            self.outputs["events"] = EventOutput(targets.events, threshold, kept)
 
     def _wanted(self, target: Path) -> bool:
         """Whether a file is not finished: the last part may have been killed between two."""
@@ -260,12 +276,18 @@ class _Job:
             memory=self.memory,
             shown="overlay" in self.outputs,
         )
+        found: Iterable[Tracked] = stream
+        # What they hold back for what comes after is not done, and worked on again after a break.
+        if self.recognise:
+            found = recognised_stream(found, self.identities)
+        if self.join:
+            found = joined_stream(found, self.gaps)
         with closing(stream):
-            # What is held back for what comes after is not done, and worked on again after a break.
-            for tracked in recognised_stream(stream, self.identities) if self.recognise else stream:
+            for tracked in found:
                 for output in self.outputs.values():
                     output.add(tracked)
                 self.memory, self.identities = tracked.memory, tracked.identities
+                self.gaps = tracked.gaps
                 table = self.outputs["tracks"]
                 assert isinstance(table, TableOutput)
                 self.watcher.stepped(self.done, table.present)
@@ -282,7 +304,9 @@ class _Job:
         """Note how far everything is, once that is on the disk."""
         assert self.memory is not None
         self.kept = {name: output.sync() for name, output in self.outputs.items()}
-        state = State(self.memory, self.identities, self.kept, self.fingerprint, self.complete)
+        state = State(
+            self.memory, self.identities, self.gaps, self.kept, self.fingerprint, self.complete
+        )
         save_state(self.targets.state, state, self.program)
 
     def _finish(self) -> None:

@@ -91,17 +91,21 @@ class Targets:
         form: their format.
         overlay: the video with what was found drawn on it, or none.
         masks: which object is seen at each pixel, or none.
+        events: who met whom, or none.
     """
 
     out: Path
     form: "Format"
     overlay: Path | None
     masks: Path | None
+    events: Path | None
 
     @property
     def paths(self) -> list[Path]:
         """All of them."""
-        return [path for path in (self.out, self.overlay, self.masks) if path is not None]
+        return [
+            path for path in (self.out, self.overlay, self.masks, self.events) if path is not None
+        ]
 
     @property
     def folders(self) -> list[Path]:
@@ -127,7 +131,11 @@ class Targets:
         Raises:
             UserError: says which file, and why.
         """
-        for option, path, end in (("overlay", self.overlay, ".mp4"), ("masks", self.masks, ".nc")):
+        for option, path, end in (
+            ("overlay", self.overlay, ".mp4"),
+            ("masks", self.masks, ".nc"),
+            ("events", self.events, ".csv"),
+        ):
             if path is not None and path.suffix != end:
                 raise UserError(f"--{option} {path}: end it in {end}")
         taken = {video.resolve(): "the video itself"}

@@ -24,6 +24,7 @@ class State:
     Attributes:
         memory: after the frames that are done.
         identities: likewise, see `Tracked.identities`.
+        gaps: likewise, see `Tracked.gaps`.
         outputs: what each output's `sync` gave.
         fingerprint: what was tracked, with what and how, in words.
         complete: whether all frames are done, and only the files are to be finished.
@@ -31,6 +32,7 @@ class State:
 
     memory: Memory
     identities: dict[str, Any] | None
+    gaps: dict[str, Any] | None
     outputs: dict[str, dict[str, Any]]
     fingerprint: dict[str, str]
     complete: bool
@@ -46,6 +48,7 @@ def save_state(path: Path, state: State, program: Program) -> None:
         # A copy: of a part of a tensor, all of it would be stored.
         "memory": mapped(torch.clone, program.packed(state.memory)),
         "identities": state.identities,
+        "gaps": state.gaps,
         "outputs": state.outputs,
         "fingerprint": state.fingerprint,
         "complete": state.complete,
@@ -67,7 +70,7 @@ def load_state(path: Path, program: Program) -> State:
     try:
         stored = torch.load(path, weights_only=True, map_location=program.device)
         memory = program.unpacked(stored["memory"])
-        names = ("identities", "outputs", "fingerprint", "complete")
+        names = ("identities", "gaps", "outputs", "fingerprint", "complete")
         return State(memory, *(stored[name] for name in names))
     except Exception as error:  # whatever spoilt bytes make the unpickler do
         reason = str(error).partition(". ")[0] or type(error).__name__

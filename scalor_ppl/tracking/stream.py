@@ -1,9 +1,8 @@
 """Tracks of a video of any length, a few frames at a time, in memory that does not grow."""
 
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ from torch import Tensor
 from scalor_ppl.data.prefetch import ahead
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
-from scalor_ppl.identity import AHEAD, Identities, Sight, sights_of
-from scalor_ppl.identity.recognise import relabelled
+from scalor_ppl.identity import Join
 from scalor_ppl.inference.posterior import Followed, follow
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
@@ -42,9 +40,14 @@ class Tracked:
         looks: float32 [T, K, D], what the objects look like, see `FindsObjects.looks`.
         size: height and width in which the frames were tracked.
         source: height and width of the recording's own frames.
+        trackers: int64 [T, K], numbers of the trackers; ids are these until identities are known.
+        link: float32 [T, K], how sure it is that the object is the one of its id before, 0..1;
+            below 1 where a gap was joined.
+        joins: the gaps joined, by the frame's number, see `joined_stream`.
         shown: the T frames [H, W, C] uint8 in their own size, where they were asked for.
         memory: to go on with after these frames.
         identities: likewise, of `recognised_stream`; none where nobody was recognised.
+        gaps: likewise, of `joined_stream`.
     """
 
     numbers: np.ndarray
@@ -57,7 +60,11 @@ class Tracked:
     source: Size
     shown: tuple[np.ndarray, ...]
     memory: Memory
+    trackers: np.ndarray
+    link: np.ndarray
+    joins: tuple[tuple[int, Join], ...] = ()
     identities: dict[str, Any] | None = None
+    gaps: dict[str, Any] | None = None
 
 
 def track_video(
@@ -161,50 +168,6 @@ def _tracked(
         recording.source,
         tuple(frame.shown for frame in taken if frame.shown is not None),
         found.memory,
+        tracks.ids,
+        np.ones(tracks.ids.shape, np.float32),
     )
-
-
-# ------------------------------------------------------------------------------- identities
-
-
-def recognised_stream(
-    stream: Iterable[Tracked], identities: dict[str, Any] | None = None
-) -> Generator[Tracked, None, None]:
-    """The same tracks, with identities for ids.
-
-    Args:
-        stream: of one video.
-        identities: of the `Tracked` after which the stream goes on; none begins anew.
-
-    Yields:
-        The tracks, each as soon as the frames after it that decide are there.
-
-    Raises:
-        BrokenVideoError: as the stream, once all that came before was handed over.
-    """
-    memory = None if identities is None else Identities.from_state(identities)
-    held: deque[tuple[Tracked, list[Sight]]] = deque()
-    broken: BrokenVideoError | None = None
-    try:
-        for tracked in stream:
-            seen = sights_of(tracked.tracks.ids, tracked.where, tracked.looks, tracked.size)
-            held.append((tracked, seen))
-            if memory is None:
-                memory = Identities(tracked.looks.shape[-1])
-            while sum(len(sights) for _, sights in held) - len(held[0][1]) >= AHEAD:
-                yield _first(held, memory)
-    except BrokenVideoError as error:
-        broken = error
-    while held:
-        assert memory is not None
-        yield _first(held, memory)
-    if broken is not None:
-        raise broken
-
-
-def _first(held: deque[tuple[Tracked, list[Sight]]], memory: Identities) -> Tracked:
-    """The first of what is held, relabelled."""
-    tracked, own = held.popleft()
-    after = [sight for _, sights in held for sight in sights][:AHEAD]
-    tracks = relabelled(tracked.tracks, memory, own, after)
-    return replace(tracked, tracks=tracks, identities=memory.to_state())

@@ -27,6 +27,7 @@ ROW = np.dtype(
         ("x", "<f4"),
         ("y", "<f4"),
         ("confidence", "<f4"),
+        ("link", "<f4"),
     ]
 )
 
@@ -45,6 +46,11 @@ MEANING = {
     "confidence": (
         "how sure it is that the object is there, 0..1: q(z_pres = 1), of relaxed presence "
         "q(z_pres > 1/2)",
+        "",
+    ),
+    "link": (
+        "how sure it is that the object is the one of its id before, 0..1: below 1 in the frame "
+        "where a gap was joined",
         "",
     ),
 }
@@ -69,6 +75,7 @@ def rows_of(tracked: Tracked, threshold: float) -> np.ndarray:
     rows["confidence"] = rows["presence"] = tracks.presence[t, k]
     rows["discovered"] = tracks.discovered[t, k]
     rows["depth"] = tracked.depth[t, k]
+    rows["link"] = tracked.link[t, k]
     rows["x"], rows["y"] = (boxes[:, :2] + boxes[:, 2:] / 2).T
     return rows[np.lexsort((rows["id"], rows["frame"]))]
 
@@ -115,7 +122,9 @@ class TableOutput:
         self._file.append(self._form.encode(rows, tracked, self._threshold))
         found = set(rows["id"].tolist())
         self.tracks += len(found - self._counted)
-        known = [] if tracked.identities is None else tracked.identities["known"]
+        known = set() if tracked.identities is None else set(tracked.identities["known"])
+        if tracked.gaps is not None:
+            known.update(tracked.gaps["lives"])
         self._counted = (self._counted | found) & {*tracked.tracks.ids[-1].tolist(), *known}
         self.present = int(np.count_nonzero(rows["frame"] == tracked.numbers[-1]))
 

@@ -101,7 +101,11 @@ def test_commands_and_their_options_exist() -> None:
             name = words.pop(0)
             assert name in command.commands, f"{page}: there is no command {name!r}"
             command = command.commands[name]
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {
+            option
+            for parameter in command.params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         for word in words:
             if word.startswith("--"):
                 assert word in known, f"{page}: {command.name} has no {word}"

@@ -178,7 +178,7 @@ def test_the_spread_is_that_of_the_looks() -> None:
         known = Known(np.zeros(2), np.zeros(2), np.ones(2), 0)
         for _ in range(30):
             look = centre + random.normal(0, 0.05, 2)
-            spread.add(look, known)
+            spread.learn(look, known.mean, known.count)
             known.count += 1
             known.mean = known.mean + (look - known.mean) / known.count
     assert np.sqrt(spread.within) == pytest.approx(np.full(2, 0.05), rel=0.1)

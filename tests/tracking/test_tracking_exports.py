@@ -24,8 +24,8 @@ from scalor_ppl.files import folder_written_whole
 from scalor_ppl.programs import Program
 from scalor_ppl.tracking import Tracked, track_to_files, track_video
 from scalor_ppl.tracking.challenge import Piece, pieces_of
+from scalor_ppl.tracking.identify import joined_stream, recognised_stream
 from scalor_ppl.tracking.masks import id_map, id_maps
-from scalor_ppl.tracking.stream import recognised_stream
 from scalor_ppl.tracking.table import MEANING, rows_of
 
 pytest_plugins = "tracking_fixtures"
@@ -33,7 +33,7 @@ pytest_plugins = "tracking_fixtures"
 
 @pytest.fixture(scope="module")
 def stream(program: Program, video: Path) -> list[Tracked]:
-    return list(recognised_stream(track_video(program, video)))
+    return list(joined_stream(recognised_stream(track_video(program, video))))
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,7 @@ def test_geff_is_the_graph_of_the_rows(
         shift = 0.5 if name in ("x", "y", "left", "top") else 0
         assert np.allclose(nodes[name] + shift, rows[name], equal_nan=True), name
     assert set(graph.edges) == successors(rows)
+    assert all(data["link"] == rows["link"][n] for _, n, data in graph.edges(data=True))
     assert [axis.name for axis in metadata.axes or ()] == ["t", "y", "x"]
     assert metadata.axes is not None
     assert (metadata.axes[0].scale, metadata.axes[0].scaled_unit) == (1 / 25, "second")

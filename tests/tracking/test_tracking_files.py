@@ -20,9 +20,9 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
 from scalor_ppl.render.glimpses import write_glimpses
 from scalor_ppl.tracking import FORMATS, Tracked, track_to_files, track_video
+from scalor_ppl.tracking.identify import joined_stream, recognised_stream
 from scalor_ppl.tracking.masks import id_maps, resampled
 from scalor_ppl.tracking.overlay import Trails
-from scalor_ppl.tracking.stream import recognised_stream
 from scalor_ppl.tracking.table import ROW, TableOutput, rows_of
 from scalor_ppl.tracks.mot import read_mot, write_mot
 from scalor_ppl.tracks.mot_reader import read_rows
@@ -32,7 +32,7 @@ pytest_plugins = "tracking_fixtures"
 
 @pytest.fixture(scope="module")
 def stream(program: Program, video: Path) -> list[Tracked]:
-    return list(recognised_stream(track_video(program, video)))
+    return list(joined_stream(recognised_stream(track_video(program, video))))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,9 @@ def test_rows_are_sorted_and_complete(rows: np.ndarray, stream: list[Tracked]) -
 def test_mot_is_what_write_mot_writes(
     program: Program, clip: np.ndarray, video: Path, tmp_path: Path
 ) -> None:
-    outcome = track_to_files(program, video, tmp_path / "new" / "a.txt", recognise=False)
+    outcome = track_to_files(
+        program, video, tmp_path / "new" / "a.txt", recognise=False, join=False
+    )
     expected = tracks_at_once(program, clip)
     assert (outcome.frames, outcome.tracks) == (50, expected.ids.max() + 1)
     assert not outcome.interrupted

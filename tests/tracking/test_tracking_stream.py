@@ -24,8 +24,8 @@ from scalor_ppl.programs import Program
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.scalor.memory import from_tensors, to_tensors
 from scalor_ppl.tracking import BrokenVideoError, Tracked, track_video
+from scalor_ppl.tracking.identify import recognised_stream
 from scalor_ppl.tracking.recording import open_recording
-from scalor_ppl.tracking.stream import recognised_stream
 from scalor_ppl.tracks.table import Tracks
 
 pytest_plugins = "tracking_fixtures"

@@ -1,0 +1,108 @@
+"""Streams of tracks with identities for ids: recognised by looks, and joined over gaps."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from scalor_ppl.identity import AHEAD, Gaps, Identities, Sight, sights_of
+from scalor_ppl.identity.recognise import relabelled
+from scalor_ppl.tracking.stream import BrokenVideoError, Tracked
+from scalor_ppl.tracks.table import EMPTY
+
+Step = Callable[[Tracked, list[Sight], list[Sight]], Tracked]
+"""Some frames, what is seen in them, and what in those that follow; the frames with identities."""
+
+
+def recognised_stream(
+    stream: Iterable[Tracked], identities: dict[str, Any] | None = None
+) -> Generator[Tracked, None, None]:
+    """The same tracks, with identities for ids.
+
+    Args:
+        stream: of one video.
+        identities: of the `Tracked` after which the stream goes on; none begins anew.
+
+    Yields:
+        The tracks, each as soon as the frames after it that decide are there.
+
+    Raises:
+        BrokenVideoError: as the stream, once all that came before was handed over.
+    """
+    memory = None if identities is None else Identities.from_state(identities)
+
+    def step(tracked: Tracked, own: list[Sight], after: list[Sight]) -> Tracked:
+        nonlocal memory
+        if memory is None:
+            memory = Identities(tracked.looks.shape[-1])
+        tracks = relabelled(tracked.tracks, memory, own, after)
+        return replace(tracked, tracks=tracks, identities=memory.to_state())
+
+    yield from _looking_ahead(stream, step)
+
+
+def joined_stream(
+    stream: Iterable[Tracked], gaps: dict[str, Any] | None = None
+) -> Generator[Tracked, None, None]:
+    """The same tracks, joined where they break because an object is hidden; see `identity.gaps`.
+
+    Args:
+        stream: of one video; of recognised tracks it is told how sure their gaps are, too.
+        gaps: of the `Tracked` after which the stream goes on; none begins anew.
+
+    Yields:
+        The tracks, each as soon as the frames after it that decide are there.
+
+    Raises:
+        BrokenVideoError: as the stream, once all that came before was handed over.
+    """
+    memory = None if gaps is None else Gaps.from_state(gaps)
+
+    def step(tracked: Tracked, own: list[Sight], after: list[Sight]) -> Tracked:
+        nonlocal memory
+        if memory is None:
+            memory = Gaps(tracked.size, tracked.looks.shape[-1])
+        sights = own + after
+        ids, link = tracked.tracks.ids.copy(), tracked.link.copy()
+        joins = []
+        for t, sight in enumerate(own):
+            known, found = memory.step(sight, sights[t + 1 : t + 1 + AHEAD])
+            ids[t, ids[t] != EMPTY] = known
+            for join in found:
+                joins.append((int(tracked.numbers[t]), join))
+                link[t, ids[t] == join.identity] = np.float32(join.probability)
+        return replace(
+            tracked,
+            tracks=replace(tracked.tracks, ids=ids),
+            link=link,
+            joins=tuple(joins),
+            gaps=memory.to_state(),
+        )
+
+    yield from _looking_ahead(stream, step)
+
+
+def _looking_ahead(stream: Iterable[Tracked], step: Step) -> Generator[Tracked, None, None]:
+    """What a step makes of the frames, each as soon as `AHEAD` frames after it are there."""
+    held: deque[tuple[Tracked, list[Sight]]] = deque()
+    broken: BrokenVideoError | None = None
+
+    def first() -> Tracked:
+        tracked, own = held.popleft()
+        after = [sight for _, sights in held for sight in sights][:AHEAD]
+        return step(tracked, own, after)
+
+    try:
+        for tracked in stream:
+            seen = sights_of(tracked.tracks.ids, tracked.where, tracked.looks, tracked.size)
+            held.append((tracked, seen))
+            while sum(len(sights) for _, sights in held) - len(held[0][1]) >= AHEAD:
+                yield first()
+    except BrokenVideoError as error:
+        broken = error
+    while held:
+        yield first()
+    if broken is not None:
+        raise broken
