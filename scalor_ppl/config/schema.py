@@ -69,7 +69,8 @@ class TrainConfig(Section):
         learning_rate: a schedule; ``warmup`` steps of linear growth come before it.
         warmup: steps of warm-up.
         clip: largest gradient norm.
-        precision: ``float32``, or ``bfloat16`` for the glimpse networks.
+        precision: ``float32``, or ``bfloat16`` for the glimpse networks, which is slower where the
+            processor has no units for it.
         seed: of parameters, noise and the order of the data.
         checkpoint_every, image_every, log_every: in steps; 0 switches images off.
         patience: steps in a row with a non-finite loss or gradient after which training stops.

@@ -13,7 +13,7 @@ from scalor_ppl.programs.loader import family_of
 from scalor_ppl.programs.trust import trust_own
 from scalor_ppl.results.locks import owned_folder
 from scalor_ppl.training.checkpoints import all_checkpoints
-from scalor_ppl.training.devices import pick_device
+from scalor_ppl.training.devices import pick_device, warn_of_precision
 from scalor_ppl.training.loop import Outcome, Silent, Watcher, check_length, frames_needed, train
 from scalor_ppl.training.origin import ORIGIN
 from scalor_ppl.training.runs import create_run, cut_metrics, last_logged, run_config
@@ -53,6 +53,7 @@ def start_training(
     check_length(source, config.train)
     config = fitted(anchored(config), source)
     program = build_program(config, where)
+    warn_of_precision(config.train.precision, where)
     with owned_folder(out):
         begun = resume and not _killed_at_once(out)
         if not resume:
