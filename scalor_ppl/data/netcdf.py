@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import h5py
 import numpy as np
 import xarray as xr
 
 from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
+from scalor_ppl.data.apart import apart
 from scalor_ppl.data.records import (
     Clip,
     ClipSource,
@@ -121,11 +121,7 @@ class NetcdfSource:
         if options.of_recordings() or options.channels is not None:
             raise UserError(f"{path} holds finished clips: give the options to `data make` instead")
         try:
-            # First alone: what h5netcdf has half opened prints a traceback when it is let go of.
-            with h5py.File(path, "r") as file:
-                file.visititems(lambda name, item: None)  # not their attributes: HDF5 may hang
-            with xr.open_dataset(path, engine=_ENGINE) as dataset:
-                self._data = dataset.load()
+            self._data: xr.Dataset = apart(lambda: _loaded(path), _seconds(path))
         except Exception as error:  # damage makes HDF5 stumble anywhere, over anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
@@ -165,6 +161,16 @@ class NetcdfSource:
                 ignored=data["ignored"].values[:, there] == 1 if "ignored" in data else None,
             )
         return Clip(data["video"].values, truth, str(data["name"].item()))
+
+
+def _loaded(path: Path) -> xr.Dataset:
+    with xr.open_dataset(path, engine=_ENGINE) as dataset:
+        return dataset.load()
+
+
+def _seconds(path: Path) -> int:
+    """Seconds of the processor that reading a file may take: a hundred times what it takes."""
+    return 10 + 5 * (path.stat().st_size >> 20)
 
 
 def _damage(data: xr.Dataset) -> str | None:

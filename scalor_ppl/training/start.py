@@ -73,7 +73,8 @@ def _killed_at_once(run: Path) -> bool:
     """
     own = run_config(run).train  # others may be asked for now
     due = min(own.checkpoint_every, own.steps)
-    return not all_checkpoints(run) and last_logged(run) < due
+    # The step is logged before its checkpoint is written.
+    return not all_checkpoints(run) and last_logged(run) <= due
 
 
 class _ContactSheets:

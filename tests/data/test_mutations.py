@@ -162,8 +162,6 @@ def soak(cases: int, seed: int = 0, folder: Path | None = None) -> Counter[str]:
     """Damage every kind of file in turn, `cases` times in all; how often reading ended how.
 
     A case that fails is left in `folder`, with its number in its name; so is one that never ends.
-    HDF5 itself (2.0) never comes back from some damaged NetCDF files, and nothing within the
-    process can stop it: run a long soak under ``timeout``.
     """
     place = folder or Path(tempfile.mkdtemp(prefix="mutations-"))
     ends: Counter[str] = Counter()
