@@ -32,6 +32,15 @@ def train(
     ] = None,
     data_dir: DataFolder = None,
     config: ConfigName = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Run, or pretrained:NAME, whose weights the training starts from, and whose "
+            "configuration holds where no --config is given.",
+            metavar="RUN",
+        ),
+    ] = None,
     settings: Settings = None,
     estimator: Annotated[str | None, typer.Option(help="Objective: elbo, iwae, vimco, ...")] = None,
     particles: Annotated[
@@ -49,7 +58,8 @@ def train(
     if resume:
         from scalor_ppl.training.runs import run_config
 
-        given = (model, guide, data, data_dir, config, settings, estimator, particles, seed)
+        source = (model, guide, data, data_dir, config, initial)
+        given = (*source, settings, estimator, particles, seed)
         if any(option is not None for option in given):
             raise UserError(
                 "--resume goes on with the run's own configuration: give --out (and --steps) only"
@@ -61,8 +71,12 @@ def train(
     else:
         from scalor_ppl.programs.configuration import preset_for, resolve
         from scalor_ppl.programs.registry import files_of
+        from scalor_ppl.training.runs import CONFIG, located, run_config
 
         model, guide = files_of(model, guide)
+        if initial is not None and config is None:
+            run_config(Path(initial))  # says what is wrong with it
+            config = str(located(Path(initial)) / CONFIG)
         overrides = nested(
             model_file=model,
             guide_file=guide,
@@ -72,6 +86,7 @@ def train(
             train__particles=particles,
             train__steps=steps,
             train__seed=seed,
+            train__initial=initial,
         )
         resolved = resolve(config or preset_for(data, model), settings or [], overrides)
     outcome = shown_training(resolved, out, device=device, resume=resume)

@@ -72,6 +72,8 @@ class TrainConfig(Section):
         precision: ``float32``, or ``bfloat16`` for the glimpse networks, which is slower where the
             processor has no units for it.
         seed: of parameters, noise and the order of the data.
+        initial: run, or ``pretrained:NAME``, whose weights the training starts from; none draws
+            them.
         checkpoint_every, image_every, log_every: in steps; 0 switches images off.
         patience: steps in a row with a non-finite loss or gradient after which training stops.
     """
@@ -89,6 +91,7 @@ class TrainConfig(Section):
     clip: float = Field(10.0, gt=0)
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = Field(0, ge=0)
+    initial: str | None = None
     checkpoint_every: int = Field(200, ge=1)
     image_every: int = Field(200, ge=0)
     log_every: int = Field(10, ge=1)

@@ -114,6 +114,26 @@ def load_newest(run: Path, parts: dict[str, nn.Module]) -> Path:
     raise UserError(f"{run} writes checkpoints faster than they can be read: try again later")
 
 
+def begin_from(run: Path, parts: dict[str, nn.Module]) -> None:
+    """Fill modules with another run's parameters, as far as it has them.
+
+    Raises:
+        UserError: the run cannot be used, has parameters that have no place here, or parameters of
+            another shape.
+    """
+    path = last_checkpoint(run) / WEIGHTS
+    weights = _read_weights(path)
+    for part, module in parts.items():
+        own, theirs = module.state_dict(), _of_part(weights, part)
+        difference = _difference({name: own[name] for name in own if name in theirs}, theirs)
+        if difference:
+            raise UserError(
+                f"{path} cannot be begun from: the {part}'s {difference}; use a configuration that "
+                "has what the run has"
+            )
+        module.load_state_dict(own | theirs)
+
+
 def load_weights(folder: Path, parts: dict[str, nn.Module]) -> None:
     """Fill modules with a checkpoint's parameters.
 
@@ -122,20 +142,10 @@ def load_weights(folder: Path, parts: dict[str, nn.Module]) -> None:
             not finite.
     """
     path = folder / WEIGHTS
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}): it is missing or cut short; delete {folder} to go "
-            "back to the checkpoint before it"
-        ) from None
+    weights = _read_weights(path)
     for part, module in parts.items():
         own = module.state_dict()
-        theirs = {
-            name.removeprefix(f"{part}."): tensor
-            for name, tensor in weights.items()
-            if name.startswith(f"{part}.")
-        }
+        theirs = _of_part(weights, part)
         difference = _difference(own, theirs)
         if difference:
             raise UserError(
@@ -149,6 +159,22 @@ def load_weights(folder: Path, parts: dict[str, nn.Module]) -> None:
                     f"{folder} to go back to the checkpoint before it"
                 )
         module.load_state_dict(theirs)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): it is missing or cut short; delete {path.parent} to "
+            "go back to the checkpoint before it"
+        ) from None
+
+
+def _of_part(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The weights of one part, by their names within it."""
+    start = f"{part}."
+    return {n.removeprefix(start): tensor for n, tensor in weights.items() if n.startswith(start)}
 
 
 def load_training(folder: Path) -> dict[str, Any]:

@@ -35,7 +35,13 @@ from scalor_ppl.training.checkpoints import (
     save_checkpoint,
 )
 from scalor_ppl.training.origin import note_part
-from scalor_ppl.training.runs import CONFIG, append_metrics, cut_metrics, run_config, write_config
+from scalor_ppl.training.runs import (
+    CONFIG,
+    append_metrics,
+    cut_metrics,
+    run_config,
+    write_config,
+)
 from scalor_ppl.training.signals import stop_signals
 from scalor_ppl.training.step import TrainingStep
 
@@ -115,7 +121,7 @@ def train(
     """Train a program on a source of clips; write figures and checkpoints into the run's folder.
 
     Args:
-        program: fresh from ``build_program``.
+        program: fresh from ``build_program``, or with the weights of ``train.initial``.
         source: of training clips.
         run: the run's folder, made by ``create_run``.
         resume: go on from the run's newest checkpoint.
@@ -161,7 +167,7 @@ class _Training:
             cut_metrics(self.run, self.progress.step)
             if self.program.config != run_config(self.run):  # another number of steps
                 write_config(self.run, self.program.config)
-        else:
+        elif config.initial is None:  # otherwise it has been begun by another run's weights
             self.program.begin(self.source)
         if self.progress.step < config.steps:
             note_part(self.run, self.progress.step, self.program.device)

@@ -12,11 +12,11 @@ from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.loader import family_of
 from scalor_ppl.programs.trust import trust_own
 from scalor_ppl.results.locks import owned_folder
-from scalor_ppl.training.checkpoints import all_checkpoints
+from scalor_ppl.training.checkpoints import all_checkpoints, begin_from
 from scalor_ppl.training.devices import pick_device, warn_of_precision
 from scalor_ppl.training.loop import Outcome, Silent, Watcher, check_length, frames_needed, train
 from scalor_ppl.training.origin import ORIGIN
-from scalor_ppl.training.runs import create_run, cut_metrics, last_logged, run_config
+from scalor_ppl.training.runs import create_run, cut_metrics, last_logged, located, run_config
 from scalor_ppl.training.sources import anchored, fitted, open_data, open_unseen
 
 
@@ -54,6 +54,8 @@ def start_training(
     config = fitted(anchored(config), source)
     program = build_program(config, where)
     warn_of_precision(config.train.precision, where)
+    if config.train.initial is not None and not resume:
+        begin_from(located(Path(config.train.initial)), program.parts)
     with owned_folder(out):
         begun = resume and not _killed_at_once(out)
         if not resume:
