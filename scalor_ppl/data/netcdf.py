@@ -36,8 +36,9 @@ def write_netcdf(
     The file appears whole or not at all. Variables: `video` (clip, frame, y, x, channel) uint8,
     `name` (clip), and where there is truth `id` (clip, object), -1 where a clip has no such object,
     `box` (clip, frame, object, corner) in pixels, `visible` (clip, frame, object) in 0..1,
-    `mask` (clip, frame, y, x), ids or -1, and where objects are to be ignored `ignored` (clip,
-    frame, object), 1 for those.
+    `mask` (clip, frame, y, x), ids or -1, where centres of mass are known `centre` (clip, frame,
+    object, axis) in pixels, and where objects are to be ignored `ignored` (clip, frame, object), 1
+    for those.
 
     Args:
         source: where clips come from.
@@ -84,6 +85,7 @@ def to_dataset(clips: list[Clip]) -> xr.Dataset:
         boxes = np.full((len(clips), frames, most, 4), np.nan, dtype=np.float32)
         visible = np.zeros((len(clips), frames, most), dtype=np.float32)
         ignored = np.zeros(visible.shape, dtype=np.int8)
+        centres = np.full((*visible.shape, 2), np.nan)
         for n, truth in enumerate(truths):
             count = len(truth.ids)
             ids[n, :count] = truth.ids
@@ -91,11 +93,17 @@ def to_dataset(clips: list[Clip]) -> xr.Dataset:
             visible[n, :, :count] = truth.visible
             if truth.ignored is not None:
                 ignored[n, :, :count] = truth.ignored
+            if truth.centres is not None:
+                centres[n, :, :count] = truth.centres
         variables |= {
             "id": (("clip", "object"), ids),
             "box": (("clip", "frame", "object", "corner"), boxes, {"units": "pixels"}),
             "visible": (("clip", "frame", "object"), visible),
         }
+        if any(truth.centres is not None for truth in truths):
+            axes = ("clip", "frame", "object", "axis")
+            variables["centre"] = (axes, centres, {"units": "pixels"})
+            coordinates["axis"] = ["x", "y"]
         if ignored.any():
             variables["ignored"] = (("clip", "frame", "object"), ignored)
         masks = [truth.masks for truth in truths if truth.masks is not None]
@@ -159,6 +167,7 @@ class NetcdfSource:
                 masks=data["mask"].values if "mask" in data else None,
                 object_size=float(data.attrs["object_size"]),
                 ignored=data["ignored"].values[:, there] == 1 if "ignored" in data else None,
+                centres=data["centre"].values[:, there] if "centre" in data else None,
             )
         return Clip(data["video"].values, truth, str(data["name"].item()))
 

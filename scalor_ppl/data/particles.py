@@ -167,6 +167,7 @@ class ParticleSource:
             masks=masks,
             object_size=spec.size,
             ignored=ignored,
+            centres=centres,
         )
         return Clip(video, truth, particles.name)
 

@@ -31,6 +31,9 @@ class Truth:
             thresholds (paper, section 5.1: twice the object size).
         ignored: [T, N] bool; where an object is neither to be found nor wrong to be found. None
             where there are no such.
+        centres: [T, N, 2] float64; x, y of the centre of mass of the object's painted area, in
+            pixels of the view, NaN where the object does not exist or nothing of it is in view.
+            None where nobody knows better than the middle of the box.
     """
 
     ids: np.ndarray
@@ -39,6 +42,13 @@ class Truth:
     masks: np.ndarray | None
     object_size: float
     ignored: np.ndarray | None = None
+    centres: np.ndarray | None = None
+
+    def middles(self) -> np.ndarray:
+        """Float64 [T, N, 2]: `centres`, or the middles of the boxes where nobody knows better."""
+        if self.centres is not None:
+            return self.centres
+        return self.boxes[..., :2].astype(np.float64) + self.boxes[..., 2:] / 2
 
     def counted(self, least: float) -> np.ndarray:
         """Bool [T, N]: what is in view by at least that share, and not ignored."""
@@ -57,6 +67,7 @@ class Truth:
             boxes=np.where(kept[..., None], self.boxes, np.nan)[:, objects],
             visible=np.where(kept, self.visible, 0)[:, objects],
             ignored=None,
+            centres=None if self.centres is None else self.centres[:, objects],
         )
 
 

@@ -116,6 +116,7 @@ def paint(
     canvas: np.ndarray,
     masks: np.ndarray,
     visible: np.ndarray,
+    masses: np.ndarray,
     centres: np.ndarray,
     births: np.ndarray,
     kinds: np.ndarray,
@@ -135,7 +136,9 @@ def paint(
         canvas: [T, H, W, C] float32 in 0..1, painted over in place.
         masks: [T, H, W] int32; gets n where object n covers at least `threshold` of the pixel.
         visible: [T, N] float32; gets the visible share. Left as it is before birth.
-        centres: [T, N, 2] x, y in pixels of the view.
+        masses: [T, N, 2] float64; gets the centre of mass of what is painted, x, y in pixels,
+            beyond the view too. Left as it is before birth and where nothing touches the view.
+        centres: [T, N, 2] x, y of what objects turn about, in pixels of the view.
         births: [N] the frame in which each object first exists.
         kinds: [N] SQUARE, ELLIPSE, HEART or GLYPH.
         glyphs: [N, G, G] float32 pictures in 0..1 of the objects that are glyphs; any shape else.
@@ -158,11 +161,13 @@ def paint(
                 continue
             cos, sin = np.cos(angles[n]), np.sin(angles[n])
             glyph = glyphs[n if kinds[n] == GLYPH else 0]
-            painted, seen = 0.0, 0.0
+            painted, seen, right_of, below = 0.0, 0.0, 0.0, 0.0
             for i in range(top, bottom):
                 for j in range(left, right):
                     share = _coverage(kinds[n], glyph, j - x, i - y, cos, sin, scales[n])
                     painted += share
+                    right_of += share * (j + 0.5 - x)
+                    below += share * (i + 0.5 - y)
                     if share == 0.0 or i < 0 or j < 0 or i >= height or j >= width:
                         continue
                     seen += share
@@ -171,3 +176,5 @@ def paint(
                     if share >= threshold:
                         masks[t, i, j] = n
             visible[t, n] = seen / painted if painted > 0 else 0.0
+            if painted > 0:
+                masses[t, n] = x + right_of / painted, y + below / painted

@@ -252,10 +252,12 @@ class ToySource:
             canvas = scene.texture.paint(frames, self.height, self.width)
         masks = np.full(canvas.shape[:3], -1, dtype=np.int32)
         visible = np.zeros((len(frames), count), dtype=np.float32)
+        masses = np.full((len(frames), count, 2), np.nan)
         shapes.paint(
             canvas,
             masks,
             visible,
+            masses,
             centres,
             scene.births - frames.start,
             looks.kinds,
@@ -274,6 +276,7 @@ class ToySource:
             visible=visible,
             masks=masks,
             object_size=self.spec.size,
+            centres=masses,
         )
         return Clip(_with_channels(canvas, self.channels), truth, scene.name)
 
