@@ -36,9 +36,12 @@ from scalor_ppl.scalor.posterior_networks import (
     GlimpsePosterior,
     ImageFeatures,
     LightPosterior,
+    Look,
     Normals,
     PropagationPosterior,
     ProposalPosterior,
+    among_cells,
+    corrected,
     limited,
     mixed,
 )
@@ -262,13 +265,21 @@ class ScalorGuide(nn.Module):
         h = parts.update(h, attended, trackers)
         still = persistence(last)
         loc, scale = parts.where(torch.cat((attended, h), -1)).chunk(2, -1)
-        loc = still[..., :4] + loc
+        posterior = Normals(still[..., :4] + loc, positive(scale, SCALE_SHIFT))
+        look = None
+        if self.config.correct:
+            guess = self.model.moved_where(trackers, posterior.loc)
+            look = self.glimpses(view.image, guess, self.model.mixed)
+            correction = parts.correction(torch.cat((look[0], h), -1))
+            posterior = corrected(posterior, correction, guess, self.model.step)
         if better is not None:
-            loc = torch.where(better.found, better.where, loc)
-        raw = pyro.sample(f"z_where_prop_{t}", diagonal_normal(loc, positive(scale, SCALE_SHIFT)))
-        encoding, loc, scale = self.glimpses(
-            view.image, self.model.moved_where(trackers, raw), self.model.mixed
-        )
+            loc = torch.where(better.found, better.where, posterior.loc)
+            posterior = posterior._replace(loc=loc)
+        raw = pyro.sample(f"z_where_prop_{t}", diagonal_normal(*posterior))
+        if look is None:
+            where = self.model.moved_where(trackers, raw)
+            look = self.glimpses(view.image, where, self.model.mixed)
+        encoding, loc, scale = look
         seen = torch.cat((encoding, h), -1)
         trust = torch.sigmoid(parts.what(seen))
         loc = torch.lerp(last.what, loc, trust)
@@ -293,10 +304,14 @@ class ScalorGuide(nn.Module):
         aggregated = self.proposal.aggregate(view.cells, mask)
         presence, present = self.sample_presence(t, aggregated, mask)
         loc, scale = self.proposal.where_depth(aggregated).chunk(2, -1)
-        posterior = Normals(loc, positive(scale, SCALE_SHIFT))
-        raw, depth = self.sample_where_depth(t, view, posterior, present, better)
-        what = self.sample_what(t, self.recognised(view, raw, present, better))
-        return Latents(presence, raw, depth, what)
+        proposed = Normals(loc, positive(scale, SCALE_SHIFT))
+        look = None
+        if self.config.correct:
+            look = self.look(view, proposed.loc[..., :4], present)
+            proposed = self.put_right(proposed, look)
+        raw, depth = self.sample_where_depth(t, view, proposed, present, better)
+        look = look or self.look(view, raw, present)
+        return Latents(presence, raw, depth, self.sample_what(t, view, look, present, better))
 
     def discover_hoisted(
         self, t: int, view: FrameView, mask: Tensor, better: Better | None
@@ -307,37 +322,31 @@ class ScalorGuide(nn.Module):
         """
         assert view.proposed is not None
         presence, present = self.sample_presence(t, view.cells, mask)
-        raw, depth = self.sample_where_depth(t, view, view.proposed, present, better)
-        look = view.proposed.loc[..., :4]
-        what = self.sample_what(t, self.recognised(view, look, present, better))
-        return Latents(presence, raw, depth, what)
+        look = self.look(view, view.proposed.loc[..., :4], present)
+        proposed = self.put_right(view.proposed, look) if self.config.correct else view.proposed
+        raw, depth = self.sample_where_depth(t, view, proposed, present, better)
+        return Latents(presence, raw, depth, self.sample_what(t, view, look, present, better))
 
-    def recognised(
-        self, view: FrameView, raw: Tensor, present: Tensor, better: Better | None
-    ) -> Normals:
-        """Posterior of z_what ``[B, N, D]``, looked at through boxes ``raw``.
+    def look(self, view: FrameView, raw: Tensor, present: Tensor) -> Look:
+        """What is seen through boxes ``raw`` of the strongest proposals, the model's candidates.
 
-        Only the strongest proposals, which are the model's candidates, are looked at. The others
-        are never decoded: nothing is known of their what beyond the prior.
+        The others are never decoded: nothing is known of their what beyond the prior.
         """
-        absent = view.absent.part(5)
-        where = self.model.proposed_where(raw)
         rows = self.model.candidates(present.squeeze(-1))
+        where = self.model.proposed_where(raw)
+        where = where if rows is None else take(where, rows, self.model.proposals)
+        encoding, loc, scale = self.glimpses(view.image, where, self.model.mixed)
+        return Look(rows, where, encoding, Normals(loc, positive(scale, SCALE_SHIFT)))
+
+    def put_right(self, proposed: Normals, look: Look) -> Normals:
+        """Where and depth of proposals, where corrected by what was seen at it."""
+        rows = look.rows
+        seen = proposed
         if rows is not None:
-            where = take(where, rows, self.model.proposals)
-        _, loc, scale = self.glimpses(view.image, where, self.model.mixed)
-        posterior = Normals(loc, positive(scale, SCALE_SHIFT))
-        if rows is not None:
-            posterior = Normals(
-                *(
-                    known.flatten(0, 1).index_copy(0, rows, seen.flatten(0, 1)).view_as(known)
-                    for known, seen in zip(absent, posterior, strict=True)
-                )
-            )
-        if better is not None:
-            loc = torch.where(better.found, better.what, posterior.loc)
-            posterior = posterior._replace(loc=loc)
-        return mixed(absent, posterior, present)
+            seen = Normals(*(take(each, rows, self.model.proposals) for each in proposed))
+        reach = self.model.config.reach * self.model.cell
+        correction = self.proposal.correction(look.encoding)
+        return among_cells(proposed, corrected(seen, correction, look.where, reach), rows)
 
     def sample_presence(self, t: int, aggregated: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Site ``z_pres_disc_t``: its value, and z_pres ``[B, N, 1]``."""
@@ -359,8 +368,16 @@ class ScalorGuide(nn.Module):
         depth = pyro.sample(f"z_depth_disc_{t}", dist.Normal(loc.squeeze(-1), scale.squeeze(-1)))
         return raw, depth
 
-    def sample_what(self, t: int, posterior: Normals) -> Tensor:
+    def sample_what(
+        self, t: int, view: FrameView, look: Look, present: Tensor, better: Better | None
+    ) -> Tensor:
         """Site ``z_what_disc_t``."""
+        absent = view.absent.part(5)
+        posterior = among_cells(absent, look.what, look.rows)
+        if better is not None:
+            loc = torch.where(better.found, better.what, posterior.loc)
+            posterior = posterior._replace(loc=loc)
+        posterior = mixed(absent, posterior, present)
         return pyro.sample(f"z_what_disc_{t}", diagonal_normal(*posterior))
 
     # ------------------------------------------------------------------ background, algorithm 3

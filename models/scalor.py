@@ -45,7 +45,7 @@ from scalor_ppl.nn.layers import ImageDecoder
 from scalor_ppl.programs import Memory
 from scalor_ppl.programs.once import Once
 from scalor_ppl.render.boxes import CellPositions, bounded, cell_centres, cell_size, moved
-from scalor_ppl.render.glimpses import Frame, composite, write_glimpses
+from scalor_ppl.render.glimpses import Frame, composite, mass_centre, write_glimpses
 from scalor_ppl.scalor import SCALOR, ScalorConfig
 from scalor_ppl.scalor.memory import Foreseen
 from scalor_ppl.scalor.networks import Template, glimpse_decoder, run_mixed
@@ -166,6 +166,22 @@ class Scalor(nn.Module):
         logits = run_mixed(self.decoder, what.flatten(0, 1), self.mixed)
         return torch.sigmoid(logits).unflatten(0, what.shape[:2])
 
+    def painted(self, where: Tensor, glimpse: Tensor) -> Tensor:
+        """The boxes ``[B, n, 4]`` that glimpses are painted in.
+
+        z_where is an object's centre and not only that of a box which holds it somewhere: with
+        ``model.centred`` the box lies so that the mask's centre of mass comes to z_where. What is
+        decoded then tells nothing of where, and a track does not jitter with the looks.
+
+        Args:
+            where: centres and sizes ``[B, n, 4]``.
+            glimpse: decoded ``[B, n, C + 1, h, w]``.
+        """
+        if not self.config.centred:
+            return where
+        centre, size = where.split(2, -1)
+        return torch.cat((centre - mass_centre(glimpse[:, :, -1]) * size, size), -1)
+
     def moved_objects(
         self, trackers: Trackers, presence: Tensor, raw: Tensor, depth: Tensor, what: Tensor
     ) -> Propagated:
@@ -174,8 +190,10 @@ class Scalor(nn.Module):
         weight = self.presence.weight(presence) * trackers.alive
         glimpse = self.decode(what)
         mask = glimpse[:, :, -1:] * weight[:, :, None, None, None]
-        canvas = write_glimpses(mask, where, self.size, trackers.alive)
-        return Propagated(Objects(weight, where, raw, depth, what, glimpse), canvas.clamp(max=1.0))
+        box = self.painted(where, glimpse)
+        canvas = write_glimpses(mask, box, self.size, trackers.alive)
+        objects = Objects(weight, where, raw, depth, what, glimpse, box)
+        return Propagated(objects, canvas.clamp(max=1.0))
 
     def moved_where(self, trackers: Trackers, raw: Tensor) -> Tensor:
         """Boxes of tracked objects: deviation from the last position, size of its own."""
@@ -227,7 +245,9 @@ class Scalor(nn.Module):
             weight, where, still, depth, what = (
                 take(latent, rows, self.proposals) for latent in (weight, where, still, depth, what)
             )
-        proposals = Objects(weight, where, still, depth, what, self.decode(what))
+        glimpse = self.decode(what)
+        box = self.painted(where, glimpse)
+        proposals = Objects(weight, where, still, depth, what, glimpse, box)
         canvas = None if propagated is None else propagated.canvas
         objects = None if propagated is None else propagated.objects
         accepted = accept(proposals, canvas, rules, self.size, objects)
@@ -249,7 +269,7 @@ class Scalor(nn.Module):
             mask,
             presence,
             over_time("depth"),
-            over_time("where"),
+            over_time("box"),
             None,
             self.size,
             presence > 0,

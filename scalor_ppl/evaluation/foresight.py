@@ -150,7 +150,7 @@ def clip_foresight(draws: Sequence[Tracks], truth: "Truth", *, observe: int) -> 
     before = seen[last - steps, np.arange(len(ids))]
     velocity = (seen[last] - before) / np.maximum(steps, 1)[:, None]
     ahead = np.arange(1, frames - observe + 1)[:, None, None]
-    true = _centres(truth.boxes)[observe:, objects]
+    true = truth.middles()[observe:, objects]
     values = {
         "point": _distance(_mean(foreseen), true),
         "draw": _mean(_distance(foreseen, true)),
@@ -187,7 +187,7 @@ def energy_score(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def collided(truth: "Truth", observe: int) -> np.ndarray:
     """Bool [H, N]: objects that have come near another one in the frames from `observe` on."""
-    centres = _centres(truth.boxes)[observe:]
+    centres = truth.middles()[observe:]
     apart = _distance(centres[:, :, None], centres[:, None])
     count = apart.shape[1]
     apart[:, np.arange(count), np.arange(count)] = np.nan
@@ -236,13 +236,8 @@ def _of_one(values: np.ndarray, clip: np.ndarray, clips: int) -> tuple[float, fl
 def _places(tracks: Tracks, ids: np.ndarray) -> np.ndarray:
     """[T, n, 2] centres of the trackers of these ids [n]; NaN where they are not there."""
     same = (tracks.ids[:, None] == ids[:, None]) & tracks.present()[:, None]
-    centres = np.take_along_axis(_centres(tracks.boxes), same.argmax(-1)[..., None], axis=1)
+    centres = np.take_along_axis(tracks.middles(), same.argmax(-1)[..., None], axis=1)
     return np.where(same.any(-1)[..., None], centres, np.nan)
-
-
-def _centres(boxes: np.ndarray) -> np.ndarray:
-    """float64 [..., 2] of boxes [..., 4]: left, top, width, height."""
-    return boxes[..., :2].astype(np.float64) + 0.5 * boxes[..., 2:]
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -59,7 +59,6 @@ def _paths(tracks: Tracks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     sizes = np.full((tracks.frames, len(names)), np.nan)
     t, k = np.nonzero(there)
     o = np.searchsorted(names, tracks.ids[t, k])
-    boxes = tracks.boxes[t, k].astype(np.float64)
-    centres[t, o] = boxes[:, :2] + boxes[:, 2:] / 2
-    sizes[t, o] = boxes[:, 2:].mean(-1)
+    centres[t, o] = tracks.middles()[t, k]
+    sizes[t, o] = tracks.boxes[t, k, 2:].mean(-1)
     return names, centres, sizes

@@ -26,7 +26,8 @@ class ObjectArrays(NamedTuple):
     """The objects of a scene, K slots in each of T frames of B videos.
 
     Attributes:
-        where: float ``[B, T, K, 4]``, boxes in the convention of :mod:`scalor_ppl.render.boxes`.
+        where: float ``[B, T, K, 4]``, boxes that the glimpses are painted in, in the convention of
+            :mod:`scalor_ppl.render.boxes`.
         depth: ``[B, T, K]``; smaller is nearer.
         what: ``[B, T, K, D]``, appearance.
         glimpse: ``[B, T, K, C + 1, h, w]`` in [0, 1]: colour and mask within the box.
@@ -59,6 +60,13 @@ class FindsObjects(ABC):
             trace: of the guide, most likely values taken.
             scene: what the model made of them.
         """
+
+    def spread(self, trace: Trace, scene: Any) -> Tensor | None:
+        """Standard deviations of the objects' centres, x and y in pixels, ``[B, T, K, 2]``.
+
+        None where the program does not say. Arguments as of :meth:`confidence`.
+        """
+        return None
 
     @abstractmethod
     def looks(self, video: Tensor, scene: Any) -> Tensor:

@@ -228,6 +228,26 @@ def composite(
         return Frame(*torch_backend.composite(*arguments))
 
 
+def mass_centre(mask: Tensor) -> Tensor:
+    """Where a mask's weight lies within its glimpse, differentiable.
+
+    The weight is the squared mask, so that a faint halo about an object does not count.
+
+    Args:
+        mask: [..., gh, gw] in [0, 1].
+
+    Returns:
+        [..., 2] (x, y), -1 the glimpse's left (upper) edge and 1 its right (lower) one; near 0
+        where the mask is empty.
+    """
+    weight = mask.square()
+    x = torch_backend.pixel_centres(mask.shape[-1], mask)
+    y = torch_backend.pixel_centres(mask.shape[-2], mask)
+    # A glimpse of which a thousandth is covered is nearly empty: its centre is of no account.
+    total = weight.sum((-2, -1)) + 1e-3 * mask.shape[-2] * mask.shape[-1]
+    return torch.stack(((weight.sum(-2) @ x), (weight.sum(-1) @ y)), -1) / total[..., None]
+
+
 @torch.no_grad()
 def overlap_share(
     mask: Tensor,

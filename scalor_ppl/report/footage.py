@@ -77,10 +77,10 @@ def _read_tracks(path: Path, data: DataConfig, source: ClipSource, least: int) -
     read = data.start + data.stride * np.arange(count)
     tracks = by_frame(rows.at(read), count)
     height, width = _original_size(data, source)
-    factor = np.array([source.width / width, source.height / height] * 2, np.float32)
+    factor = np.array([source.width / width, source.height / height])
     # Every row counts, whatever its confidence, as for tools that score.
     there = (tracks.ids != EMPTY).astype(np.float32)
-    return replace(tracks, boxes=tracks.boxes * factor, presence=there)
+    return replace(tracks.scaled(factor), presence=there)
 
 
 def _original_size(data: DataConfig, source: ClipSource) -> tuple[int, int]:

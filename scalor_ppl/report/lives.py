@@ -23,16 +23,13 @@ class Life:
         identity: its id.
         frames: int64 [n], the frames in which it is present, from 0, rising; n is at least 1.
         boxes: float32 [n, 4], left, top, width, height in pixels of the view.
+        centres: float64 [n, 2], x and y of its centre, likewise.
     """
 
     identity: int
     frames: np.ndarray
     boxes: np.ndarray
-
-    @property
-    def centres(self) -> np.ndarray:
-        """Middle of the boxes, x and y, ``[n, 2]``."""
-        return self.boxes[:, :2] + self.boxes[:, 2:] / 2
+    centres: np.ndarray
 
     @property
     def speed(self) -> float:
@@ -47,12 +44,13 @@ def lives_of(tracks: Tracks) -> list[Life]:
     """The present objects of tracks, the longest-lived first."""
     frames, slots = np.nonzero(tracks.present())
     ids, boxes = tracks.ids[frames, slots], tracks.boxes[frames, slots]
+    centres = tracks.middles()[frames, slots]
     order = np.argsort(ids, kind="stable")  # frames stay in order within an id
     names, begins = np.unique(ids[order], return_index=True)
     if not len(names):
         return []
     lives = [
-        Life(int(name), frames[rows], boxes[rows])
+        Life(int(name), frames[rows], boxes[rows], centres[rows])
         for name, rows in zip(names, np.split(order, begins[1:]), strict=True)
     ]
     return sorted(lives, key=lambda life: (-len(life.frames), life.identity))

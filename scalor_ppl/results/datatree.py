@@ -40,11 +40,12 @@ def latents(samples: Samples, objects: ByObject, names: np.ndarray) -> xr.Datase
     def variable(values: np.ndarray, said: str, units: str = "", *more: str) -> tuple[Any, ...]:
         return (*_OBJECTS, *more), values[None], _described(said, units)
 
-    left, top, width, height = np.moveaxis(objects.boxes, -1, 0)
+    width, height = np.moveaxis(objects.boxes[..., 2:], -1, 0)
+    x, y = np.moveaxis(objects.centres, -1, 0)
     variables: dict[str, Any] = {
         "presence": variable(objects.presence, "z_pres where the object lives, 0 elsewhere"),
-        "centre_x": variable(left + width / 2, "centre of the box, from the left edge", "pixels"),
-        "centre_y": variable(top + height / 2, "centre of the box, from the upper edge", "pixels"),
+        "centre_x": variable(x, "centre of mass, from the left edge", "pixels"),
+        "centre_y": variable(y, "centre of mass, from the upper edge", "pixels"),
         "width": variable(width, "width of the box", "pixels"),
         "height": variable(height, "height of the box", "pixels"),
         "depth": variable(objects.depth, "z_depth; smaller is nearer"),

@@ -81,6 +81,7 @@ class ByObject:
     Attributes:
         presence: float32 [S, T, O]: 0 where the object is not there.
         boxes: float32 [S, T, O, 4], left, top, width, height in pixels.
+        centres: float32 [S, T, O, 2], x and y in pixels.
         depth: float32 [S, T, O].
         what: float32 [S, T, O, D].
         others: int64 [S, T]: objects that live in the frame and have no column.
@@ -88,6 +89,7 @@ class ByObject:
 
     presence: np.ndarray
     boxes: np.ndarray
+    centres: np.ndarray
     depth: np.ndarray
     what: np.ndarray
     others: np.ndarray = field(repr=False)
@@ -104,6 +106,7 @@ def by_object(samples: Samples, identities: np.ndarray) -> ByObject:
     shape = (draws, frames, identities.shape[1])
     presence = np.zeros(shape, np.float32)
     boxes = np.full((*shape, 4), np.nan, np.float32)
+    centres = np.full((*shape, 2), np.nan, np.float32)
     depth = np.full(shape, np.nan, np.float32)
     what = np.full((*shape, samples.what.shape[-1]), np.nan, np.float32)
     for s, tracks in enumerate(samples.tracks):
@@ -112,7 +115,8 @@ def by_object(samples: Samples, identities: np.ndarray) -> ByObject:
         t, o, k = np.nonzero(there)
         presence[s, t, o] = tracks.presence[t, k]
         boxes[s, t, o] = tracks.boxes[t, k]
+        centres[s, t, o] = tracks.middles()[t, k]
         depth[s, t, o] = samples.depth[s, t, k]
         what[s, t, o] = samples.what[s, t, k]
     others = samples.counts() - (presence > 0).sum(-1)
-    return ByObject(presence, boxes, depth, what, others)
+    return ByObject(presence, boxes, centres, depth, what, others)

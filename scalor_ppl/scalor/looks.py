@@ -23,7 +23,7 @@ def looks_of(video: Tensor, trackers: Sequence[Trackers]) -> Tensor:
         video: frames ``[B, T, C, H, W]``.
         trackers: after each of the T frames.
     """
-    where = torch.stack([each.objects.where for each in trackers], 1)
+    where = torch.stack([each.objects.box for each in trackers], 1)
     mask = torch.stack([each.objects.mask for each in trackers], 1).flatten(0, 1)
     rows, columns = mask.shape[-2:]
     looks = read_glimpses(video.flatten(0, 1), where.flatten(0, 1), (rows, columns))

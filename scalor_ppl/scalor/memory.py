@@ -55,6 +55,8 @@ def from_tensors(stored: Mapping[str, Any]) -> Memory:
         return None if found[0] is None else found
 
     before = "foreseen.trackers"
+    # A memory of the versions that painted objects in the box of z_where.
+    stored = {f"{before}.objects.box": stored[f"{before}.objects.where"]} | dict(stored)
     names = [name for name in Trackers._fields if name != "objects"]
     trackers = Trackers(
         objects=group(f"{before}.objects", Objects),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.memory import from_tensors, to_tensors
 from scalor_ppl.scalor.noise import SameNoise
 from scalor_ppl.scalor.proposal import propose
-from scalor_ppl.scalor.readout import confidence, tracks_of
+from scalor_ppl.scalor.readout import confidence, spread, tracks_of
 from scalor_ppl.scalor.settings import ScalorConfig
 from scalor_ppl.scalor.sizes import config_for_size
 from scalor_ppl.scalor.template import begin_template
@@ -157,8 +157,11 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings):
     # ------------------------------------------------------------------ objects
 
     def tracks(self, scene: Any) -> list[Tracks]:
-        """The tracks of every video; boxes lie about the masks with ``model.tight_boxes``."""
-        tight = self.config.model.tight_boxes
+        """The tracks of every video; for boxes see ``model.centred`` and ``model.tight_boxes``."""
+        chosen = self.config.model
+        tight: Literal["never", "in view", "always"] = "in view" if chosen.centred else "never"
+        if chosen.tight_boxes:
+            tight = "always"
         return tracks_of(scene.trackers, tuple(scene.image.shape[-2:]), tight=tight)
 
     def objects(self, scene: Any) -> ObjectArrays:
@@ -168,11 +171,15 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings):
             values = [getattr(each.objects, field) for each in scene.trackers]
             return torch.stack(values, 1).detach().cpu().numpy()
 
-        return ObjectArrays(*(over_time(field) for field in ObjectArrays._fields))
+        return ObjectArrays(*(over_time(field) for field in ("box", "depth", "what", "glimpse")))
 
     def confidence(self, trace: Trace, scene: Any) -> Tensor:
         """q(z_pres = 1) of the trackers."""
         return confidence(self.model, trace, scene)
+
+    def spread(self, trace: Trace, scene: Any) -> Tensor:
+        """Standard deviations of z_where's centre in pixels."""
+        return spread(self.model, trace, scene)
 
     def looks(self, video: Tensor, scene: Any) -> Tensor:
         """Colours of the objects' upper, middle and lower part."""

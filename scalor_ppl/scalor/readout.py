@@ -1,7 +1,7 @@
 """What is read out of a scene: tracks, and how sure they are."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,8 +9,12 @@ from pyro.poutine import Trace
 from torch import Tensor
 
 from scalor_ppl.render.boxes import boxes_from_where
-from scalor_ppl.scalor.slots import Trackers, strongest, take, tight_where
+from scalor_ppl.render.glimpses import mass_centre
+from scalor_ppl.scalor.slots import Objects, Trackers, strongest, take, tight_where
 from scalor_ppl.tracks.table import Tracks
+
+# Pixels from the view's edge from which a mask is taken for that of a whole object.
+RIM = 0.5
 
 
 def confidence(model: Any, trace: Trace, scene: Any) -> Tensor:
@@ -33,26 +37,83 @@ def confidence(model: Any, trace: Trace, scene: Any) -> Tensor:
     return torch.stack(found, 1)
 
 
+def spread(model: Any, trace: Trace, scene: Any) -> Tensor:
+    """Standard deviations of z_where's centre under q, given the frames before, in pixels.
+
+    Arguments as of :func:`confidence`.
+
+    Returns:
+        ``[B, T, K, 2]``, x and y, to first order in the movement before it is bounded.
+    """
+    pixels = scene.image.new_tensor(model.size[::-1]) / 2
+    found = []
+    for t, trackers in enumerate(scene.trackers):
+        steps = {"prop": model.step, "disc": model.config.reach * model.cell}
+        parts = []
+        for phase, step in steps.items():
+            site = trace.nodes.get(f"z_where_{phase}_{t}")
+            if site is None:
+                continue
+            slope = step * (1 - torch.tanh(site["value"][..., :2]).square())
+            deviation = slope * site["fn"].stddev[..., :2] * pixels
+            if phase == "disc" and model.proposals < model.cells:
+                value = trace.nodes[f"z_pres_disc_{t}"]["value"]
+                rows = strongest(model.presence.weight(value), model.proposals)
+                deviation = take(deviation, rows, model.proposals)
+            parts.append(deviation)
+        found.append(take(torch.cat(parts, 1), trackers.origin, trackers.ids.shape[1]))
+    return torch.stack(found, 1)
+
+
 def tracks_of(
-    trackers: Sequence[Trackers], size: tuple[int, int], *, tight: bool = False
+    trackers: Sequence[Trackers],
+    size: tuple[int, int],
+    *,
+    tight: Literal["never", "in view", "always"] = "never",
 ) -> list[Tracks]:
     """The tracks of every video of a batch, in pixels of the view.
 
     Args:
         trackers: one per frame.
         size: height and width of the view.
-        tight: boxes about the masks in place of those of the glimpses.
+        tight: boxes about the masks in place of those of the glimpses. Of an object that is partly
+            out of view the mask may show the visible part alone: ``in view`` keeps the glimpse's
+            box there.
     """
 
     def over_time(tensors: list[Tensor]) -> np.ndarray:
         return torch.stack(tensors, 1).detach().cpu().numpy()
 
     ids = over_time([each.ids for each in trackers])
-    where = [tight_where(each.objects) if tight else each.objects.where for each in trackers]
-    boxes = over_time([boxes_from_where(each, size) for each in where])
+    boxes = over_time([_boxes(each.objects, size, tight) for each in trackers])
     presence = over_time([each.objects.presence for each in trackers])
     found = over_time([each.discovered for each in trackers])
+    centres = over_time([mass_centres(each.objects, size) for each in trackers])
     return [
         Tracks(*arrays)
-        for arrays in zip(ids, boxes.astype(np.float32), presence, found, strict=True)
+        for arrays in zip(ids, boxes.astype(np.float32), presence, found, centres, strict=True)
     ]
+
+
+def _boxes(objects: Objects, size: tuple[int, int], tight: str) -> Tensor:
+    """Boxes ``[B, n, 4]`` in pixels."""
+    whole = boxes_from_where(objects.box, size)
+    if tight == "never":
+        return whole
+    about = boxes_from_where(tight_where(objects), size)
+    if tight == "always":
+        return about
+    low, high = about[..., :2], about[..., :2] + about[..., 2:]
+    rim = whole.new_tensor(size[::-1]) - RIM
+    inside = ((low >= RIM) & (high <= rim)).all(-1, keepdim=True)
+    return torch.where(inside, about, whole)
+
+
+def mass_centres(objects: Objects, size: tuple[int, int]) -> Tensor:
+    """Where the masks have their centres of mass, x and y in pixels, ``[B, n, 2]``.
+
+    With ``model.centred`` that is z_where; otherwise an object may lie anywhere in its box.
+    """
+    centre, extent = objects.box.split(2, -1)
+    centre = centre + mass_centre(objects.mask.squeeze(2)) * extent
+    return (centre + 1) * (centre.new_tensor(size[::-1]) / 2)

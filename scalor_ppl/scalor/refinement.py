@@ -194,13 +194,14 @@ def descend(
             raw = start.guess[..., :4] + shift * unit
             position = start.origin + start.reach * torch.tanh(raw[..., :2])
             where = torch.cat((position, model.sizes(position, raw[..., 2:])), -1)
-            colour, mask = model.decode(what).split((model.channels, 1), 2)
+            glimpse = model.decode(what)
+            colour, mask = glimpse.split((model.channels, 1), 2)
             frame = composite(
                 colour,
                 mask,
                 objects.presence,
                 objects.depth,
-                where,
+                model.painted(where, glimpse),
                 background,
                 model.size,
                 active,

@@ -87,8 +87,11 @@ class ModelConfig(ModelSettings):
         discovery_rate: prior probability that a cell discovers, when no schedule drives it.
         first_rate: prior probability of a cell in the first frame of *generated* videos
             (paper, experiment 3).
-        tight_boxes: boxes in tracks lie about the masks, not about the glimpses that hold them; for
-            objects whose sizes differ.
+        centred: z_where is the centre of mass of an object's mask; otherwise (the paper's) that of
+            the glimpse's box, in which the object may lie anywhere. Boxes in tracks then lie about
+            the masks, but for objects that are partly out of view.
+        tight_boxes: boxes in tracks lie about the masks, not about the glimpses that hold them,
+            always; for objects whose sizes differ.
     """
 
     grid: Pair = (8, 8)
@@ -112,6 +115,7 @@ class ModelConfig(ModelSettings):
     discovery_rate: float = Field(1e-4, gt=0, lt=1)
     first_rate: float = Field(0.2, ge=0, lt=1)
     tight_boxes: bool = False
+    centred: bool = False
     rules: RulesConfig = RulesConfig()
 
     @model_validator(mode="after")
@@ -150,6 +154,9 @@ class GuideConfig(Section):
             see colours all the same.
         mask: proposals see the encoded propagation mask ``everywhere`` (paper, algorithm 1), or in
             ``presence`` only, which takes their where and what out of the time loop.
+        correct: glimpses are read where the networks guess an object from the image features, and
+            what they show puts the guess right; otherwise (the paper's) z_where is drawn from the
+            guess, and glimpses are read there.
         refine: steps of gradient by which what and where of a frame's objects are bettered after
             the networks; not while training. 0 is the paper's amortized inference.
         refine_pull: how much the networks' posterior of what counts beside the likelihood then; 1
@@ -165,6 +172,7 @@ class GuideConfig(Section):
     difference: bool = False
     colour_blind: bool = False
     mask: Literal["everywhere", "presence"] = "presence"
+    correct: bool = False
     refine: int = Field(0, ge=0)
     refine_pull: float = Field(0.03, ge=0)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from scalor_ppl.render.glimpses import overlap_share, visible_pixels
 from scalor_ppl.scalor.settings import RulesConfig
@@ -38,6 +39,8 @@ class Objects(NamedTuple):
         depth: z_depth ``[B, n]``; small is near the camera.
         what: z_what ``[B, n, D]``.
         glimpse: decoded colour and mask in [0, 1], ``[B, n, C + 1, h, w]``.
+        box: the box that the glimpse is painted in ``[B, n, 4]``, in the same convention: where
+            itself, or moved so that the mask's centre of mass lies at where's centre.
     """
 
     presence: Tensor
@@ -46,6 +49,7 @@ class Objects(NamedTuple):
     depth: Tensor
     what: Tensor
     glimpse: Tensor
+    box: Tensor
 
     @property
     def colour(self) -> Tensor:
@@ -73,29 +77,39 @@ class Objects(NamedTuple):
 def tight_where(objects: Objects, level: float = 0.5) -> Tensor:
     """Boxes about the masks instead of the glimpses, ``[B, n, 4]``.
 
-    Where objects differ in size, a glimpse may be much larger than what its mask shows. An object
-    whose mask stays below the level everywhere keeps the box of its glimpse.
+    A glimpse may be much larger than what its mask shows. The edges lie where the mask, linear
+    between the middles of its pixels, crosses the level. An object whose mask stays below the level
+    everywhere keeps the box of its glimpse.
 
     Args:
         objects: of B videos.
         level: from which a pixel of the glimpse belongs to the object, 0 to 1.
     """
-    inside = objects.mask.squeeze(2) >= level
-    centre, size = objects.where.split(2, -1)
+    mask = objects.mask.squeeze(2)
+    centre, size = objects.box.split(2, -1)
     # Along x what any row shows, along y what any column does.
-    spans = [_span(inside.any(axis)) for axis in (-2, -1)]
+    spans = [_span(mask.amax(axis), level) for axis in (-2, -1)]
     low, high = (torch.stack(ends, -1) for ends in zip(*spans, strict=True))
-    found = inside.flatten(2).any(-1)[..., None]
+    found = (mask.flatten(2).amax(-1) >= level)[..., None]
     # A box reaches from centre - size to centre + size.
     tight = torch.cat((centre + size * (low + high - 1), size * (high - low)), -1)
-    return torch.where(found, tight, objects.where)
+    return torch.where(found, tight, objects.box)
 
 
-def _span(line: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last edge of what is true in ``[..., n]`` bool, as shares of n."""
-    count = line.shape[-1]
-    number = line.float()
-    return number.argmax(-1) / count, 1 - number.flip(-1).argmax(-1) / count
+def _span(line: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """Where ``[..., n]`` first reaches a level and last leaves it, as shares of n."""
+    return _rise(line, level), 1 - _rise(line.flip(-1), level)
+
+
+def _rise(line: Tensor, level: float) -> Tensor:
+    """Where ``[..., n]`` first reaches a level, as a share of n; beyond its ends it is 0."""
+    first = (line >= level).float().argmax(-1, keepdim=True)
+    padded = F.pad(line, (1, 0))
+    before, after = padded.gather(-1, first), line.gather(-1, first)
+    rest = (after - level) / (after - before).clamp(min=1e-6)
+    edge = (first + 0.5 - rest).squeeze(-1)
+    # A mask that is full at the glimpse's rim ends with the glimpse.
+    return edge.clamp(min=0) / line.shape[-1]
 
 
 class Trackers(NamedTuple):
@@ -150,7 +164,7 @@ def accept(
     with torch.no_grad():
         accepted = torch.ones_like(proposals.presence, dtype=torch.bool)
         if rules.rejection and canvas is not None:
-            share = overlap_share(proposals.mask.squeeze(2), proposals.where, canvas)
+            share = overlap_share(proposals.mask.squeeze(2), proposals.box, canvas)
             accepted = share < rules.overlap
         if rules.near_tracked is not None and tracked is not None:
             near = inside_ellipse(proposals.where, tracked.where, size, rules.near_tracked)
@@ -262,7 +276,7 @@ def update_trackers(
     with torch.no_grad():
         alive = objects.presence > 0.5
         if rules.vanish:
-            covered = visible_pixels(objects.mask.squeeze(2), objects.where, size)
+            covered = visible_pixels(objects.mask.squeeze(2), objects.box, size)
             box = objects.where[..., 2] * objects.where[..., 3] * (size[0] * size[1])
             alive = alive & (covered >= rules.vanish_share * box)
         survives = take(old, origin, capacity) & filled & alive

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +154,15 @@ def _tracked(
     (tracks,) = finder.tracks(found.scene)
     objects = finder.objects(found.scene)
     confidence = finder.confidence(found.trace, found.scene)[0].cpu().numpy()
+    spread = finder.spread(found.trace, found.scene)
+    if spread is not None:
+        tracks = replace(tracks, spread=spread[0].cpu().numpy())
+    # The mode of z_pres is nearly always 0 or 1; how sure it is, is worth more.
+    tracks = replace(tracks, presence=confidence)
     scale = np.array(recording.source[::-1]) / recording.size[::-1]  # x, y
-    boxes = (tracks.boxes * np.tile(scale, 2)).astype(np.float32)
     return Tracked(
         np.array([frame.number for frame in taken]),
-        # The mode of z_pres is nearly always 0 or 1; how sure it is, is worth more.
-        Tracks(tracks.ids, boxes, confidence, tracks.discovered),
+        tracks.scaled(scale),
         objects.depth[0],
         objects.where[0],
         objects.glimpse[0, :, :, -1],

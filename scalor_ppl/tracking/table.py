@@ -28,6 +28,8 @@ ROW = np.dtype(
         ("y", "<f4"),
         ("confidence", "<f4"),
         ("link", "<f4"),
+        ("x_std", "<f4"),
+        ("y_std", "<f4"),
     ]
 )
 
@@ -41,8 +43,8 @@ MEANING = {
     "presence": ("confidence, by the name that it had before", ""),
     "discovered": ("whether the object was found in this frame", ""),
     "depth": ("z_depth; smaller is nearer", ""),
-    "x": ("centre of the box, from the left edge of the frame", "pixels"),
-    "y": ("centre of the box, from the upper edge of the frame", "pixels"),
+    "x": ("centre of mass, from the left edge of the frame", "pixels"),
+    "y": ("centre of mass, from the upper edge of the frame", "pixels"),
     "confidence": (
         "how sure it is that the object is there, 0..1: q(z_pres = 1), of relaxed presence "
         "q(z_pres > 1/2)",
@@ -53,6 +55,8 @@ MEANING = {
         "where a gap was joined",
         "",
     ),
+    "x_std": ("standard deviation of x; none where the program does not say", "pixels"),
+    "y_std": ("standard deviation of y; none where the program does not say", "pixels"),
 }
 """What each column says, and its unit."""
 
@@ -76,7 +80,10 @@ def rows_of(tracked: Tracked, threshold: float) -> np.ndarray:
     rows["discovered"] = tracks.discovered[t, k]
     rows["depth"] = tracked.depth[t, k]
     rows["link"] = tracked.link[t, k]
-    rows["x"], rows["y"] = (boxes[:, :2] + boxes[:, 2:] / 2).T
+    rows["x"], rows["y"] = tracks.middles()[t, k].T
+    rows["x_std"] = rows["y_std"] = np.nan
+    if tracks.spread is not None:
+        rows["x_std"], rows["y_std"] = tracks.spread[t, k].T
     return rows[np.lexsort((rows["id"], rows["frame"]))]
 
 

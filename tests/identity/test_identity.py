@@ -191,7 +191,8 @@ def trackers(mask: torch.Tensor, where: torch.Tensor) -> Trackers:
     glimpse = torch.zeros(1, 1, 4, *mask.shape)
     glimpse[0, 0, 3] = mask
     one = torch.ones(1, 1)
-    objects = Objects(one, where[None, None], where[None, None], one, one[..., None], glimpse)
+    box = where[None, None]
+    objects = Objects(one, box, box, one, one[..., None], glimpse, box)
     alive, ids = one.bool(), torch.zeros(1, 1, dtype=torch.int64)
     return Trackers(objects, alive, ids, alive, ids[0], ids, ids[0])
 

@@ -275,14 +275,14 @@ def broad_guide(pair: Pair) -> None:
 
 @pytest.mark.parametrize("kind", ["hard", "relaxed"])
 @pytest.mark.parametrize(
-    ("frames", "mask", "background", "rules", "refine"),
+    ("frames", "mask", "background", "rules", "refine", "centred"),
     [
-        (1, "presence", "none", True, 0),
-        (1, "everywhere", "vae", True, 0),
-        (2, "presence", "none", True, 0),
-        (2, "everywhere", "none", False, 0),
-        (2, "presence", "none", True, 1),
-        (1, "everywhere", "vae", True, 3),
+        (1, "presence", "none", True, 0, False),
+        (1, "everywhere", "vae", True, 0, False),
+        (2, "presence", "none", True, 0, True),
+        (2, "everywhere", "none", False, 0, True),
+        (2, "presence", "none", True, 1, True),
+        (1, "everywhere", "vae", True, 3, False),
     ],
 )
 def test_the_elbo_of_the_program_is_below_its_evidence(
@@ -294,12 +294,14 @@ def test_the_elbo_of_the_program_is_below_its_evidence(
     background: str,
     rules: bool,
     refine: int,
+    centred: bool,
 ) -> None:
     # The same log p(x) from the priors and from the guide: then both are proper densities, the
     # same sites are masked on both sides, and the mean log-weight is a bound.
     pair = build(
         seed=1,
-        guide={"mask": mask, "refine": refine},
+        guide={"mask": mask, "refine": refine, "correct": centred},
+        centred=centred,
         rules=rules,
         presence=kind,
         background=background,
@@ -315,6 +317,10 @@ def test_the_elbo_of_the_program_is_below_its_evidence(
         discovery_rate=0.4,
     )
     broad_guide(pair)
+    if centred:
+        for part in (pair.guide.proposal, pair.guide.propagation):
+            # Of locations: the posteriors stay as wide as they are.
+            torch.nn.init.normal_(part.correction.weight[:4], std=0.05)
     if refine:
         # Where there is something to refine, as inference does it; by small steps, so that the
         # posterior still covers the prior and importance sampling stays sound.

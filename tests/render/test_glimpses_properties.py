@@ -17,6 +17,7 @@ from scalor_ppl.render.glimpses import (
     Backend,
     Frame,
     composite,
+    mass_centre,
     overlap_share,
     read_glimpses,
     use_backend,
@@ -340,3 +341,17 @@ def test_shares_and_areas_stay_in_bounds(backend: Backend, drawing: Drawing, can
     # All of it counts where the box lies inside the view.
     inside = (drawing.where[..., :2].abs() + drawing.where[..., 2:] <= 1).all(-1)
     assert_close(whole[inside], area[inside])
+
+
+def test_mass_centre_of_a_known_mask() -> None:
+    mask = torch.zeros(4, 4)
+    mask[1, 3] = 1.0
+    x, y = mass_centre(mask).tolist()
+    # Middle of column 3 and row 1, but for what keeps empty masks finite.
+    assert (x, y) == pytest.approx((0.75, -0.25), abs=0.02)
+    assert mass_centre(torch.zeros(3, 5)).tolist() == [0.0, 0.0]
+
+
+def test_mass_centre_has_the_right_gradient() -> None:
+    mask = torch.rand(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(mass_centre, mask)

@@ -44,7 +44,7 @@ def life(*centres: tuple[float, float], identity: int = 0) -> Life:
     """An object of size 2 in successive frames."""
     middle = np.array(centres, np.float32)
     boxes = np.concatenate([middle - 1, np.full_like(middle, 2)], 1)
-    return Life(identity, np.arange(len(middle)), boxes)
+    return Life(identity, np.arange(len(middle)), boxes, middle)
 
 
 def test_lives() -> None:

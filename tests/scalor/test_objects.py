@@ -45,6 +45,7 @@ def objects(presence: Tensor, where: Tensor | None = None, mask: float | Tensor 
         depth=name + 0.5,
         what=torch.stack((name, -name), -1),
         glimpse=glimpse,
+        box=where,
     )
 
 
@@ -418,14 +419,25 @@ def test_views_of_objects() -> None:
 
 def test_tight_boxes_lie_about_the_masks() -> None:
     mask = torch.zeros(1, 3, 4, 4)
-    mask[0, 0, 1:3, 2] = 0.7  # rows 1 and 2, column 2
+    mask[0, 0, 1:3, 2] = 1.0  # rows 1 and 2, column 2: it crosses the level at their rims
     mask[0, 1, :, :] = 1.0
     mask[0, 2, 0, 0] = 0.4  # nowhere above the level
     where = torch.tensor([[[0.5, -0.25, 0.25, 0.5]] * 3])
     some = objects(torch.ones(1, 3), where, mask)
     # In pixels of 16 x 16 the box is 10, 2, 4, 8: a glimpse pixel is 1 wide and 2 high.
     boxes = boxes_from_where(tight_where(some), SIZE)[0]
-    assert boxes.tolist() == [[12, 4, 1, 4], [10, 2, 4, 8], [10, 2, 4, 8]]
+    torch.testing.assert_close(boxes, torch.tensor([[12.0, 4, 1, 4], [10, 2, 4, 8], [10, 2, 4, 8]]))
+
+
+def test_tight_boxes_know_parts_of_pixels() -> None:
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., 1:3, 1:3] = 1.0
+    mask[..., 1:3, 3] = 0.25  # the level lies two thirds of the way from 1 to 0.25
+    where = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
+    boxes = boxes_from_where(tight_where(objects(torch.ones(1, 1), where, mask)), SIZE)
+    left, top, width, height = boxes[0, 0].tolist()
+    assert (left, top, height) == pytest.approx((4, 4, 8))
+    assert width == pytest.approx((2.5 + 2 / 3) * 4 - 4)
 
 
 # ---------------------------------------------------------------- objects that leave the view
@@ -456,7 +468,8 @@ def test_vanishing(x: float, share: float, lives: bool) -> None:
 def test_a_tracker_that_leaves_is_deleted_and_another_takes_its_slot() -> None:
     chosen = rules(vanish=True)
     before = update_trackers(None, None, objects(row(0.9)), 1, chosen, SIZE)
-    gone = before.objects._replace(where=at((1.4, 0.0, 0.25, 0.25)))
+    away = at((1.4, 0.0, 0.25, 0.25))
+    gone = before.objects._replace(where=away, box=away)
     out = update_trackers(before, gone, objects(row(0.0)), 1, chosen, SIZE)
     assert out.ids.tolist() == [[-1]]
     back = update_trackers(

@@ -24,13 +24,15 @@ TINY = ModelConfig(what=3, hidden=8, background_dim=2)
 
 
 def random_objects(videos: int, slots: int, what: int) -> Objects:
+    where = torch.rand(videos, slots, 4)
     return Objects(
         presence=torch.rand(videos, slots),
-        where=torch.rand(videos, slots, 4),
+        where=where,
         raw=torch.randn(videos, slots, 4),
         depth=torch.randn(videos, slots),
         what=torch.randn(videos, slots, what),
         glimpse=torch.rand(videos, slots, 4, 5, 5),
+        box=where,
     )
 
 

@@ -128,13 +128,15 @@ def at(*places: tuple[float, float], presence: float = 0.9) -> Objects:
     count = len(places)
     boxes = torch.tensor([[[x - 3, y - 2, 6.0, 4.0] for x, y in places]])
     glimpse = torch.zeros(1, count, 4, 2, 2)
+    where = where_from_boxes(boxes, (16, 16))
     return Objects(
         torch.full((1, count), presence),
-        where_from_boxes(boxes, (16, 16)),
+        where,
         torch.zeros(1, count, 4),
         torch.zeros(1, count),
         torch.zeros(1, count, 2),
         glimpse,
+        where,
     )
 
 

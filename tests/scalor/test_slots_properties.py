@@ -29,14 +29,16 @@ def random_objects(videos: int, count: int, random: torch.Generator) -> Objects:
     centre = torch.rand(videos, count, 2, generator=random) * 2.6 - 1.3
     extent = 0.1 + 0.5 * torch.rand(videos, count, 2, generator=random)
     name = torch.rand(videos, count, generator=random)
+    where = torch.cat((centre, extent), -1)
     return Objects(
         # Hard presences too: half of them are exactly 0 or 1.
         _presence(videos, count, random),
-        torch.cat((centre, extent), -1),
+        where,
         name[..., None].expand(-1, -1, 4),
         name,
         torch.stack((name, -name), -1),
         torch.rand(videos, count, 2, 4, 3, generator=random),
+        where,
     )
 
 

@@ -77,14 +77,16 @@ def _check_background(prior: BackgroundPrior, config: ModelConfig) -> None:
 def made_up(config: ModelConfig) -> Trackers:
     """Trackers of two videos after a first frame with objects in random places."""
     shape = (VIDEOS, config.capacity)
+    where = torch.rand(*shape, 4) * torch.tensor([2.0, 2.0, 0.2, 0.2])
+    where = where + torch.tensor([-1.0, -1.0, 0.1, 0.1])
     objects = Objects(
         presence=torch.rand(shape),
-        where=torch.rand(*shape, 4) * torch.tensor([2.0, 2.0, 0.2, 0.2])
-        + torch.tensor([-1.0, -1.0, 0.1, 0.1]),
+        where=where,
         raw=torch.randn(*shape, 4),
         depth=torch.randn(shape),
         what=torch.randn(*shape, config.what),
         glimpse=torch.rand(*shape, (config.channels or 3) + 1, *config.glimpse),
+        box=where,
     )
     # No rule that looks at pixels: there is no image here.
     rules = RulesConfig(vanish=False, doubled=False)
