@@ -1,5 +1,6 @@
 """Where the frames of a recording lie, and one after the other out of there."""
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from scalor_ppl.data.readers.registry import IMAGES, STACKS, VIDEOS, reader_clas
 from scalor_ppl.data.readers.zarr import is_zarr
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+_told: set[Path] = set()  # recordings of whose black and white something was said
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,7 @@ def read_frames(sequence: Sequence, options: SourceOptions) -> Iterator[np.ndarr
         if frame.dtype != np.uint8:
             if deep is None:
                 deep = find_levels(reader.sample()) or (0.0, 255.0)
+                _tell_levels(sequence, deep)
             frame = narrowed(frame, deep)
         yield frame if options.levels is None else stretched(frame, options.levels)
 
@@ -194,11 +199,30 @@ def deep_levels_of(sequences: Iterable[Sequence], options: SourceOptions) -> Lev
     """
     if options.deep_levels is not None:
         return options.deep_levels
+    sequences = list(sequences)
     each = [find_levels(open_reader(one, options).sample()) for one in sequences]
     found = [levels for levels in each if levels is not None]
     if not found:
         return None
-    return min(black for black, _ in found), max(white for _, white in found)
+    levels = min(black for black, _ in found), max(white for _, white in found)
+    _tell_levels(sequences[0], levels)
+    return levels
+
+
+def _tell_levels(sequence: Sequence, levels: Levels) -> None:
+    """Say once of each recording what becomes black and white where nobody has said it.
+
+    A run that was trained on 8 bits has no such values of its own: it would see two files at two
+    brightnesses, and nobody would know.
+    """
+    first = sequence.files[0]
+    if first not in _told:
+        _told.add(first)
+        _LOG.warning(
+            "%s: of its more than 8 bits %g becomes black and %g white, as found in it; "
+            "data.deep_levels says otherwise",
+            *(sequence.name, *levels),
+        )
 
 
 def look_at(sequence: Sequence, options: SourceOptions = DEFAULT_OPTIONS) -> VideoInfo:

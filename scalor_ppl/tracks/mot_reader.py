@@ -173,6 +173,9 @@ class _Reader:
         zero = ours or bool(len(frames) and frames.min() == 0)
         if zero:
             self.note("frames count from 0")
+        elif len(frames) and frames.min() > 1:
+            # With a row in frame 1 the format's own way is the likely one.
+            self.note(f"the first row is of frame {frames.min()}: taken to be counted from 1")
         if labels and labels[0] < 1:
             self.note(f"ids count from {labels[0]}")
         if not len(frames):

@@ -175,3 +175,18 @@ def test_bits_are_known(tmp_path: Path, codec: str, layout: str, bits: int) -> N
             container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format=kind)))
         container.mux(stream.encode())
     assert probe(path).bits == bits
+
+
+def test_a_scale_of_its_own_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A run that was trained on 8 bits has no scale: each deep file gets its own, and says so."""
+    path = tmp_path / "deep.npy"
+    np.save(path, np.linspace(0, 3000, 60).reshape(3, 4, 5).astype(np.uint16))
+    for _ in range(2):
+        frames = list(iterate_frames(path))
+    assert len(frames) == 3
+    (said,) = caplog.messages
+    assert said.startswith("deep.npy: of its more than 8 bits 0 becomes black and 4095 white")
+    caplog.clear()
+    given = SourceOptions(deep_levels=(0.0, 6000.0))
+    assert list(iterate_frames(path, options=given))[2].flat[-1] == 128
+    assert not caplog.messages

@@ -187,3 +187,16 @@ def test_times_for_frames_take_no_table(tmp_path: Path) -> None:
     assert np.diff(table.frames).tolist() == [40, 40]
     with pytest.raises(UserError, match="if these are times, number the frames from 1"):
         read_mot(tmp_path / "rows.txt")
+
+
+@pytest.mark.parametrize(
+    ("first", "said"), [(0, "count from 0"), (1, ""), (7, "of frame 7: taken")]
+)
+def test_how_frames_are_counted_is_said_where_the_rows_do_not_tell(
+    first: int, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(f"{first},1,1,2,3,4\n{first + 1},1,1,2,3,4\n")
+    table = read_rows(path)
+    assert table.frames.tolist() == [max(0, first - 1), max(1, first)]
+    assert (said in caplog.text) if said else not caplog.text
