@@ -109,11 +109,9 @@ def _measured(
     seed: int,
 ) -> "MotionAnalysis":
     from scalor_ppl.evaluation.motion import measure_motion
-    from scalor_ppl.tracks.mot_reader import read_rows
+    from scalor_ppl.evaluation.positions import read_positions
 
-    table = read_rows(path)
-    if confidence is not None:
-        table = table.kept(table.confidence >= confidence)
+    table = read_positions(path).kept(confidence).table
     try:
         return measure_motion(table, lags, drift=drift, stride=stride, exposure=exposure, seed=seed)
     except UserError as error:

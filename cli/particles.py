@@ -34,14 +34,18 @@ def particles(
 ) -> None:
     """Fit clips of known particles, and compare positions and physics with trackpy's and the bound.
 
+    Centres are measured in the frames (track --measure), identities are the trackers' own.
+
     Clips and fits that are there already are taken as they are; one that was interrupted goes on.
     """
-    from scalor_ppl.studies.particles import TRACKS, compare_on_clip, make_clip
+    from scalor_ppl.studies.particles import MEASURED, TRACKS, compare_on_clip, make_clip
+    from scalor_ppl.tracking import track_to_files
+    from scalor_ppl.training.devices import pick_device
+    from scalor_ppl.training.runs import load_run
 
     def tracked(clip: Path, folder: Path) -> Path:
         run = folder / "fit"
-        tracks = run / TRACKS
-        if not tracks.exists():
+        if not (run / TRACKS).exists():
             going_on = (run / "config.toml").exists()
             fit(
                 clip,
@@ -52,7 +56,11 @@ def particles(
                 threads=threads,
                 resume=going_on,
             )
-        return tracks
+        measured = run / MEASURED
+        if not measured.exists():
+            program = load_run(run, pick_device(device))
+            track_to_files(program, clip, measured, measure=True, recognise=False, join=False)
+        return measured
 
     results: list[ParticleResult] = []
     with owned(output):

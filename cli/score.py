@@ -93,9 +93,9 @@ def score(
         print_table(score_table(scores, f"{ours} against {theirs}"))
         figures: dict[str, object] = {rule: each.to_dict() for rule, each in scores.items()}
         if localisation:
-            from scalor_ppl.evaluation.localisation import localised_pair
+            from scalor_ppl.evaluation.localisation import localised
 
-            places = localised_pair(pair, truth)
+            places = localised(tracks, truth, confidence)
             print_table(localisation_table({tracks.stem: places}))
             print_table(_curve_table(places))
             figures["localisation"] = places.to_dict()

@@ -55,6 +55,15 @@ def track(
         bool,
         typer.Option(help="Join tracks that break where an object is hidden, by motion and looks."),
     ] = True,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Measure centres in the frames, by laying what was painted upon them, and their "
+            "deviations: x, y, x_std, y_std of a table. For small objects, brighter or darker than "
+            "what is around them.",
+        ),
+    ] = False,
     start: Annotated[
         int | None,
         typer.Option(
@@ -97,6 +106,7 @@ def track(
             threshold=threshold,
             recognise=recognise,
             join=join,
+            measure=measure,
             start=start,
             stop=stop,
             resume=resume,

@@ -281,12 +281,12 @@ def msd(
     """
     import warnings
 
-    from scalor_ppl.evaluation.motion import measure_motion, rows_of_frame
-    from scalor_ppl.tracks.mot_reader import read_rows
+    from scalor_ppl.evaluation.motion import measure_motion
+    from scalor_ppl.evaluation.positions import positions_of, read_positions
 
-    table = read_rows(tracks) if isinstance(tracks, str | Path) else rows_of_frame(tracks)
-    if confidence is not None:
-        table = table.kept(table.confidence >= confidence)
+    named = isinstance(tracks, str | Path)
+    found = read_positions(tracks) if named else positions_of(tracks)
+    table = found.kept(confidence).table
     motion = measure_motion(table, lags, drift=drift, stride=stride, exposure=exposure, seed=seed)
     for doubt in motion.doubts:
         warnings.warn(doubt, stacklevel=2)

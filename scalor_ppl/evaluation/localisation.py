@@ -20,8 +20,9 @@ from scalor_ppl.data.particle_truth import KnownParticles
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.assignment import match_within
 from scalor_ppl.evaluation.cramer_rao import position_bound
-from scalor_ppl.evaluation.files import Pair
+from scalor_ppl.evaluation.positions import read_positions
 from scalor_ppl.tracks.box_table import BoxTable
+from scalor_ppl.tracks.mot_reader import read_rows
 
 GATE = 2.0
 """Gate of the pairs, in widths of a spot: half the side of its box."""
@@ -149,7 +150,8 @@ def localisation(
         known: boxes of the particles in the same frames; those of confidence 0 are ignored.
         particles: what is known of them.
         size: height and width of the frames, in pixels.
-        spread: [R, 2] stated standard deviations of the rows of tracks, in pixels.
+        spread: [R, 2] stated standard deviations of the rows of tracks, in pixels; NaN where
+            nothing is stated.
         gate: in pixels; `GATE` widths by default.
 
     Raises:
@@ -188,19 +190,21 @@ def localisation(
     )
 
 
-def localised_pair(pair: Pair, truth: Path) -> Localisation:
-    """Measure the positions of tracks against a file of truth of a set of particles.
+def localised(tracks: Path, truth: Path, confidence: float | None = None) -> Localisation:
+    """Measure the positions in a file of tracks against the truth of a set of particles.
 
     Args:
-        pair: of the tracks and the truth.
-        truth: the path of the truth; what is known of the particles lies beside it.
+        tracks: see `positions.read_positions`.
+        truth: the boxes; what is known of the particles lies beside it.
+        confidence: least of a row of tracks that counts; every row does by default.
 
     Raises:
-        UserError: as `localisation`, or that file is missing.
+        UserError: as `localisation`, or a file cannot be read.
     """
     particles = KnownParticles.read(truth.with_suffix(".json"))
     view = particles.spec.view
-    return localisation(pair.found, pair.known, particles, size=(view, view))
+    found, spread = read_positions(tracks).kept(confidence)
+    return localisation(found, read_rows(truth), particles, size=(view, view), spread=spread)
 
 
 def centres_of(table: BoxTable) -> np.ndarray:
@@ -291,6 +295,8 @@ def _errors(
     coverage = z_spread = None
     if stated is not None:
         z = errors / np.maximum(stated[chosen], 1e-9)
+        z = z[np.isfinite(z)]
+    if stated is not None and len(z):
         coverage = float((np.abs(z) <= _NINETY).mean())
         z_spread = float(np.sqrt(np.square(z).mean()))
     return Errors(

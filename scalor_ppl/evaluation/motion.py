@@ -124,39 +124,6 @@ class MotionAnalysis:
         )
 
 
-def rows_of_frame(tracks: "pd.DataFrame") -> BoxTable:
-    """Tracks in a table, as `scalor_ppl.track` gives them or trackpy's ``link``, as rows.
-
-    Args:
-        tracks: columns ``frame``, ``x``, ``y`` and ``id`` (or ``particle``); ``confidence`` where
-            it has that.
-
-    Raises:
-        UserError: columns are missing, values are not finite, or an object is twice in a frame.
-    """
-    name = "id" if "id" in tracks or "particle" not in tracks else "particle"
-    missing = [column for column in ("frame", name, "x", "y") if column not in tracks]
-    if missing:
-        raise UserError(f"the table of tracks has no column {', '.join(missing)}")
-    columns = [tracks[column].to_numpy(dtype=np.float64) for column in ("frame", name, "x", "y")]
-    if not all(np.isfinite(column).all() for column in columns):
-        raise UserError("the table of tracks has values that are not finite: leave these rows out")
-    if tracks.duplicated(["frame", name]).any():
-        raise UserError("the table of tracks has an object twice in a frame")
-    order = np.argsort(columns[0], kind="stable")
-    frames, identity, x, y = (column[order] for column in columns)
-    labels, objects = np.unique(identity.astype(np.int64), return_inverse=True)
-    sure = tracks["confidence"].to_numpy(np.float64)[order] if "confidence" in tracks else None
-    return BoxTable(
-        frames=frames.astype(np.int64),
-        objects=objects,
-        boxes=np.stack([x, y, np.zeros_like(x), np.zeros_like(x)], axis=1),
-        confidence=np.ones(len(x)) if sure is None else sure,
-        labels=tuple(labels.tolist()),
-        counted_from=0,
-    )
-
-
 def measure_motion(
     table: BoxTable,
     lags: int = 30,

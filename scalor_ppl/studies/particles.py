@@ -14,11 +14,12 @@ from scalor_ppl.data.toy_video import write_toy_video
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.localisation import Localisation, localisation, matched
 from scalor_ppl.evaluation.motion import MotionAnalysis, measure_motion
+from scalor_ppl.evaluation.positions import read_positions
 from scalor_ppl.studies.trackpy_peer import tracked_by_trackpy
 from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.mot_reader import read_rows
 
-CLIP, TRACKS = "clip.mkv", "tracks.txt"
+CLIP, TRACKS, MEASURED = "clip.mkv", "tracks.txt", "measured.csv"
 
 PRECISIONS = (0.95, 0.99)
 """At which recalls are compared."""
@@ -63,7 +64,10 @@ class ParticleResult:
             "bias_x": float(isolated.bias[0]),
             "bias_y": float(isolated.bias[1]),
             "coverage": isolated.coverage,
-            **{f"recall_{p:g}": each for p, each in zip(PRECISIONS, self.recall, strict=True)},
+            **{
+                f"recall_{round(100 * p)}": each
+                for p, each in zip(PRECISIONS, self.recall, strict=True)
+            },
             "true_diffusion": self.diffusion,
         }
         for name, estimate in self.motion.estimates.items():
@@ -109,8 +113,9 @@ def compare_on_clip(name: str, seed: int, clip: Path, tracker: Tracker) -> list[
     particles = KnownParticles.read(clip.with_suffix(".json"))
     video = load_video(clip, options=SourceOptions(channels=1)).video[..., 0]
     peer = tracked_by_trackpy(video, known, particles)
-    ours = read_rows(tracker(clip, clip.parent))
-    places = localisation(ours, known, particles, size=(video.shape[1], video.shape[2]))
+    ours, spread = read_positions(tracker(clip, clip.parent))
+    size = video.shape[1], video.shape[2]
+    places = localisation(ours, known, particles, size=size, spread=spread)
     both = (
         ("scalor", ours, places, places.recall_at),
         ("trackpy", peer.tracks, peer.places, peer.recall_at),

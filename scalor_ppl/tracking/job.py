@@ -90,6 +90,7 @@ def track_to_files(
     threshold: float = 0.5,
     recognise: bool = True,
     join: bool = True,
+    measure: bool = False,
     start: int | None = None,
     stop: int | None = None,
     resume: bool = False,
@@ -116,6 +117,7 @@ def track_to_files(
         recognise: keep identities where objects covered each other, see `identity`.
         join: join tracks that break where an object is hidden, see `identity.gaps`; without both,
             ids are those of the program's trackers.
+        measure: take centres and their deviations from the frames, see `registration`.
         start: first frame, from 0; see `recording.open_recording` for what holds by default.
         stop: the frame after the last one.
         resume: go on with an interrupted tracking into ``out``.
@@ -151,6 +153,7 @@ def track_to_files(
         "--threshold": str(threshold),
         "--recognise": str(recognise),
         "--join": str(join),
+        "--measure": str(measure),
         "--start": str(start),
         "--stop": str(stop),
     }
@@ -168,6 +171,7 @@ def track_to_files(
             threshold,
             recognise,
             join,
+            measure,
             fingerprint,
             state,
             watcher or SilentTracking(),
@@ -186,6 +190,7 @@ class _Job:
         threshold: float,
         recognise: bool,
         join: bool,
+        measure: bool,
         fingerprint: dict[str, str],
         state: State | None,
         watcher: TrackingWatcher,
@@ -195,6 +200,7 @@ class _Job:
         self.recording = recording
         self.recognise = recognise
         self.join = join
+        self.measure = measure
         self.fingerprint = fingerprint
         self.watcher = watcher
         self.memory = state.memory if state else None
@@ -275,6 +281,7 @@ class _Job:
             chunk=chunk,
             memory=self.memory,
             shown="overlay" in self.outputs,
+            measure=self.measure,
         )
         found: Iterable[Tracked] = stream
         # What they hold back for what comes after is not done, and worked on again after a break.

@@ -14,11 +14,17 @@ mask alone does not say: before a dark floor a decoder may paint a bright spot i
 it is, and so does a shape that does not fit.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from scalor_ppl.programs.capabilities import ObjectArrays
+from scalor_ppl.render.boxes import boxes_from_where
+from scalor_ppl.tracks.table import EMPTY, Tracks
 
 _ROUNDS = 4
 _STEP = 1e-2  # of the differences by which light is derived, in pixels
@@ -93,6 +99,25 @@ def register(frames: Tensor, boxes: Tensor, glimpses: Tensor, of: Tensor) -> Reg
     return Registered(
         torch.where(measured, centre + shift, centre), torch.where(measured, spread, nowhere)
     )
+
+
+def measured(tracks: Tracks, video: Tensor, objects: ObjectArrays) -> Tracks:
+    """Tracks whose centres and deviations are measured in the frames.
+
+    Args:
+        tracks: of one video, in pixels of its frames.
+        video: ``[T, C, H, W]``.
+        objects: of that video alone, in the slots of the tracks.
+    """
+    t, k = np.nonzero(tracks.ids != EMPTY)
+    size = video.shape[-2], video.shape[-1]
+    where = torch.as_tensor(objects.where[0, t, k], device=video.device)
+    glimpses = torch.as_tensor(objects.glimpse[0, t, k], device=video.device)
+    of = torch.as_tensor(t, device=video.device)
+    found = register(video, boxes_from_where(where, size), glimpses, of)
+    centres, spread = (np.full((*tracks.ids.shape, 2), np.nan) for _ in range(2))
+    centres[t, k], spread[t, k] = found.centres.cpu().numpy(), found.spread.cpu().numpy()
+    return replace(tracks, centres=centres, spread=spread)
 
 
 class _Window:

@@ -18,6 +18,7 @@ from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import FindsObjects, Memory, Program, require
 from scalor_ppl.tracking.recording import RecordedFrame, Recording, open_recording
+from scalor_ppl.tracking.registration import measured
 from scalor_ppl.tracks.table import Tracks
 
 CHUNK = 16
@@ -76,6 +77,7 @@ def track_video(
     stop: int | None = None,
     memory: Memory | None = None,
     shown: bool = False,
+    measure: bool = False,
 ) -> Generator[Tracked, None, None]:
     """Track a video of any length.
 
@@ -90,6 +92,8 @@ def track_video(
         stop: the frame after the last one.
         memory: of a `Tracked` of the same video and range: go on after it.
         shown: hand over the frames, too.
+        measure: take centres and their deviations from the frames, see `registration`, and not from
+            the program.
 
     Yields:
         The tracks of the next frames, ``chunk`` of them but for the last time.
@@ -100,7 +104,9 @@ def track_video(
     """
     recording = open_recording(program.config, path, start, stop)
     fitted = program.for_size(recording.size)
-    yield from follow_recording(fitted, recording, chunk=chunk, memory=memory, shown=shown)
+    yield from follow_recording(
+        fitted, recording, chunk=chunk, memory=memory, shown=shown, measure=measure
+    )
 
 
 def follow_recording(
@@ -110,6 +116,7 @@ def follow_recording(
     chunk: int,
     memory: Memory | None = None,
     shown: bool = False,
+    measure: bool = False,
 ) -> Generator[Tracked, None, None]:
     """Track a recording with a program for frames of its size; see `track_video`."""
     if chunk < 1:
@@ -123,7 +130,7 @@ def follow_recording(
             with fast_pyro():
                 found = follow(program, video, memory)
             memory = found.memory
-            yield _tracked(taken, video, found, finder, recording)
+            yield _tracked(taken, video, found, finder, recording, measure=measure)
 
 
 def _chunks(frames: Iterator[RecordedFrame], size: int) -> Iterator[list[RecordedFrame]]:
@@ -149,6 +156,8 @@ def _tracked(
     found: Followed,
     finder: FindsObjects,
     recording: Recording,
+    *,
+    measure: bool,
 ) -> Tracked:
     """The results of a chunk as arrays, boxes in the recording's own pixels."""
     (tracks,) = finder.tracks(found.scene)
@@ -159,6 +168,8 @@ def _tracked(
         tracks = replace(tracks, spread=spread[0].cpu().numpy())
     # The mode of z_pres is nearly always 0 or 1; how sure it is, is worth more.
     tracks = replace(tracks, presence=confidence)
+    if measure:
+        tracks = measured(tracks, video[0], objects)
     scale = np.array(recording.source[::-1]) / recording.size[::-1]  # x, y
     return Tracked(
         np.array([frame.number for frame in taken]),

@@ -72,4 +72,4 @@ def check_line(result: ParticleResult) -> None:
     line = json.loads(json.dumps(result.to_dict()))
     assert line["free_diffusion"] == pytest.approx(0.25, rel=0.25)
     assert (line["set"], line["seed"], line["true_diffusion"]) == (NAME, 3, 0.25)
-    assert {"ratio", "recall_0.95", "alpha_low", "coverage"} <= line.keys()
+    assert {"ratio", "recall_95", "alpha_low", "coverage"} <= line.keys()

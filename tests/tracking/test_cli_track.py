@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny import ALONE, CommandLine
 from tracking_helpers import RUN, broken_images, write_frames
@@ -41,6 +42,21 @@ def test_range_and_format(cli: CommandLine, video: Path, tmp_path: Path) -> None
     assert cli("track", RUN, video, *options).code == 0
     frames = [line.split(",")[0] for line in (tmp_path / "a").read_text().splitlines()[1:]]
     assert set(map(int, frames)) == set(range(10, 20))
+
+
+def test_centres_are_measured_in_the_frames(cli: CommandLine, video: Path, tmp_path: Path) -> None:
+    out, plain = tmp_path / "measured.csv", tmp_path / "plain.csv"
+    options = ("--stop", 10, *ALONE)
+    assert cli("track", RUN, video, "--out", out, "--measure", *options).code == 0
+    assert cli("track", RUN, video, "--out", plain, *options).code == 0
+    found, before = pd.read_csv(out), pd.read_csv(plain)
+    assert (found[["frame", "id"]] == before[["frame", "id"]]).all(axis=None)
+    assert (found[["left", "width"]] == before[["left", "width"]]).all(axis=None)
+    told = found["x_std"].notna()
+    assert told.mean() > 0.5
+    assert found["x_std"][told].median() < 0.3
+    assert (found["x"] - before["x"]).abs().median() < 0.5
+    assert (found["x"] != before["x"]).mean() > 0.9
 
 
 def test_interrupted_and_resumed(

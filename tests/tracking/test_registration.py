@@ -10,7 +10,10 @@ from torch import Tensor
 from scalor_ppl.data.particle_specs import PARTICLE_SETS
 from scalor_ppl.data.spots import light, sensed
 from scalor_ppl.evaluation.cramer_rao import position_bound
-from scalor_ppl.tracking.registration import Registered, register
+from scalor_ppl.programs.capabilities import ObjectArrays
+from scalor_ppl.render.boxes import where_from_boxes
+from scalor_ppl.tracking.registration import Registered, measured, register
+from scalor_ppl.tracks.table import Tracks
 
 SIDE, WIDTH, CELLS = 64, 2.0, 14
 SPEC = PARTICLE_SETS["particles-ld"]
@@ -45,9 +48,11 @@ def painted(centres: np.ndarray, seed: int = 1) -> tuple[Tensor, Tensor]:
     return torch.tensor(np.concatenate((corner, sides), 1)), torch.tensor(glimpse)
 
 
-def measured(centres: np.ndarray, seed: int = 0) -> Registered:
+def registered(centres: np.ndarray, seed: int = 0) -> Registered:
     boxes, glimpses = painted(centres, seed + 1)
-    return register(spots(centres, seed), boxes, glimpses, torch.zeros(len(centres), dtype=int))
+    return register(
+        spots(centres, seed), boxes, glimpses, torch.zeros(len(centres), dtype=torch.long)
+    )
 
 
 def grid(seed: int) -> np.ndarray:
@@ -60,7 +65,7 @@ def test_errors_come_near_the_bound_and_are_what_is_stated() -> None:
     errors, z = [], []
     for seed in range(12):
         truth = grid(seed)
-        found = measured(truth, seed)
+        found = registered(truth, seed)
         assert not found.spread.isnan().any()
         errors.append(found.centres.numpy() - truth)
         z.append(errors[-1] / found.spread.numpy())
@@ -81,7 +86,7 @@ def test_errors_come_near_the_bound_and_are_what_is_stated() -> None:
 
 def test_neighbours_are_told_apart() -> None:
     truth = np.array([[30.0, 31.3], [35.5, 32.1]])
-    errors = [measured(truth, seed).centres.numpy() - truth for seed in range(8)]
+    errors = [registered(truth, seed).centres.numpy() - truth for seed in range(8)]
     assert np.sqrt(np.square(errors).mean()) < 0.12
 
 
@@ -100,12 +105,12 @@ def test_what_cannot_be_measured_keeps_the_centre_of_what_is_painted() -> None:
     truth = np.array([[32.0, 32.0], [1.0, 30.0], [50.0, 12.0]])
     boxes, glimpses = painted(truth)
     frame = spots(truth[:2])  # nothing is at the third; the second is half out of view
-    found = register(frame, boxes, glimpses, torch.zeros(3, dtype=int))
+    found = register(frame, boxes, glimpses, torch.zeros(3, dtype=torch.long))
     assert found.spread.isnan().all(1).tolist() == [False, True, True]
     assert found.centres.numpy() == pytest.approx(truth, abs=0.5)
     # Nothing is painted: the middle of the box.
     glimpses[0, 1] = 0
-    found = register(frame, boxes, glimpses, torch.zeros(3, dtype=int))
+    found = register(frame, boxes, glimpses, torch.zeros(3, dtype=torch.long))
     assert found.centres[0].numpy() == pytest.approx(
         (boxes[0, :2] + boxes[0, 2:] / 2).numpy(), abs=0.05
     )
@@ -117,3 +122,24 @@ def test_no_objects() -> None:
         spots(np.zeros((0, 2))), torch.zeros(0, 4), torch.zeros(0, 2, 8, 8), torch.zeros(0).long()
     )
     assert nothing.centres.shape == nothing.spread.shape == (0, 2)
+
+
+def test_tracks_get_what_was_measured() -> None:
+    truth = np.array([[20.2, 20.7], [40.4, 41.1]])
+    boxes, glimpses = painted(truth)
+    where = np.zeros((1, 2, 3, 4))
+    where[0, :, :2] = where_from_boxes(boxes, (SIDE, SIDE)).numpy()
+    pictures = np.zeros((1, 2, 3, 2, CELLS, CELLS))
+    pictures[0, :, :2] = glimpses.numpy()
+    none = np.zeros((1, 2, 3, 1))
+    ids = np.array([[0, 1, -1], [0, 1, -1]])
+    tracks = Tracks(ids, np.zeros((2, 3, 4)), np.ones((2, 3)), np.zeros((2, 3), dtype=bool))
+    video = torch.cat([spots(truth, seed)[0][None] for seed in range(2)])
+    found = measured(tracks, video, ObjectArrays(where, none, none, pictures))
+    assert found.centres is not None
+    assert found.spread is not None
+    for t in range(2):
+        assert found.centres[t, :2] == pytest.approx(truth, abs=0.15)
+    assert np.isnan(found.centres[:, 2]).all()
+    assert (found.spread[:, :2] < 0.06).all()
+    assert np.array_equal(found.ids, ids)
