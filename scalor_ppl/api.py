@@ -128,6 +128,7 @@ def track(
     threshold: float = 0.5,
     recognise: bool = True,
     join: bool = True,
+    measure: bool = False,
     start: int | None = None,
     stop: int | None = None,
 ) -> pd.DataFrame:
@@ -139,13 +140,17 @@ def track(
         threshold: least confidence of a row, 0..1.
         recognise: give an object that comes back its former identity, by its looks.
         join: join tracks that break where an object is hidden, by motion and looks.
+        measure: measure centres in the frames, and their deviations, see
+            :mod:`scalor_ppl.tracking.registration`; for small objects, brighter or darker than what
+            is around them.
         start, stop: range of frames, from 0, ``stop`` excluded; the run's own by default.
 
     Returns:
         A row for each object and frame: ``frame`` (from 0), ``id``, ``left``, ``top``, ``width``,
-        ``height``, ``x``, ``y`` (the box's centre; all in pixels of the video), ``confidence``
-        (0..1), ``discovered``, ``depth`` (smaller is nearer) and ``presence`` (the confidence under
-        its former name), ``link`` (0..1, below 1 where a gap was joined).
+        ``height``, ``x``, ``y`` (the centre of mass; all in pixels of the video), ``x_std``,
+        ``y_std`` (of the centre, NaN where nobody knows), ``confidence`` (0..1), ``discovered``,
+        ``depth`` (smaller is nearer), ``presence`` (the confidence under its former name) and
+        ``link`` (0..1, below 1 where a gap was joined).
 
     Raises:
         UserError: the program finds no objects, or the video cannot be read or has a size that the
@@ -159,7 +164,7 @@ def track(
     from scalor_ppl.tracking.table import ROW, rows_of
 
     require(program, FindsObjects, "track")
-    stream = track_video(program, video, start=start, stop=stop)
+    stream = track_video(program, video, start=start, stop=stop, measure=measure)
     found = recognised_stream(stream) if recognise else stream
     found = joined_stream(found) if join else found
     rows = [rows_of(tracked, threshold) for tracked in found]

@@ -12,6 +12,7 @@ from tiny import SETTINGS, Square, frames_of, write_video
 
 import scalor_ppl
 from scalor_ppl.config.settings import merged
+from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
 
@@ -79,5 +80,19 @@ def test_tracks_are_a_table(program: Program, tmp_path: Path) -> None:
     table = scalor_ppl.track(program, video, threshold=0.0)
     assert {"frame", "id", "x", "y", "confidence"} <= set(table.columns)
     assert set(table["frame"]) <= set(range(len(frames_of(video))))
-    np.testing.assert_allclose(table["x"], table["left"] + table["width"] / 2, rtol=1e-5)
+    apart = (table["x"] - table["left"] - table["width"] / 2).abs()
+    assert (apart <= table["width"] / 2).all()
     assert len(scalor_ppl.track(program, video, threshold=1.1)) == 0
+
+
+def test_centres_can_be_measured_in_the_frames(tmp_path: Path) -> None:
+    trained = scalor_ppl.load("pretrained:dsprites-vld")
+    video = write_video(tmp_path / "video.mkv", open_source("moving-dsprites-vld", split="test"), 4)
+    table = scalor_ppl.track(trained, video)
+    measured = scalor_ppl.track(trained, video, measure=True)
+    assert len(table) >= 8
+    for column in ("frame", "id", "left", "width"):
+        assert measured[column].tolist() == table[column].tolist()
+    assert measured["x_std"].notna().mean() > 0.5
+    assert (measured["x"] - table["x"]).abs().median() < 0.3
+    assert measured["x"].tolist() != table["x"].tolist()
