@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from scalor_ppl.render import read_kernels, write_kernels
+from scalor_ppl.render import composite_kernels, read_kernels, write_kernels
 
 # Values touched below which handing frames to a second thread costs more than it saves.
 WORK_PER_THREAD = 400_000
@@ -153,7 +153,7 @@ class _Composite(torch.autograd.Function):
             *(sums.numpy(), none if image is None else image.numpy()),
             *(covered.numpy(), foreground.numpy()),
         )
-        _over_frames(write_kernels.composite_forward, frames, 3 * colour.numel(), arguments)
+        _over_frames(composite_kernels.composite_forward, frames, 3 * colour.numel(), arguments)
         return image, covered, foreground
 
     @staticmethod
@@ -182,7 +182,7 @@ class _Composite(torch.autograd.Function):
             none if to_background is None else to_background.numpy(),
         )
         work = 6 * colour.numel()
-        _over_frames(write_kernels.composite_backward, frames, work, arguments)
+        _over_frames(composite_kernels.composite_backward, frames, work, arguments)
         return *grads, to_background, None, None, None
 
 
