@@ -2,7 +2,7 @@
 
 from scalor_ppl.identity.gaps import Gaps, Join
 from scalor_ppl.identity.identities import AHEAD, Identities, Sight
-from scalor_ppl.identity.meetings import Event, Meetings, Seen
+from scalor_ppl.identity.meetings import Event, Meetings, SeenObject
 from scalor_ppl.identity.recognise import recognised, sights_of
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "Identities",
     "Join",
     "Meetings",
-    "Seen",
+    "SeenObject",
     "Sight",
     "recognised",
     "sights_of",

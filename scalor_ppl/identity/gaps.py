@@ -39,7 +39,7 @@ class Join(NamedTuple):
 
 
 @dataclass
-class Life:
+class IdentityHistory:
     """What is remembered of an identity.
 
     Attributes:
@@ -93,7 +93,7 @@ class Gaps:
     newest: int = -1  # largest number that was seen
     side: float = 0.0  # mean of all objects, of late
     names: dict[int, int] = field(default_factory=dict)  # identity by the piece's own number
-    lives: dict[int, Life] = field(default_factory=dict)
+    lives: dict[int, IdentityHistory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.motion = Motion()
@@ -277,7 +277,9 @@ class Gaps:
         life = self.lives.get(identity)
         if life is None:
             mean = np.zeros(sight.looks.shape[1])
-            life = self.lives[identity] = Life(np.empty((0, 2)), self.frame, side, 0, mean)
+            life = self.lives[identity] = IdentityHistory(
+                np.empty((0, 2)), self.frame, side, 0, mean
+            )
         before = life.places[1 - HISTORY :] if life.seen >= self.frame - 1 else life.places[:0]
         life.places = np.concatenate((before, place[None]))
         life.side = 0.8 * life.side + 0.2 * side
@@ -320,7 +322,7 @@ class Gaps:
         made.names = dict(state["names"])
         for identity, stored in state["lives"].items():
             arrays = {name: np.array(stored[name]) for name in ("places", "mean")}
-            made.lives[identity] = Life(**stored | arrays)
+            made.lives[identity] = IdentityHistory(**stored | arrays)
         made.motion = Motion.from_state(state["motion"])
         made.rates = Rates.from_state(state["rates"])
         made.spread = Spread.from_state(state["spread"])

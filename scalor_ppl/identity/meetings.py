@@ -38,7 +38,7 @@ class Event(NamedTuple):
     probability: float
 
 
-class Seen(NamedTuple):
+class SeenObject(NamedTuple):
     """An object in a frame.
 
     Attributes:
@@ -60,10 +60,10 @@ class Seen(NamedTuple):
 class Meetings:
     """Events of one video, frame by frame."""
 
-    before: list[Seen] | None = None
+    before: list[SeenObject] | None = None
     near: set[tuple[int, int]] = field(default_factory=set)  # pairs that touch, the smaller first
 
-    def step(self, frame: int, seen: list[Seen]) -> list[Event]:
+    def step(self, frame: int, seen: list[SeenObject]) -> list[Event]:
         """Go on by a frame.
 
         Args:
@@ -93,13 +93,13 @@ class Meetings:
         self.before = seen
         return events
 
-    def _came(self, seen: list[Seen]) -> set[int]:
+    def _came(self, seen: list[SeenObject]) -> set[int]:
         """Who was not there in the frame before; in the first nobody comes."""
         if self.before is None:
             return set()
         return {each.identity for each in seen} - {each.identity for each in self.before}
 
-    def _switches(self, frame: int, seen: list[Seen]) -> list[Event]:
+    def _switches(self, frame: int, seen: list[SeenObject]) -> list[Event]:
         """Trackers that were called otherwise."""
         called = {each.tracker: each.identity for each in self.before or []}
         return [
@@ -108,7 +108,7 @@ class Meetings:
             if called.get(each.tracker, each.identity) != each.identity
         ]
 
-    def _merges(self, frame: int, seen: list[Seen]) -> list[Event]:
+    def _merges(self, frame: int, seen: list[SeenObject]) -> list[Event]:
         """Who is there no more, and was beside somebody."""
         before = self.before or []
         present = {each.identity: each for each in seen}
@@ -125,7 +125,7 @@ class Meetings:
                     break
         return events
 
-    def _splits(self, frame: int, seen: list[Seen], apart: np.ndarray) -> list[Event]:
+    def _splits(self, frame: int, seen: list[SeenObject], apart: np.ndarray) -> list[Event]:
         """Who was not there, and is beside somebody who was."""
         came = self._came(seen)
         events = []
@@ -150,12 +150,12 @@ class Meetings:
         """The inverse of `to_state`."""
         before = state["before"]
         return cls(
-            None if before is None else [Seen(*each) for each in before],
+            None if before is None else [SeenObject(*each) for each in before],
             {(one, other) for one, other in state["near"]},
         )
 
 
-def _apart(seen: list[Seen]) -> np.ndarray:
+def _apart(seen: list[SeenObject]) -> np.ndarray:
     """[n, n] distances of the centres in mean sides; infinite of each to itself."""
     places = np.array([each.place for each in seen], float).reshape(-1, 2)
     sides = np.array([each.sides for each in seen], float).reshape(-1, 2)
@@ -169,5 +169,5 @@ def _pair(one: int, other: int) -> tuple[int, int]:
     return min(one, other), max(one, other)
 
 
-def _event(kind: str, frame: int, one: Seen, other: Seen) -> Event:
+def _event(kind: str, frame: int, one: SeenObject, other: SeenObject) -> Event:
     return Event(kind, frame, one.identity, other.identity, one.confidence * other.confidence)

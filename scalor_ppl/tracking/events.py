@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from scalor_ppl.identity import Event, Meetings, Seen
+from scalor_ppl.identity import Event, Meetings, SeenObject
 from scalor_ppl.tracking.outputs import About, AppendedFile, part_of
 from scalor_ppl.tracking.stream import Tracked
 
 HEADER = b"kind,frame,id,other,probability\n"
 
 
-def seen_in(tracked: Tracked, t: int, threshold: float) -> list[Seen]:
+def seen_in(tracked: Tracked, t: int, threshold: float) -> list[SeenObject]:
     """The objects of a frame that are written, by identity.
 
     Args:
@@ -30,7 +30,7 @@ def seen_in(tracked: Tracked, t: int, threshold: float) -> list[Seen]:
     for k in np.nonzero(tracks.present(threshold)[t])[0]:
         left, top, width, height = tracks.boxes[t, k].tolist()
         found.append(
-            Seen(
+            SeenObject(
                 int(tracks.ids[t, k]),
                 int(tracked.trackers[t, k]),
                 (left + width / 2, top + height / 2),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 
-from scalor_ppl.identity import Event, Meetings, Seen
+from scalor_ppl.identity import Event, Meetings, SeenObject
 
 
-def seen(**where: tuple[int, float]) -> list[Seen]:
+def seen(**where: tuple[int, float]) -> list[SeenObject]:
     """Objects of side 10 on a line, by tracker: identity and place."""
     return [
-        Seen(identity, int(tracker[1:]), (place, 50.0), (10.0, 10.0), 0.9)
+        SeenObject(identity, int(tracker[1:]), (place, 50.0), (10.0, 10.0), 0.9)
         for tracker, (identity, place) in where.items()
     ]
 
 
-def events(*frames: list[Seen]) -> list[Event]:
+def events(*frames: list[SeenObject]) -> list[Event]:
     """All events; the state is stored and loaded in every frame."""
     meetings, found = Meetings(), []
     for frame, objects in enumerate(frames):
