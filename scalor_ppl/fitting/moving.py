@@ -34,7 +34,7 @@ _STEADY = 0.25  # of the median number, that others may have more or less; one o
 
 
 @dataclass(frozen=True)
-class Look:
+class VideoSample:
     """What of a video is looked at.
 
     Attributes:
@@ -51,7 +51,7 @@ class Look:
     background: np.ndarray
     noise: float
 
-    def thinned(self) -> "Look":
+    def thinned(self) -> "VideoSample":
         """As many samples as are needed."""
         pixels = self.background.shape[0] * self.background.shape[1]
         most = int(np.clip(_PIXELS // pixels, *_FRAMES))
@@ -60,7 +60,7 @@ class Look:
 
 
 def find_moving(
-    look: Look, given: Given = NOTHING_GIVEN
+    look: VideoSample, given: Given = NOTHING_GIVEN
 ) -> tuple[ObjectStatistics, ObjectMotion | None] | None:
     """Measure what differs from the background.
 
@@ -207,7 +207,7 @@ def _alone(frames: Sequence[Components], kinds: Kinds) -> float:
 
 
 def _sightings(
-    look: Look, frames: Sequence[Components], kinds: Kinds, perspective: float, soft: float
+    look: VideoSample, frames: Sequence[Components], kinds: Kinds, perspective: float, soft: float
 ) -> tuple[Sighting, ...]:
     """Some frames of the whole video, with boxes as they are seen."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, _SHOWN).round().astype(int)).tolist()
@@ -249,7 +249,7 @@ def _softness(
 
 
 def _unpainted(
-    look: Look,
+    look: VideoSample,
     frames: Sequence[Components],
     kinds: Kinds,
     perspective: float,

@@ -13,7 +13,7 @@ from scalor_ppl.fitting.components import change
 from scalor_ppl.fitting.kinds import NOTHING_GIVEN, Given
 from scalor_ppl.fitting.linking import ObjectMotion
 from scalor_ppl.fitting.modes import mode_image
-from scalor_ppl.fitting.moving import Look, find_moving
+from scalor_ppl.fitting.moving import VideoSample, find_moving
 from scalor_ppl.fitting.objects import ObjectStatistics
 from scalor_ppl.fitting.sampling import gather
 
@@ -109,7 +109,7 @@ def survey(
     camera = look_at_camera(seen.runs, background, noise, spread)
     found = None
     if camera.static:
-        look = Look(seen.samples, seen.spacing, seen.runs, background, noise)
+        look = VideoSample(seen.samples, seen.spacing, seen.runs, background, noise)
         found = find_moving(look, given.resized(1 / seen.reduction, 1 / seen.reduction))
     objects, motion = found or (None, None)
     shown = np.linspace(0, len(seen.samples) - 1, _SHOWN).round().astype(int)
