@@ -29,6 +29,7 @@ from scalor_ppl.nn.layers import positive
 from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.programs import Memory
 from scalor_ppl.scalor import ScalorConfig
+from scalor_ppl.scalor.correction import Look, among_cells, corrected, corrected_proposals
 from scalor_ppl.scalor.memory import Seen
 from scalor_ppl.scalor.posterior_networks import (
     SCALE_SHIFT,
@@ -36,12 +37,9 @@ from scalor_ppl.scalor.posterior_networks import (
     GlimpsePosterior,
     ImageFeatures,
     LightPosterior,
-    Look,
     Normals,
     PropagationPosterior,
     ProposalPosterior,
-    among_cells,
-    corrected,
     limited,
     mixed,
 )
@@ -308,7 +306,7 @@ class ScalorGuide(nn.Module):
         look = None
         if self.config.correct:
             look = self.look(view, proposed.loc[..., :4], present)
-            proposed = self.put_right(proposed, look)
+            proposed = corrected_proposals(proposed, look, self.proposal.correction, self.model)
         raw, depth = self.sample_where_depth(t, view, proposed, present, better)
         look = look or self.look(view, raw, present)
         return Latents(presence, raw, depth, self.sample_what(t, view, look, present, better))
@@ -323,7 +321,9 @@ class ScalorGuide(nn.Module):
         assert view.proposed is not None
         presence, present = self.sample_presence(t, view.cells, mask)
         look = self.look(view, view.proposed.loc[..., :4], present)
-        proposed = self.put_right(view.proposed, look) if self.config.correct else view.proposed
+        proposed = view.proposed
+        if self.config.correct:
+            proposed = corrected_proposals(proposed, look, self.proposal.correction, self.model)
         raw, depth = self.sample_where_depth(t, view, proposed, present, better)
         return Latents(presence, raw, depth, self.sample_what(t, view, look, present, better))
 
@@ -337,16 +337,6 @@ class ScalorGuide(nn.Module):
         where = where if rows is None else take(where, rows, self.model.proposals)
         encoding, loc, scale = self.glimpses(view.image, where, self.model.mixed)
         return Look(rows, where, encoding, Normals(loc, positive(scale, SCALE_SHIFT)))
-
-    def put_right(self, proposed: Normals, look: Look) -> Normals:
-        """Where and depth of proposals, where corrected by what was seen at it."""
-        rows = look.rows
-        seen = proposed
-        if rows is not None:
-            seen = Normals(*(take(each, rows, self.model.proposals) for each in proposed))
-        reach = self.model.config.reach * self.model.cell
-        correction = self.proposal.correction(look.encoding)
-        return among_cells(proposed, corrected(seen, correction, look.where, reach), rows)
 
     def sample_presence(self, t: int, aggregated: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Site ``z_pres_disc_t``: its value, and z_pres ``[B, N, 1]``."""

@@ -29,22 +29,6 @@ class Normals(NamedTuple):
         return Normals(self.loc[..., begin:end], self.scale[..., begin:end])
 
 
-class Look(NamedTuple):
-    """What is seen of n proposals.
-
-    Attributes:
-        rows: which of the cells they are, as ``Scalor.candidates`` gives them; none for all.
-        where: boxes that they were seen through ``[B, n, 4]``.
-        encoding: of their glimpses ``[B, n, hidden]``.
-        what: the posterior of their z_what ``[B, n, D]``.
-    """
-
-    rows: Tensor | None
-    where: Tensor
-    encoding: Tensor
-    what: Normals
-
-
 class ImageFeatures(nn.Module):
     """e_img: features of each frame and of the frames before it (algorithm 1, first line)."""
 
@@ -107,26 +91,6 @@ class GlimpsePosterior(nn.Module):
             first, spread = self.mask(outlines).unflatten(0, where.shape[:2]).chunk(2, -1)
             loc, scale = torch.cat((first, loc), -1), torch.cat((spread, scale), -1)
         return encoding, loc, scale
-
-
-def corrected(posterior: Normals, correction: Tensor, guess: Tensor, reach: Tensor) -> Normals:
-    """The posterior of where, put right by what is seen at the guess.
-
-    Args:
-        posterior: ``[B, n, 4 + any]``, where first.
-        correction: ``[B, n, 8]``: of where's location, the shift in half boxes, and of the
-            logarithm of its scale.
-        guess: the boxes that were looked through ``[B, n, 4]``.
-        reach: the largest movement, in image coordinates, ``[2]``.
-    """
-    shift, size, spread = correction.split((2, 2, 4), -1)
-    more = torch.cat((shift * guess[..., 2:] / reach, size), -1)
-    rest = (0, posterior.loc.shape[-1] - 4)
-    # At most a factor of e^3, so that no scale runs away.
-    spread = 3 * torch.tanh(spread / 3)
-    return Normals(
-        posterior.loc + F.pad(more, rest), posterior.scale * torch.exp(F.pad(spread, rest))
-    )
 
 
 class ProposalPosterior(nn.Module):
@@ -295,24 +259,6 @@ class LightPosterior(nn.Module):
 def seen_channels(config: GuideConfig, model: Any) -> int:
     """Channels of what the encoders see."""
     return model.channels * (2 if config.difference else 1)
-
-
-def among_cells(cells: Normals, seen: Normals, rows: Tensor | None) -> Normals:
-    """What is known of all cells ``[B, N, .]``, with what was seen of some of them in its place.
-
-    Args:
-        cells: of all.
-        seen: of the candidates ``[B, proposals, .]``, or of all.
-        rows: which they are, as ``Scalor.candidates`` gives them; none for all.
-    """
-    if rows is None:
-        return seen
-    return Normals(
-        *(
-            known.flatten(0, 1).index_copy(0, rows, own.flatten(0, 1)).view_as(known)
-            for known, own in zip(cells, seen, strict=True)
-        )
-    )
 
 
 def silent(layer: nn.Linear) -> nn.Linear:

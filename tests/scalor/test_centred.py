@@ -11,7 +11,8 @@ from pyro import poutine
 
 from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.render.glimpses import mass_centre, write_glimpses
-from scalor_ppl.scalor.posterior_networks import Normals, corrected
+from scalor_ppl.scalor.correction import corrected
+from scalor_ppl.scalor.posterior_networks import Normals
 from scalor_ppl.scalor.readout import mass_centres, spread, tracks_of
 from scalor_ppl.scalor.slots import Objects
 
