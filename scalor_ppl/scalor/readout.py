@@ -13,7 +13,7 @@ from scalor_ppl.render.glimpses import mass_centre
 from scalor_ppl.scalor.slots import Objects, Trackers, strongest, take, tight_where
 from scalor_ppl.tracks.table import Tracks
 
-# Pixels from the view's edge from which a mask is taken for that of a whole object.
+# Pixels from the view's rim within which a mask's edge may be that of what is visible.
 RIM = 0.5
 
 
@@ -77,8 +77,8 @@ def tracks_of(
         trackers: one per frame.
         size: height and width of the view.
         tight: boxes about the masks in place of those of the glimpses. Of an object that is partly
-            out of view the mask may show the visible part alone: ``in view`` keeps the glimpse's
-            box there.
+            out of view the mask may show the visible part alone: ``in view`` takes the glimpse's
+            edge where the mask's lies out of view, if that is further out.
     """
 
     def over_time(tensors: list[Tensor]) -> np.ndarray:
@@ -103,10 +103,17 @@ def _boxes(objects: Objects, size: tuple[int, int], tight: str) -> Tensor:
     about = boxes_from_where(tight_where(objects), size)
     if tight == "always":
         return about
-    low, high = about[..., :2], about[..., :2] + about[..., 2:]
+    (low, high), (first, last) = _edges(about), _edges(whole)
     rim = whole.new_tensor(size[::-1]) - RIM
-    inside = ((low >= RIM) & (high <= rim)).all(-1, keepdim=True)
-    return torch.where(inside, about, whole)
+    low = torch.where(low >= RIM, low, torch.minimum(low, first))
+    high = torch.where(high <= rim, high, torch.maximum(high, last))
+    return torch.cat((low, high - low), -1)
+
+
+def _edges(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Left and top, right and bottom, of boxes ``[B, n, 4]``."""
+    corner, extent = boxes.split(2, -1)
+    return corner, corner + extent
 
 
 def mass_centres(objects: Objects, size: tuple[int, int]) -> Tensor:

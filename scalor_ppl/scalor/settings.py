@@ -89,7 +89,7 @@ class ModelConfig(ModelSettings):
             (paper, experiment 3).
         centred: z_where is the centre of mass of an object's mask; otherwise (the paper's) that of
             the glimpse's box, in which the object may lie anywhere. Boxes in tracks then lie about
-            the masks, but for objects that are partly out of view.
+            the masks, but for their edges out of view.
         tight_boxes: boxes in tracks lie about the masks, not about the glimpses that hold them,
             always; for objects whose sizes differ.
     """

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Build
+from conftest import NO_RULES, Build
 from pyro import poutine
 
 from scalor_ppl.nn.modes import MostLikely
+from scalor_ppl.render.boxes import where_from_boxes
 from scalor_ppl.render.glimpses import mass_centre, write_glimpses
 from scalor_ppl.scalor.correction import corrected
 from scalor_ppl.scalor.posterior_networks import Normals
 from scalor_ppl.scalor.readout import mass_centres, spread, tracks_of
-from scalor_ppl.scalor.slots import Objects
+from scalor_ppl.scalor.slots import Objects, update_trackers
 
 SIZE = (48, 64)
 
@@ -131,3 +132,18 @@ def test_spread_is_that_of_the_posterior(build: Build) -> None:
         deviation = places.std(0).squeeze(0) * 1e3
     origin = scene.trackers[0].origin
     torch.testing.assert_close(said[0, 0], deviation[origin], rtol=0.03, atol=1e-4)
+
+
+def test_boxes_lie_about_masks_as_far_as_these_are_in_view() -> None:
+    looks = torch.zeros(1, 2, 4, 8, 8)
+    looks[:, :, -1, 2:6, 2:6] = 1.0
+    # Glimpses of 8 pixels, masks of 4 in their middle: in view, and out of it on the left.
+    boxes = torch.tensor([[[4.0, 4.0, 8.0, 8.0], [-4.0, 4.0, 8.0, 8.0]]])
+    where = where_from_boxes(boxes, (16, 16))
+    number = torch.ones(1, 2)
+    objects = Objects(number, where, where, number, number[..., None], looks, where)
+    trackers = update_trackers(None, None, objects, 2, NO_RULES, (16, 16))
+    (tracks,) = tracks_of([trackers], (16, 16), tight="in view")
+    found = sorted(tracks.boxes[0].tolist())
+    assert found[0] == pytest.approx((-4, 6, 6, 4))
+    assert found[1] == pytest.approx((6, 6, 4, 4))
