@@ -205,6 +205,7 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
     from scalor_ppl.report.rehearsal import (
         EVENTS,
         OVERLAY,
+        POSITIONS,
         REPORT,
         TRACKS,
         report_fit,
@@ -224,7 +225,7 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
             raise typer.Exit(INTERRUPTED)
     report_fit(out, device)
     console = Console()
-    names = (TRACKS, EVENTS, *([OVERLAY] if overlay else []), REPORT)
+    names = (TRACKS, POSITIONS, EVENTS, *([OVERLAY] if overlay else []), REPORT)
     for name in (name for name in names if (out / name).exists()):
         console.print(str(out / name), **PLAIN)
 

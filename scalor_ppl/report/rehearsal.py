@@ -18,7 +18,8 @@ from scalor_ppl.training.loop import train
 from scalor_ppl.training.runs import create_run, load_run
 from scalor_ppl.training.sources import anchored, fitted
 
-TRACKS, EVENTS, OVERLAY, REPORT = "tracks.txt", "events.csv", "overlay.mp4", "report.html"
+TRACKS, POSITIONS, EVENTS = "tracks.txt", "tracks.csv", "events.csv"
+OVERLAY, REPORT = "overlay.mp4", "report.html"
 """What a fit writes into its folder."""
 
 _FRAMES = 3  # that are tracked and reported
@@ -67,7 +68,8 @@ def track_every_frame(
 ) -> TrackingOutcome:
     """Track a fit's video into its folder: the frames of its range, those too that a stride omits.
 
-    A stride is for the training, where slow objects teach more in larger steps.
+    A stride is for the training, where slow objects teach more in larger steps. Centres are
+    measured in the frames (`tracking.registration`).
 
     Args:
         program: that was trained on the video.
@@ -88,6 +90,8 @@ def track_every_frame(
         run / TRACKS,
         overlay=run / OVERLAY if overlay else None,
         events=run / EVENTS,
+        positions=run / POSITIONS,
+        measure=True,
         start=data.start,
         stop=data.stop,
         resume=resume,

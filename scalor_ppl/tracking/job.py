@@ -86,6 +86,7 @@ def track_to_files(
     overlay: str | Path | None = None,
     masks: str | Path | None = None,
     events: str | Path | None = None,
+    positions: str | Path | None = None,
     chunk: int = CHUNK,
     threshold: float = 0.5,
     recognise: bool = True,
@@ -112,6 +113,8 @@ def track_to_files(
         overlay: NAME.mp4, the video with what was found drawn on it.
         masks: NAME.nc, which object is seen at each pixel.
         events: NAME.csv, who met whom and which gaps were joined, see `tracking.events`.
+        positions: NAME.csv, the tracks with all their columns, where the format of ``out`` has
+            fewer.
         chunk: frames that are worked on at a time, at least 1.
         threshold: least presence of an object in a frame to be written, 0..1.
         recognise: keep identities where objects covered each other, see `identity`.
@@ -140,6 +143,7 @@ def track_to_files(
         None if overlay is None else Path(overlay),
         None if masks is None else Path(masks),
         None if events is None else Path(events),
+        None if positions is None else Path(positions),
     )
     recording = open_recording(program.config, video, start, stop)
     targets.check(video)
@@ -149,6 +153,7 @@ def track_to_files(
         "--overlay": str(targets.overlay and targets.overlay.resolve()),
         "--masks": str(targets.masks and targets.masks.resolve()),
         "--events": str(targets.events and targets.events.resolve()),
+        "--positions": str(targets.positions and targets.positions.resolve()),
         "--chunk": str(chunk),
         "--threshold": str(threshold),
         "--recognise": str(recognise),
@@ -215,6 +220,10 @@ class _Job:
         if self._wanted(targets.out):
             kept = self.kept.get("tracks")
             self.outputs["tracks"] = TableOutput(targets.out, targets.form, threshold, kept)
+        if targets.positions is not None and self._wanted(targets.positions):
+            kept = self.kept.get("positions")
+            form = format_of(targets.positions, None)
+            self.outputs["positions"] = TableOutput(targets.positions, form, threshold, kept)
         if targets.overlay is not None and self._wanted(targets.overlay):
             fps = recording.fps and recording.fps / recording.options.stride
             kept = self.kept.get("overlay")

@@ -92,6 +92,7 @@ class Targets:
         overlay: the video with what was found drawn on it, or none.
         masks: which object is seen at each pixel, or none.
         events: who met whom, or none.
+        positions: the tracks with all their columns, beside a format that has fewer, or none.
     """
 
     out: Path
@@ -99,13 +100,13 @@ class Targets:
     overlay: Path | None
     masks: Path | None
     events: Path | None
+    positions: Path | None = None
 
     @property
     def paths(self) -> list[Path]:
         """All of them."""
-        return [
-            path for path in (self.out, self.overlay, self.masks, self.events) if path is not None
-        ]
+        others = (self.overlay, self.masks, self.events, self.positions)
+        return [self.out, *(path for path in others if path is not None)]
 
     @property
     def folders(self) -> list[Path]:
@@ -135,6 +136,7 @@ class Targets:
             ("overlay", self.overlay, ".mp4"),
             ("masks", self.masks, ".nc"),
             ("events", self.events, ".csv"),
+            ("positions", self.positions, ".csv"),
         ):
             if path is not None and path.suffix != end:
                 raise UserError(f"--{option} {path}: end it in {end}")

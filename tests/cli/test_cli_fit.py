@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from tiny import CommandLine, config_of
@@ -59,7 +60,7 @@ def test_a_video_in_tracks_and_a_report_out(cli: CommandLine, video: Path, tmp_p
     out = tmp_path / "run"
     said = cli("fit", str(video), "--out", str(out), "--minutes", "0.05", *SMALL)
     assert said.code == 0, said.err
-    for name in ("tracks.txt", "overlay.mp4", "report.html", "config.toml"):
+    for name in ("tracks.txt", "tracks.csv", "overlay.mp4", "report.html", "config.toml"):
         assert (out / name).is_file(), name
         assert name == "config.toml" or name in said.out
     config = tomllib.loads((out / "config.toml").read_text())
@@ -73,7 +74,10 @@ def test_a_video_in_tracks_and_a_report_out(cli: CommandLine, video: Path, tmp_p
     # The scene was there from the first step: a grey one would cost thousands of nats.
     first = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
     assert first["log_likelihood"] > 64 * 96
-    read_mot(out / "tracks.txt", frames=48)
+    tracks = read_mot(out / "tracks.txt", frames=48)
+    table = pd.read_csv(out / "tracks.csv")
+    assert len(table) == (tracks.ids >= 0).sum()
+    assert {"x", "y", "x_std", "y_std", "confidence"} <= set(table.columns)
     # A finished fit says so at once when it is asked to go on, and keeps its files.
     before = (out / "tracks.txt").stat().st_mtime_ns
     said = cli("fit", str(video), "--out", str(out), "--resume")
