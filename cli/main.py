@@ -29,6 +29,7 @@ from scalor_ppl.cli.reproduce import reproduce
 from scalor_ppl.cli.score import score
 from scalor_ppl.cli.track import track
 from scalor_ppl.cli.train import train
+from scalor_ppl.cli.view import view
 from scalor_ppl.errors import NotFiniteError, UserError
 from scalor_ppl.files import refusal
 from scalor_ppl.studies.allocator import keep_freed_memory
@@ -49,6 +50,7 @@ app.command()(opens_runs(evaluate))
 app.command()(score)
 app.command()(msd)
 app.command()(opens_runs(report))
+app.command()(view)
 app.command()(opens_runs(bench))
 app.command()(demo)
 app.command()(opens_runs(reproduce))
