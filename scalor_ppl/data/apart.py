@@ -20,6 +20,7 @@ Made = TypeVar("Made")
 # Elsewhere a fork is not safe once libraries have threads, or there is none.
 FORKS = sys.platform == "linux"
 ALIGNMENT = 64
+NO_ROOM = 75  # the child's exit code where its result finds no room in shared memory
 
 
 class EndlessError(Exception):
@@ -46,11 +47,12 @@ def apart(work: Callable[[], Made], seconds: int) -> Made:
         if child == 0:
             code = 1
             try:
-                _work_in_child(work, shared, seconds)
-                code = 0
+                code = _work_in_child(work, shared, seconds)
             finally:
                 os._exit(code)  # without what others registered for the end of the parent
         status = _ended(child)
+        if status == NO_ROOM:  # it ends, so it may be done here
+            return work()
         if status == -signal.SIGXCPU:
             raise EndlessError(f"its reader was stopped after {seconds} s of work")
         if status != 0:
@@ -73,12 +75,17 @@ def _ended(child: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _work_in_child(work: Callable[[], object], shared: int, seconds: int) -> None:
+def _work_in_child(work: Callable[[], object], shared: int, seconds: int) -> int:
+    """Leave in shared memory what the work returned or raised; the exit code."""
     import resource
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    # Limits of files hold for shared memory, too, which is none.
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     # A library's last words are for nobody: the error is told by who asked.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     answer: tuple[bool, object]
@@ -93,11 +100,15 @@ def _work_in_child(work: Callable[[], object], shared: int, seconds: int) -> Non
         buffers.clear()
         head = pickle.dumps((False, RuntimeError(f"{answer[1]} ({error})")))
     parts: list[Any] = [head, *(buffer.raw() for buffer in buffers)]
-    with open(shared, "wb", closefd=False) as file:
-        pickle.dump([memoryview(part).nbytes for part in parts], file)
-        for part in parts:
-            file.seek(_aligned(file.tell()))
-            file.write(part)
+    try:
+        with open(shared, "wb", closefd=False) as file:
+            pickle.dump([memoryview(part).nbytes for part in parts], file)
+            for part in parts:
+                file.seek(_aligned(file.tell()))
+                file.write(part)
+    except OSError:
+        return NO_ROOM
+    return 0
 
 
 def _aligned(place: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,22 @@ def test_a_loop_in_c_is_ended() -> None:
 def test_a_crash_is_told() -> None:
     with pytest.raises(EndlessError, match="ended with code 3"):
         apart(lambda: os._exit(3), 5)
+
+
+@forks
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_limit_of_file_sizes_does_not_matter(hard: bool) -> None:
+    """Shared memory counts as a file: where there is no room, the work is done again, here."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            most = 1000 if hard else resource.RLIM_INFINITY
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, most))
+            code = 0 if apart(lambda: np.ones(9000), 5).sum() == 9000 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @forks
