@@ -154,7 +154,7 @@ def test_without_background_and_log(made: Made, tmp_path: Path) -> None:
     (tmp_path / "run" / "origin.json").unlink()
     page = made(tmp_path / "run")
     found = sections(page)
-    assert "This model has no background" in found["background"]
+    assert "draws nothing behind its objects" in found["background"]
     assert "This run has no log of its training" in found["training"]
     assert "<dt>commit</dt>" not in page
 
