@@ -20,6 +20,7 @@ _SMALLEST = 0.85  # small objects (the lower percentile), the side of the smalle
 _LARGEST_ON_PLANE = 1.05
 _SMALLEST_ON_PLANE = 0.75
 _LARGEST_OF_ALL = 1.1  # large objects (the upper percentile), where they really differ
+_MOSTLY_ALONE = 0.8  # share of all that moves that whole, single objects are
 _NEAR = 0.5  # boxes, within which a proposal is no object of its own
 _VANISH = 0.04  # of its box, which a tracked object covers at least; less keeps ghosts in training
 _LEAST_SIDE = 3.0  # pixels of a box
@@ -92,6 +93,7 @@ def _choose_objects(draft: Draft, survey: Survey, objects: ObjectStatistics, vie
     draft.choose("model.what", what, f"glimpses are {looks} and have {pixels} pixels")
     draft.choose("model.decoder", "fc", "glimpses are small")
     draft.choose("guide.encoder", "fc", "glimpses are small")
+    _choose_centres(draft, objects)
     near = "limbs and rims of one object must not become objects"
     draft.choose("model.rules.duplicate_radius", _NEAR, near)
     draft.choose("model.rules.near_tracked", _NEAR, near)
@@ -106,6 +108,17 @@ def _choose_objects(draft: Draft, survey: Survey, objects: ObjectStatistics, vie
         draft.choose("prior.propagation", "momentum", "objects go on as they went")
     else:
         draft.choose("prior.propagation", "recurrent", "where objects went does not tell more")
+
+
+def _choose_centres(draft: Draft, objects: ObjectStatistics) -> None:
+    # Of who is half hidden the mask's centre of mass is that of the visible half: it leaps.
+    alone = 0.0 if objects.evidence is None else objects.evidence.alone
+    if alone >= _MOSTLY_ALONE:
+        centred, why = True, "objects are mostly seen alone: they are where their mass is"
+    else:
+        centred, why = False, "objects often hide each other: of half a one the mass lies elsewhere"
+    draft.choose("model.centred", centred, why)
+    draft.choose("guide.correct", centred, why)
 
 
 def _grid(view: View) -> Size:
