@@ -9,7 +9,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Refine, Run, Threads, use_threads
+from scalor_ppl.cli.calibration import fit_and_store, show_calibration
+from scalor_ppl.cli.options import (
+    PLAIN,
+    DataFolder,
+    Device,
+    Refine,
+    Run,
+    Threads,
+    check_figure,
+    use_threads,
+)
 from scalor_ppl.cli.tables import print_table, ruled_table
 from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
@@ -51,6 +61,30 @@ def evaluate(
         str | None, typer.Option(help="Bound log p(x) too: elbo or iwae, with hard presence.")
     ] = None,
     particles: Annotated[int, typer.Option(min=1, help="Draws per clip for the bound.")] = 100,
+    calibration: Annotated[
+        bool,
+        typer.Option(help="In place of scores: how honest the stated uncertainty is."),
+    ] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            help="Fit what makes standard deviations honest on other clips of the set, and store "
+            "it with the run; then as --calibration."
+        ),
+    ] = False,
+    calibration_seed: Annotated[
+        int, typer.Option(min=0, help="Data seed of the clips of --calibrate.")
+    ] = 777,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Draws per clip for --calibration; 0: tracks alone.")
+    ] = 40,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Picture of --calibration; calibration.png in the run's folder by default.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     refine: Refine = None,
     device: Device = "auto",
@@ -61,17 +95,28 @@ def evaluate(
     Clips of registered sets are fresh ones, never those of the training.
     """
     from scalor_ppl.inference.bounds import bound_of
+    from scalor_ppl.inference.calibrating import judge_calibration
     from scalor_ppl.inference.scoring import reconstruction_error, score
     from scalor_ppl.programs import FindsObjects
     from scalor_ppl.training.devices import pick_device
-    from scalor_ppl.training.runs import load_run
+    from scalor_ppl.training.runs import load_run, own_folder
     from scalor_ppl.training.sources import chosen, open_data
 
     use_threads(threads)
-    with owned(out):
+    check_figure("--plot", plot)
+    with owned(out, plot):
         program = load_run(run, pick_device(device), refine=refine)
         settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
         source = open_data(settings, "test")
+        title = f"{settings.source}: {clips} clips of {frames} frames"
+        if calibration or calibrate:
+            if calibrate:
+                program = fit_and_store(
+                    run, program, settings, seed=calibration_seed, clips=clips, frames=frames
+                )
+            honesty = judge_calibration(program, source, clips=clips, frames=frames, draws=draws)
+            show_calibration(honesty, title, plot or own_folder(run) / "calibration.png", out)
+            return
         figures: dict[str, Any] = {}
         if bound is not None:
             bounded = bound_of(
@@ -85,7 +130,6 @@ def evaluate(
             figures["mse"] = error
         elif bound is None or has_truth(source, frames):
             scores = score(program, source, clips=clips, frames=frames, recognise=recognise)
-            title = f"{settings.source}: {clips} clips of {frames} frames"
             print_table(score_table(scores, title))
             figures |= {rule: each.to_dict() for rule, each in scores.items()}
         if out is not None:

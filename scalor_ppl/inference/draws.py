@@ -9,12 +9,13 @@ from pyro import poutine
 from pyro.poutine import Trace
 from torch import Tensor
 
+from scalor_ppl.inference.certainty import certain_tracks
 from scalor_ppl.inference.finite import check_scene
-from scalor_ppl.inference.posterior import infer
+from scalor_ppl.inference.posterior import follow
 from scalor_ppl.nn.pixels import to_frames, to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.particles import latent_and_observed, per_video
-from scalor_ppl.programs import FindsObjects, Program, require
+from scalor_ppl.programs import FindsObjects, Program
 from scalor_ppl.results.samples import Codes, Samples, joined, joined_codes
 from scalor_ppl.tracks.table import Tracks
 
@@ -44,10 +45,13 @@ class Densities:
 
 
 def reference_tracks(program: Program, clip: np.ndarray) -> Tracks:
-    """The tracks of the most likely account of a clip ``[T, H, W, C]`` uint8."""
+    """The most likely account of a clip ``[T, H, W, C]`` uint8, and how sure the guide is of it.
+
+    See :func:`scalor_ppl.inference.certainty.certain_tracks`.
+    """
     with fast_pyro():
-        scene = infer(program.model, program.guide, to_video(clip[None], program.device))
-    return require(program, FindsObjects, "infer").tracks(scene)[0]
+        found = follow(program, to_video(clip[None], program.device), None)
+    return certain_tracks(program, found.trace, found.scene)[0]
 
 
 def draw_posterior(

@@ -9,11 +9,13 @@ from pyro import poutine
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.alignment import aligned
+from scalor_ppl.inference.certainty import calibrated_draws, deviations_in_words
 from scalor_ppl.inference.draws import draw_posterior, reference_tracks, to_samples
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.programs import FindsObjects, Program
 from scalor_ppl.results.datatree import (
     codes,
+    deviations_before,
     drawn_video,
     frame_densities,
     latents,
@@ -38,6 +40,9 @@ def posterior_tree(
     and the objects of every draw are matched with it (see :mod:`scalor_ppl.inference.alignment`).
     Where a draw has no such object, presence is 0 and the rest NaN; its objects that match nothing
     are in ``count`` and in ``sample_stats.unmatched`` only.
+
+    With a calibration, centres and sizes of the draws are moved from their median so that their
+    central 90 % are as wide as it says; see :mod:`scalor_ppl.results.rescaled`.
 
     Args:
         program: trained.
@@ -65,6 +70,7 @@ def posterior_tree(
         )
     program.check_fits("the clip", *clip.shape[1:])
     samples, densities = draw_posterior(program, clip, draws=draws, seed=seed, images=images)
+    more = xr.Dataset()
     figures = {
         "log_weight": (densities.weight, "log p(x, z) - log q(z | x)", "nats"),
         "log_prior": (densities.prior, "log p(z)", "nats"),
@@ -73,10 +79,17 @@ def posterior_tree(
     if isinstance(samples, Codes):
         drawn, said = codes(samples), "draws from the guide"
     else:
-        names, identities = aligned(reference_tracks(program, clip), samples.tracks)
+        reference = reference_tracks(program, clip)
+        names, identities = aligned(reference, samples.tracks)
         objects = by_object(samples, identities)
-        drawn = latents(samples, objects, names)
+        honest = calibrated_draws(program, reference, names, objects)
+        drawn = latents(samples, objects if honest is None else honest.objects, names)
+        for name in ("centre_x", "centre_y", "width", "height"):
+            drawn[name].attrs["deviations"] = deviations_in_words(program)
         said = "draws from the guide, objects aligned with the most likely"
+        if honest is not None:
+            more = deviations_before(honest, names)
+            said += "; centres and sizes moved from their median to have calibrated deviations"
         figures["unmatched"] = (
             objects.others,
             "objects that live and match none of the most likely account",
@@ -87,7 +100,7 @@ def posterior_tree(
         "log_likelihood": (frame_densities(densities.likelihood), "by frame"),
         "observed_data": (observed_video(clip), "the clip"),
         "sample_stats": (
-            statistics(figures),
+            statistics(figures).merge(more),
             "densities over all latents of the clip, and objects left over by the alignment",
         ),
     }

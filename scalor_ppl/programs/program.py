@@ -12,6 +12,7 @@ from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.memory import Memory, plain
+from scalor_ppl.tracks.deviations import Calibration
 
 
 class Scene(Protocol):
@@ -57,6 +58,7 @@ class Program:
         guide: its posterior.
         device: where both are.
         name: of its family.
+        calibration: of its tracks' standard deviations; none where nobody fitted one.
     """
 
     config: Config
@@ -64,6 +66,7 @@ class Program:
     guide: Any
     device: torch.device
     name: str = "program"
+    calibration: Calibration | None = None
 
     latents: ClassVar[str] = "continuous"
     """Kind of its latents where the configuration has no say: see :meth:`kind_of_latents`."""
@@ -196,6 +199,11 @@ class Program:
     def presence_as(self, kind: str | None) -> Iterator[None]:
         """Bring presence into another kind for a while; a program without presence stays."""
         yield
+
+    @property
+    def refinement(self) -> int:
+        """Steps of gradient after its networks."""
+        return 0
 
     def refined(self, steps: int) -> Self:
         """The program with so many steps of gradient after its networks.

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from scalor_ppl.files import written_whole
+from scalor_ppl.results.rescaled import Rescaled
 from scalor_ppl.results.samples import ByObject, Codes, Samples
 
 SUFFIX: Final = ".nc"
@@ -109,6 +110,22 @@ def statistics(figures: dict[str, tuple[np.ndarray, str, str]]) -> xr.Dataset:
             coordinates["frame"] = np.arange(values.shape[1])
         variables[name] = (_FRAMES[: values.ndim + 1], values[None], _described(said, units))
     return xr.Dataset(variables, coordinates)
+
+
+def deviations_before(honest: Rescaled, names: np.ndarray) -> xr.Dataset:
+    """What was true of centres before their spread was calibrated, for ``sample_stats``.
+
+    Args:
+        honest: T frames, O objects.
+        names: int [O], their identities.
+    """
+    across = ("frame", "object")
+    moved = _described("whether centres and sizes were moved to have calibrated deviations")
+    variables: dict[str, Any] = {"calibrated": (across, honest.changed, moved)}
+    for axis, name in enumerate(("guide_std_x", "guide_std_y")):
+        said = _described(f"standard deviation of the guide's own draws of {name[-1]}", "pixels")
+        variables[name] = (across, honest.own[..., axis], said)
+    return xr.Dataset(variables, {"frame": np.arange(len(honest.own)), "object": names})
 
 
 def write_tree(tree: xr.DataTree, path: Path) -> None:

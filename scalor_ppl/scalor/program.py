@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -120,8 +120,13 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings):
         finally:
             self.model.presence.kind = before
 
+    @property
+    def refinement(self) -> int:
+        """``guide.refine``."""
+        return self.config.guide.refine
+
     def refined(self, steps: int) -> Self:
-        """The program with another ``guide.refine``."""
+        """The program with another ``guide.refine``, for which no calibration is known."""
         guide = self.config.guide.model_copy(update={"refine": steps})
         return self._rebuilt(self.config.model_copy(update={"guide": guide}))
 
@@ -131,7 +136,10 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings):
         Raises:
             UserError: its networks know the size of the frames that they were trained on.
         """
-        return self if size == self.size else self._rebuilt(config_for_size(self.config, size))
+        if size == self.size:
+            return self
+        rebuilt = self._rebuilt(config_for_size(self.config, size))
+        return replace(rebuilt, calibration=self.calibration)
 
     def imagining(
         self, observed: int, frames: int, first_rate: float | None, rate: float | None

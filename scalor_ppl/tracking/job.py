@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.inference.certainty import deviations_in_words
 from scalor_ppl.programs import Program
 from scalor_ppl.results.locks import owned
 from scalor_ppl.tracking.events import EventOutput
@@ -338,6 +339,7 @@ class _Job:
             frames=self.done,
             configuration=self.fingerprint["the run's configuration"],
             weights=self.fingerprint["the run's weights"],
+            deviations=deviations_in_words(self.program),
         )
         for output in self.outputs.values():
             output.finish(about)

@@ -29,6 +29,7 @@ class About:
         frames: how many were tracked.
         configuration: digest of the run's configuration.
         weights: digest of the run's weights.
+        deviations: whether x_std and y_std are calibrated, and on what.
     """
 
     source: str
@@ -40,6 +41,7 @@ class About:
     frames: int
     configuration: str
     weights: str
+    deviations: str
 
     def attributes(self) -> dict[str, Any]:
         """As attributes of a file: what is none is left out."""

@@ -96,7 +96,7 @@ def check_same(path: Path, before: Mapping[str, str], now: Mapping[str, str]) ->
 
 
 def describe_program(program: Program) -> dict[str, str]:
-    """Digests of a run's configuration and weights, by what they are called."""
+    """Digests of a run's configuration, weights and calibration, by what they are called."""
     configuration = hashlib.sha256(
         # Settings that came with a later version, and are as they always were, change nothing.
         program.config.model_dump_json(exclude_defaults=True).encode()
@@ -106,10 +106,14 @@ def describe_program(program: Program) -> dict[str, str]:
         for name, tensor in sorted(module.state_dict().items()):
             weights.update(f"{part}.{name}{tuple(tensor.shape)}".encode())
             weights.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return {
+    found = {
         "the run's configuration": configuration.hexdigest()[:16],
         "the run's weights": weights.hexdigest()[:16],
     }
+    if program.calibration is not None:
+        calibration = hashlib.sha256(repr(program.calibration).encode())
+        found["the run's calibration"] = calibration.hexdigest()[:16]
+    return found
 
 
 def describe_video(path: Path) -> dict[str, str]:

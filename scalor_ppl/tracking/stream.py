@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from scalor_ppl.data.prefetch import ahead
 from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
 from scalor_ppl.identity import Join
+from scalor_ppl.inference.certainty import certain_tracks
 from scalor_ppl.inference.posterior import Followed, follow
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
@@ -121,7 +122,7 @@ def follow_recording(
     """Track a recording with a program for frames of its size; see `track_video`."""
     if chunk < 1:
         raise UserError(f"chunk={chunk}: give at least 1 frame")
-    finder = require(program, FindsObjects, "track")
+    require(program, FindsObjects, "track")
     done = 0 if memory is None else memory.frame
     # Frames are decoded in a thread of their own while the chunk before is tracked.
     with closing(ahead(recording.frames(done, shown=shown), chunk)) as frames:
@@ -130,7 +131,7 @@ def follow_recording(
             with fast_pyro():
                 found = follow(program, video, memory)
             memory = found.memory
-            yield _tracked(taken, video, found, finder, recording, measure=measure)
+            yield _tracked(taken, video, found, program, recording, measure=measure)
 
 
 def _chunks(frames: Iterator[RecordedFrame], size: int) -> Iterator[list[RecordedFrame]]:
@@ -154,20 +155,15 @@ def _tracked(
     taken: list[RecordedFrame],
     video: Tensor,
     found: Followed,
-    finder: FindsObjects,
+    program: Program,
     recording: Recording,
     *,
     measure: bool,
 ) -> Tracked:
     """The results of a chunk as arrays, boxes in the recording's own pixels."""
-    (tracks,) = finder.tracks(found.scene)
+    finder = require(program, FindsObjects, "track")
+    (tracks,) = certain_tracks(program, found.trace, found.scene)
     objects = finder.objects(found.scene)
-    confidence = finder.confidence(found.trace, found.scene)[0].cpu().numpy()
-    spread = finder.spread(found.trace, found.scene)
-    if spread is not None:
-        tracks = replace(tracks, spread=spread[0].cpu().numpy())
-    # The mode of z_pres is nearly always 0 or 1; how sure it is, is worth more.
-    tracks = replace(tracks, presence=confidence)
     if measure:
         tracks = measured(tracks, video[0], objects)
     scale = np.array(recording.source[::-1]) / recording.size[::-1]  # x, y

@@ -33,6 +33,8 @@ ROW = np.dtype(
     ]
 )
 
+_DEVIATIONS = "what it is worth says `deviations` of the file; none where the program does not say"
+
 MEANING = {
     "frame": ("number of the frame in the video, from 0", ""),
     "id": ("identity of the object, the same in all frames", ""),
@@ -55,8 +57,8 @@ MEANING = {
         "where a gap was joined",
         "",
     ),
-    "x_std": ("standard deviation of x; none where the program does not say", "pixels"),
-    "y_std": ("standard deviation of y; none where the program does not say", "pixels"),
+    "x_std": (f"standard deviation of x; {_DEVIATIONS}", "pixels"),
+    "y_std": (f"standard deviation of y; {_DEVIATIONS}", "pixels"),
 }
 """What each column says, and its unit."""
 

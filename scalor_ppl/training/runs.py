@@ -4,14 +4,17 @@ runs/NAME/config.toml       the resolved configuration
 runs/NAME/metrics.jsonl     one line per logged step
 runs/NAME/images/           contact sheets
 runs/NAME/checkpoints/      see checkpoints
+runs/NAME/calibration.json  what makes standard deviations honest, where that was fitted
 runs/NAME/origin.json       machine, versions and commit of each part of the training
 
-``pretrained:NAME`` in the place of a folder is a run that ships with the package: configuration
-and weights only.
+``pretrained:NAME`` in the place of a folder is a run that ships with the package: configuration,
+weights and calibration only.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +32,8 @@ from scalor_ppl.programs import Program
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.configuration import read_config
 from scalor_ppl.results.locks import holds_nothing
+from scalor_ppl.tracks.deviations import FILE as CALIBRATION
+from scalor_ppl.tracks.deviations import read_calibration
 from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_newest, step_of
 
 CONFIG = "config.toml"
@@ -38,7 +43,7 @@ LARGEST = 3_000_000  # bytes of a program that ships with the package
 
 
 def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> Program:
-    """The trained program of a run, from its newest checkpoint.
+    """The trained program of a run, from its newest checkpoint, calibrated where it is.
 
     Args:
         run: its folder, or ``pretrained:NAME``.
@@ -55,7 +60,8 @@ def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> P
     program.drive_to(step_of(folder))
     program.model.eval()
     program.guide.eval()
-    return program if refine is None else program.refined(refine)
+    program = program if refine is None else program.refined(refine)
+    return replace(program, calibration=read_calibration(run, program.refinement))
 
 
 def run_config(run: Path) -> Config:
@@ -109,13 +115,15 @@ def check_export(folder: Path) -> None:
     """
     held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     training = list(folder.glob("checkpoints/*/training.pt"))
-    if folder.exists() and (not folder.is_dir() or held - {CONFIG, "checkpoints"} or training):
+    if folder.exists() and (
+        not folder.is_dir() or held - {CONFIG, CALIBRATION, "checkpoints"} or training
+    ):
         raise UserError(f"{folder} is there and no former export: choose another --export")
     check_writable(folder / CONFIG)
 
 
 def export_run(run: Path, folder: Path) -> None:
-    """Copy what is needed to use a run: configuration and newest weights, nothing of this machine.
+    """Copy what is needed to use a run: configuration, newest weights, calibration; no more.
 
     Weights that would take more than ``LARGEST`` bytes are rounded to half precision.
 
@@ -139,6 +147,8 @@ def export_run(run: Path, folder: Path) -> None:
         target.mkdir(parents=True)
         save_file(weights, target / WEIGHTS)
         write_config(made, config.model_copy(update={"data": data}))
+        if (located(run) / CALIBRATION).is_file():
+            shutil.copyfile(located(run) / CALIBRATION, made / CALIBRATION)
         if folder.exists():
             folder.rename(Path(temporary) / "former")
         made.rename(folder)

@@ -1,0 +1,223 @@
+"""Judge and calibrate a program's uncertainty on clips whose truth is known."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalor_ppl.data import ClipSource, Truth
+from scalor_ppl.data.specs import VISIBLE_SHARE
+from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation.calibration import (
+    Intervals,
+    Reliability,
+    drawn_intervals,
+    gaussian_intervals,
+    reliability,
+)
+from scalor_ppl.evaluation.calibration_pairs import (
+    StatedAndTrue,
+    paired,
+    stated_and_true,
+    together,
+)
+from scalor_ppl.evaluation.scale_fit import fit_scale
+from scalor_ppl.inference.alignment import aligned
+from scalor_ppl.inference.certainty import calibrated_draws, certain_tracks
+from scalor_ppl.inference.draws import draw_posterior, reference_tracks
+from scalor_ppl.inference.posterior import follow
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import FindsObjects, Program, require
+from scalor_ppl.results.rescaled import LEAST
+from scalor_ppl.results.samples import Samples, by_object
+from scalor_ppl.tracks.deviations import FEATURES, Calibration
+
+_BATCH = 20  # clips that are tracked at a time
+_OF_SIZE = tuple(name for name in FEATURES if name != "deviation")
+
+
+@dataclass(frozen=True)
+class Honesty:
+    """How honest a program's uncertainty is.
+
+    Attributes:
+        centre: of x and y of tracks, by `x_std` and `y_std` read as Gaussian.
+        size: of width and height, likewise; None without a calibration, which alone states it.
+        presence: of the confidences of tracks.
+        drawn_centre: of x and y of draws from the posterior; None where none were taken.
+        drawn_size: of width and height of draws, likewise.
+        count: of the number of objects in a frame by draws, likewise.
+        objects: object-frames that could have been found.
+        calibrated: whether the program has a calibration.
+    """
+
+    centre: Intervals
+    size: Intervals | None
+    presence: Reliability
+    drawn_centre: Intervals | None
+    drawn_size: Intervals | None
+    count: Intervals | None
+    objects: int
+    calibrated: bool
+
+    def intervals(self) -> dict[str, Intervals]:
+        """What has been judged by intervals, by its name in words."""
+        named = {
+            "centre": self.centre,
+            "size": self.size,
+            "centre, draws": self.drawn_centre,
+            "size, draws": self.drawn_size,
+            "count, draws": self.count,
+        }
+        return {name: each for name, each in named.items() if each is not None}
+
+    def to_dict(self) -> dict[str, object]:
+        """Fit for JSON."""
+        found = {name.replace(", ", "_"): each.to_dict() for name, each in self.intervals().items()}
+        return {
+            "calibrated": self.calibrated,
+            "objects": self.objects,
+            **found,
+            "presence": self.presence.to_dict(),
+        }
+
+
+def fit_calibration(
+    program: Program, source: ClipSource, *, clips: int, frames: int
+) -> Calibration:
+    """Fit what makes a program's standard deviations honest, see `tracks.deviations`.
+
+    Args:
+        program: trained; its own calibration has no part in it.
+        source: simulated clips that nothing is reported on.
+        clips: how many, 0, 1, ...
+        frames: length of each.
+
+    Raises:
+        UserError: the clips have no truth, the program states no deviations, or too little was
+            found in them.
+    """
+    pairs = _pairs(program, source, clips=clips, frames=frames, calibrated=False)
+    if not np.isfinite(pairs.stated).all():
+        raise UserError(
+            f"{program.name} does not say how sure it is of centres: nothing to calibrate"
+        )
+    rows = pairs.features.reshape(-1, len(FEATURES))
+    return Calibration(
+        centre=fit_scale(pairs.centre.ravel(), rows),
+        size=fit_scale(pairs.size.ravel(), rows, _OF_SIZE),
+        refine=program.refinement,
+        fitted_on={
+            "source": source.name,
+            "split": getattr(source, "split", ""),
+            "seed": getattr(source, "seed", 0),
+            "clips": clips,
+            "frames": frames,
+            "objects": len(pairs.centre),
+        },
+    )
+
+
+def judge_calibration(
+    program: Program,
+    source: ClipSource,
+    *,
+    clips: int,
+    frames: int,
+    draws: int = 0,
+    seed: int = 0,
+) -> Honesty:
+    """Compare what a program states with what is true.
+
+    Args:
+        program: trained.
+        source: of clips with truth; 0, 1, ... are taken.
+        clips: how many.
+        frames: length of each.
+        draws: from the posterior of each clip, 0 for none; at least 5 otherwise.
+        seed: of the draws.
+
+    Raises:
+        UserError: the source has no truth, or the program finds no objects or states no deviations.
+    """
+    if 0 < draws < LEAST:
+        raise UserError(f"{draws} draws: give at least {LEAST}, or 0 to leave them out")
+    pairs = _pairs(program, source, clips=clips, frames=frames, calibrated=True)
+    whole = pairs.whole
+    if not np.isfinite(pairs.stated).all():
+        raise UserError(f"{program.name} does not say how sure it is of centres")
+    size = None
+    if program.calibration is not None:
+        stated = program.calibration.size.deviations(pairs.features)
+        size = gaussian_intervals(pairs.size[whole].ravel(), stated[whole].ravel())
+    drawn = _drawn(program, source, clips, frames, draws, seed) if draws else (None, None, None)
+    return Honesty(
+        gaussian_intervals(pairs.centre[whole].ravel(), pairs.stated[whole].ravel()),
+        size,
+        reliability(pairs.confidence, pairs.hits),
+        *drawn,
+        objects=pairs.objects,
+        calibrated=program.calibration is not None,
+    )
+
+
+def _pairs(
+    program: Program, source: ClipSource, *, clips: int, frames: int, calibrated: bool
+) -> StatedAndTrue:
+    """What tracks state, and what is true."""
+    require(program, FindsObjects, "evaluate --calibration")
+    program.check_fits(source.name, source.height, source.width, source.channels)
+    taken = list(_clips(source, clips, frames))
+    parts = []
+    for begin in range(0, len(taken), _BATCH):
+        videos, truths = zip(*taken[begin : begin + _BATCH], strict=True)
+        with fast_pyro():
+            found = follow(program, to_video(np.stack(videos), program.device), None)
+        tracks = certain_tracks(program, found.trace, found.scene, calibrated=calibrated)
+        for each, truth in zip(tracks, truths, strict=True):
+            parts.append(stated_and_true(each, truth, program.size))
+    return together(parts)
+
+
+def _clips(source: ClipSource, clips: int, frames: int) -> Iterator[tuple[np.ndarray, Truth]]:
+    for number in range(min(clips, max(1, source.starts(frames)))):
+        clip = source.clip(number, frames)
+        if clip.truth is None:
+            raise UserError(
+                f"{source.name} has no ground truth: calibration needs clips whose objects are "
+                "known, as those of registered sets"
+            )
+        yield clip.video, clip.truth
+
+
+def _drawn(
+    program: Program, source: ClipSource, clips: int, frames: int, draws: int, seed: int
+) -> tuple[Intervals, Intervals, Intervals]:
+    """Centre, size and count by draws from the posterior of each clip."""
+    centres, sizes, counts = [], [], []
+    for video, truth in _clips(source, clips, frames):
+        samples, _ = draw_posterior(program, video, draws=draws, seed=seed, images=0)
+        assert isinstance(samples, Samples)
+        reference = reference_tracks(program, video)
+        names, identities = aligned(reference, samples.tracks)
+        objects = by_object(samples, identities)
+        honest = calibrated_draws(program, reference, names, objects)
+        objects = objects if honest is None else honest.objects
+        t, k, n = paired(reference, truth, reference.present())
+        column = np.searchsorted(names, reference.ids[t, k])
+        enough = (np.isfinite(objects.depth[:, t, column]).sum(0) >= LEAST) & (
+            truth.visible[t, n] >= 1
+        )
+        t, n, column = t[enough], n[enough], column[enough]
+        centres.append((objects.centres[:, t, column], truth.middles()[t, n]))
+        sizes.append((objects.boxes[:, t, column, 2:], truth.boxes[t, n, 2:]))
+        counts.append((samples.counts(), truth.counted(VISIBLE_SHARE).sum(1)))
+    return _over(centres), _over(sizes), _over(counts)
+
+
+def _over(parts: list[tuple[np.ndarray, np.ndarray]]) -> Intervals:
+    """Intervals of draws [S, ...] and truths [...] of several clips."""
+    drawn = [each.reshape(len(each), -1).astype(np.float64) for each, _ in parts]
+    true = [each.ravel().astype(np.float64) for _, each in parts]
+    return drawn_intervals(np.concatenate(drawn, axis=1), np.concatenate(true))

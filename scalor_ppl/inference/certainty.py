@@ -1,0 +1,71 @@
+"""How sure a guide is of its tracks, calibrated where the program is."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pyro.poutine import Trace
+
+from scalor_ppl.programs import FindsObjects, Program, require
+from scalor_ppl.results.rescaled import Rescaled, rescaled
+from scalor_ppl.results.samples import ByObject
+from scalor_ppl.tracks.table import EMPTY, Tracks
+
+UNCALIBRATED = "not calibrated: the guide's own, given the frames before, which is often too small"
+
+
+def certain_tracks(
+    program: Program, trace: Trace, scene: Any, *, calibrated: bool = True
+) -> list[Tracks]:
+    """The tracks of every video of a scene, with confidences and standard deviations.
+
+    Args:
+        program: trained, of a kind that finds objects.
+        trace: of the guide, most likely values taken.
+        scene: what the model made of them.
+        calibrated: bring the guide's deviations to those that the program's calibration states;
+            without one they stay.
+
+    Returns:
+        Tracks in pixels of the view, whose `presence` is the confidence; `spread` is None where the
+        program does not say.
+    """
+    finder = require(program, FindsObjects, "track")
+    # The mode of z_pres is nearly always 0 or 1; how sure it is, is worth more.
+    confidence = finder.confidence(trace, scene).cpu().numpy()
+    spread = finder.spread(trace, scene)
+    found = []
+    for b, tracks in enumerate(finder.tracks(scene)):
+        own = None if spread is None else spread[b].cpu().numpy()
+        tracks = replace(tracks, presence=confidence[b], spread=own)
+        if calibrated and own is not None and program.calibration is not None:
+            tracks = program.calibration.applied(tracks, tuple(scene.image.shape[-2:]))
+        found.append(tracks)
+    return found
+
+
+def calibrated_draws(
+    program: Program, reference: Tracks, names: np.ndarray, objects: ByObject
+) -> Rescaled | None:
+    """Draws with the deviations of a program's calibration; none where it has none.
+
+    Args:
+        program: trained.
+        reference: the most likely account of the clip, as `certain_tracks` makes it.
+        names: int [O], identities of the draws' columns in it.
+        objects: the draws.
+    """
+    if program.calibration is None or reference.spread is None:
+        return None
+    shape = (reference.frames, len(names), 2)
+    centre, size = np.full(shape, np.nan), np.full(shape, np.nan)
+    t, k = np.nonzero(reference.ids != EMPTY)
+    column = np.searchsorted(names, reference.ids[t, k])
+    centre[t, column] = reference.spread[t, k]
+    size[t, column] = program.calibration.sizes(reference, program.size)[t, k]
+    return rescaled(objects, centre, size)
+
+
+def deviations_in_words(program: Program) -> str:
+    """Whether the standard deviations of a program's tracks are calibrated, and on what."""
+    return UNCALIBRATED if program.calibration is None else program.calibration.in_words()

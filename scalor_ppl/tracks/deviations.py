@@ -1,0 +1,199 @@
+"""Standard deviations of tracked positions that hold what they promise, from those of a guide.
+
+A guide's own deviations are those of its posterior given the frames before, which is narrower than
+its errors: they are wide where objects overlap or were found just now. A *calibration* is a small
+log-linear model of the errors' scale, fitted on simulated clips whose truth is known:
+
+    log s = w . (1, log of the guide's deviation, log of the object's side, share of its box
+                 under others' boxes, found in this frame, share of its box out of view, doubt)
+
+where doubt is 1 less the confidence that the object is there. It is
+fitted by `scalor_ppl.evaluation.scale_fit`. It describes errors on such clips, not those on other
+data.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scalor_ppl.errors import UserError
+from scalor_ppl.files import written_whole
+from scalor_ppl.tracks.table import EMPTY, Tracks
+
+FEATURES = ("constant", "deviation", "side", "covered", "discovered", "outside", "doubt")
+"""What the scale depends on, in the order of the coefficients."""
+
+FILE = "calibration.json"
+_LEAST = 1e-3  # pixels: of the guide's deviation, below which its logarithm says nothing
+
+
+@dataclass(frozen=True)
+class ScaleModel:
+    """The scale of some errors.
+
+    Attributes:
+        coefficients: by the names of `FEATURES`; those that are missing are 0.
+        freedom: degrees of freedom of the Student t that the errors followed, scaled so.
+        stretch: standard deviation to state over that scale. It is such that the nominal 90 %
+            interval of a Gaussian, 1.645 standard deviations to both sides, held 90 % of the
+            errors; of heavy tails it is not their standard deviation.
+    """
+
+    coefficients: Mapping[str, float]
+    freedom: float
+    stretch: float
+
+    def deviations(self, features: np.ndarray) -> np.ndarray:
+        """Float64 [...] standard deviations to state, from features [..., 7]."""
+        weights = np.array([self.coefficients.get(name, 0.0) for name in FEATURES])
+        stated: np.ndarray = self.stretch * np.exp(features @ weights)
+        return stated
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What makes the deviations of a program's tracks honest, for one way of inference.
+
+    Attributes:
+        centre: of errors of x and y, in pixels of the view.
+        size: of errors of width and height, likewise; the guide's deviation has no part in it.
+        refine: steps of refinement for which it holds.
+        fitted_on: set, split, seed, clips, frames, objects: where it comes from.
+    """
+
+    centre: ScaleModel
+    size: ScaleModel
+    refine: int
+    fitted_on: Mapping[str, Any]
+
+    def applied(self, tracks: Tracks, size: tuple[int, int]) -> Tracks:
+        """The tracks with calibrated deviations of the centres, in place of the guide's.
+
+        Args:
+            tracks: with the guide's in `spread`, confidences in `presence`, in pixels of the view.
+            size: height and width of the view.
+        """
+        spread = self.centre.deviations(features_of(tracks, size)).astype(np.float32)
+        spread[tracks.ids == EMPTY] = np.nan
+        return Tracks(
+            tracks.ids, tracks.boxes, tracks.presence, tracks.discovered, tracks.centres, spread
+        )
+
+    def sizes(self, tracks: Tracks, size: tuple[int, int]) -> np.ndarray:
+        """Float64 [T, K, 2] standard deviations of width and height; arguments as `applied`."""
+        return self.size.deviations(features_of(tracks, size))
+
+    def in_words(self) -> str:
+        """What it is, for the files that hold calibrated numbers."""
+        where = self.fitted_on
+        return (
+            f"calibrated on {where.get('clips')} simulated clips of {where.get('source')} (seed "
+            f"{where.get('seed')}): 1.645 standard deviations to both sides held 90 % there"
+        )
+
+
+def features_of(tracks: Tracks, size: tuple[int, int]) -> np.ndarray:
+    """What the scale of errors depends on, float64 [T, K, 2, 7], of x and of y; see `FEATURES`.
+
+    Args:
+        tracks: with `spread`; finite wherever there is an object.
+        size: height and width of the view.
+
+    Raises:
+        ValueError: the tracks have no `spread`.
+    """
+    if tracks.spread is None:
+        raise ValueError("the tracks do not say how sure the guide is of the centres")
+    living = tracks.ids != EMPTY
+    boxes = np.where(living[..., None], tracks.boxes, 0).astype(np.float64)
+    sides = np.maximum(boxes[..., 2:], 1.0)
+    found = np.empty((*tracks.ids.shape, 2, len(FEATURES)))
+    found[..., 0] = 1
+    found[..., 1] = np.log(np.maximum(np.nan_to_num(tracks.spread), _LEAST))
+    found[..., 2] = np.log(sides)
+    found[..., 3] = _covered(boxes, living)[..., None]
+    found[..., 4] = tracks.discovered[..., None]
+    found[..., 5] = 1 - _in_view(boxes, size)[..., None]
+    found[..., 6] = 1 - tracks.presence.clip(0, 1)[..., None]
+    return found
+
+
+def _covered(boxes: np.ndarray, living: np.ndarray) -> np.ndarray:
+    """[T, K] share of each box under the others, added up over these, at most 1."""
+    low, high = boxes[..., :2], boxes[..., :2] + boxes[..., 2:]
+    common = np.minimum(high[:, :, None], high[:, None]) - np.maximum(low[:, :, None], low[:, None])
+    shared = np.maximum(common, 0).prod(-1)  # [T, K, K]
+    rows = np.arange(boxes.shape[1])
+    shared[:, rows, rows] = 0
+    shared = np.where(living[:, :, None] & living[:, None], shared, 0)
+    return (shared.sum(-1) / np.maximum(boxes[..., 2:].prod(-1), 1.0)).clip(0, 1)
+
+
+def _in_view(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """[T, K] share of each box within the view; 1 where there is none."""
+    low = np.maximum(boxes[..., :2], 0)
+    high = np.minimum(boxes[..., :2] + boxes[..., 2:], size[::-1])
+    area = boxes[..., 2:].prod(-1)
+    inside = np.maximum(high - low, 0).prod(-1)
+    return np.where(area > 0, inside / np.maximum(area, 1e-9), 1.0)
+
+
+def read_calibration(folder: Path, refine: int) -> Calibration | None:
+    """The calibration of a run for so many steps of refinement; None where it has none.
+
+    Raises:
+        UserError: the file is not one of calibrations.
+    """
+    return next((each for each in _read(folder) if each.refine == refine), None)
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> Path:
+    """Store a calibration with a run, in place of that for the same steps of refinement.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: the file that is there is no such, or cannot be written.
+    """
+    kept = [each for each in _read(folder) if each.refine != calibration.refine]
+    entries = [asdict(each) for each in sorted([*kept, calibration], key=lambda each: each.refine)]
+    with written_whole(folder / FILE) as path:
+        path.write_text(json.dumps({"calibrations": entries}, indent=2) + "\n", encoding="utf-8")
+    return folder / FILE
+
+
+def _read(folder: Path) -> Sequence[Calibration]:
+    path = folder / FILE
+    if not path.is_file():
+        return ()
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["calibrations"]
+        return [_calibration(each) for each in entries]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is no calibration ({error}): make it anew with: scalor-ppl evaluate {folder} "
+            "--calibrate"
+        ) from None
+
+
+def _calibration(stored: Mapping[str, Any]) -> Calibration:
+    """One entry of the file, checked."""
+    return Calibration(
+        _scale(stored["centre"]), _scale(stored["size"]), int(stored["refine"]), stored["fitted_on"]
+    )
+
+
+def _scale(stored: Mapping[str, Any]) -> ScaleModel:
+    weights = {name: float(value) for name, value in stored["coefficients"].items()}
+    unknown = sorted(set(weights) - set(FEATURES))
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is nothing that a scale depends on")
+    model = ScaleModel(weights, float(stored["freedom"]), float(stored["stretch"]))
+    if not np.isfinite([*weights.values(), model.freedom, model.stretch]).all():
+        raise ValueError("a number is not finite")
+    return model
