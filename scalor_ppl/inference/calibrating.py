@@ -1,7 +1,7 @@
 """Judge and calibrate a program's uncertainty on clips whose truth is known."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -144,6 +144,19 @@ def judge_calibration(
     if 0 < draws < LEAST:
         raise UserError(f"{draws} draws: give at least {LEAST}, or 0 to leave them out")
     pairs = _pairs(program, source, clips=clips, frames=frames, calibrated=True)
+    honesty = judge_pairs(program, pairs)
+    if not draws:
+        return honesty
+    centre, size, count = _drawn(program, source, clips, frames, draws, seed)
+    return replace(honesty, drawn_centre=centre, drawn_size=size, count=count)
+
+
+def judge_pairs(program: Program, pairs: StatedAndTrue) -> Honesty:
+    """Judge what the tracks of a program state, without draws.
+
+    Raises:
+        UserError: the program states no deviations.
+    """
     whole = pairs.whole
     if not np.isfinite(pairs.stated).all():
         raise UserError(f"{program.name} does not say how sure it is of centres")
@@ -151,12 +164,13 @@ def judge_calibration(
     if program.calibration is not None:
         stated = program.calibration.size.deviations(pairs.features)
         size = gaussian_intervals(pairs.size[whole].ravel(), stated[whole].ravel())
-    drawn = _drawn(program, source, clips, frames, draws, seed) if draws else (None, None, None)
     return Honesty(
-        gaussian_intervals(pairs.centre[whole].ravel(), pairs.stated[whole].ravel()),
-        size,
-        reliability(pairs.confidence, pairs.hits),
-        *drawn,
+        centre=gaussian_intervals(pairs.centre[whole].ravel(), pairs.stated[whole].ravel()),
+        size=size,
+        presence=reliability(pairs.confidence, pairs.hits),
+        drawn_centre=None,
+        drawn_size=None,
+        count=None,
         objects=pairs.objects,
         calibrated=program.calibration is not None,
     )

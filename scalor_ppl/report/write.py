@@ -9,6 +9,7 @@ import tomli_w
 from markupsafe import Markup
 
 from scalor_ppl.files import written_whole
+from scalor_ppl.report.honesty import honesty_section
 from scalor_ppl.report.material import Material
 from scalor_ppl.report.measures import counts_section, motion_section
 from scalor_ppl.report.objects import gallery_section, tracked_section, trajectories_section
@@ -130,6 +131,7 @@ SECTIONS: Final[tuple[Callable[[Material], PageSection], ...]] = (
     background_section,
     trajectories_section,
     counts_section,
+    honesty_section,
     continuation_section,
     motion_section,
     configuration_section,
