@@ -339,7 +339,8 @@ class _Job:
             frames=self.done,
             configuration=self.fingerprint["the run's configuration"],
             weights=self.fingerprint["the run's weights"],
-            deviations=deviations_in_words(self.program),
+            deviations=deviations_in_words(self.program)
+            + ("; of positions that --measure gave, those of its fit" if self.measure else ""),
         )
         for output in self.outputs.values():
             output.finish(about)
