@@ -34,7 +34,7 @@ def fit_and_store(
 
     from scalor_ppl.data import REGISTERED
     from scalor_ppl.inference.calibrating import fit_calibration
-    from scalor_ppl.tracks.deviations import write_calibration
+    from scalor_ppl.tracks.deviations import FEATURES, write_calibration
     from scalor_ppl.training.runs import SHIPPED
     from scalor_ppl.training.sources import open_data, with_seed
 
@@ -52,7 +52,7 @@ def fit_and_store(
         f"log of the errors' scale, on {clips} clips of seed {seed}", "depends on", "centre", "size"
     )
     models = calibration.centre, calibration.size
-    for name in models[0].coefficients:
+    for name in FEATURES:
         values = (shown(each.coefficients.get(name), "+.3f") for each in models)
         table.add_row(name, *values)
     table.add_row("degrees of freedom", *(f"{each.freedom:.1f}" for each in models))

@@ -108,7 +108,7 @@ def paired(
     parts = [np.empty((3, 0), dtype=np.int64)]
     for t in range(tracks.frames):
         slots, objects = np.flatnonzero(chosen[t]), np.flatnonzero(counted[t])
-        apart = np.linalg.norm(middles[t, objects, None] - centres[t, None, slots], axis=-1)
+        apart = np.linalg.norm(middles[t, objects][:, None] - centres[t, slots], axis=-1)
         rows, columns = np.nonzero(apart <= gate)
         pairs = match_within(rows, columns, apart[rows, columns], gate)
         frames = np.full(len(pairs), t)

@@ -1,6 +1,6 @@
 """Judge and calibrate a program's uncertainty on clips whose truth is known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from scalor_ppl.evaluation.calibration_pairs import (
     stated_and_true,
     together,
 )
-from scalor_ppl.evaluation.scale_fit import fit_scale
+from scalor_ppl.evaluation.scale_fit import fit_scale, with_outside
 from scalor_ppl.inference.alignment import aligned
 from scalor_ppl.inference.certainty import calibrated_draws, certain_tracks
 from scalor_ppl.inference.draws import draw_posterior, reference_tracks
@@ -31,10 +31,11 @@ from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import FindsObjects, Program, require
 from scalor_ppl.results.rescaled import LEAST
 from scalor_ppl.results.samples import Samples, by_object
-from scalor_ppl.tracks.deviations import FEATURES, Calibration
+from scalor_ppl.tracks.deviations import FEATURES, Calibration, ScaleModel
 
 _BATCH = 20  # clips that are tracked at a time
-_OF_SIZE = tuple(name for name in FEATURES if name != "deviation")
+_OF_CENTRE = tuple(name for name in FEATURES if name != "outside")
+_OF_SIZE = tuple(name for name in _OF_CENTRE if name != "deviation")
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,9 @@ def fit_calibration(
         raise UserError(
             f"{program.name} does not say how sure it is of centres: nothing to calibrate"
         )
-    rows = pairs.features.reshape(-1, len(FEATURES))
     return Calibration(
-        centre=fit_scale(pairs.centre.ravel(), rows),
-        size=fit_scale(pairs.size.ravel(), rows, _OF_SIZE),
+        centre=_fitted(pairs.centre, pairs, _OF_CENTRE),
+        size=_fitted(pairs.size, pairs, _OF_SIZE),
         refine=program.refinement,
         fitted_on={
             "source": source.name,
@@ -117,6 +117,15 @@ def fit_calibration(
             "objects": len(pairs.centre),
         },
     )
+
+
+def _fitted(errors: np.ndarray, pairs: StatedAndTrue, names: Sequence[str]) -> ScaleModel:
+    """The scale of errors [N, 2], first of what is wholly in view and then of the rest."""
+
+    def chosen(which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return errors[which].ravel(), pairs.features[which].reshape(-1, len(FEATURES))
+
+    return with_outside(fit_scale(*chosen(pairs.whole), names), *chosen(~pairs.whole))
 
 
 def judge_calibration(

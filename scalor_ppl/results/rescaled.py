@@ -50,7 +50,7 @@ def rescaled(objects: ByObject, centre: np.ndarray, size: np.ndarray) -> Rescale
     corner = objects.boxes[..., :2] + moved
     boxes = np.concatenate((corner, sides), axis=-1).astype(np.float32)
     made = replace(objects, centres=places.astype(np.float32), boxes=boxes)
-    return Rescaled(made, own, changed.all(-1))
+    return Rescaled(made, own, np.logical_and(changed[..., 0], changed[..., 1]))
 
 
 def _widened(draws: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

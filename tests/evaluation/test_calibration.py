@@ -13,7 +13,7 @@ from scalor_ppl.evaluation.calibration import (
     gaussian_intervals,
     reliability,
 )
-from scalor_ppl.evaluation.scale_fit import fit_scale
+from scalor_ppl.evaluation.scale_fit import fit_scale, with_outside
 from scalor_ppl.tracks.deviations import FEATURES
 
 NUMBER = 4000
@@ -137,6 +137,19 @@ def test_the_fit_finds_the_scale_that_errors_were_drawn_with() -> None:
     far = covered > 0.5
     apart = gaussian_intervals(fresh[far], model.deviations(rows)[far])
     assert apart.coverage[0.9] == pytest.approx(0.9, abs=0.03)
+
+
+def test_what_is_partly_out_of_view_is_fitted_for_itself() -> None:
+    rng = np.random.default_rng(3)
+    inside = features(np.full(5000, 0.5), np.zeros(5000))
+    model = fit_scale(rng.normal(0, 0.5, 5000), inside, ("constant",))
+    outside = inside.copy()
+    outside[:, FEATURES.index("outside")] = 0.5
+    wide = with_outside(model, rng.normal(0, 0.5 * np.exp(1.0), 5000), outside)
+    assert wide.coefficients["outside"] == pytest.approx(2, abs=0.15)
+    np.testing.assert_array_equal(wide.deviations(inside), model.deviations(inside))
+    assert with_outside(model, rng.normal(0, 0.1, 5000), outside).coefficients["outside"] == 0
+    assert with_outside(model, np.ones(3), outside[:3]) == model
 
 
 def test_too_few_errors_are_refused() -> None:

@@ -52,7 +52,7 @@ def test_a_run_has_the_calibration_of_its_refinement(run: Path, tmp_path: Path) 
     write_calibration(tmp_path / "run", constant())
     program = load_run(tmp_path / "run", CPU)
     assert program.calibration == constant()
-    assert program.for_size((32, 32)).calibration == constant()
+    assert program.for_size((16, 16)).calibration == constant()
     assert load_run(tmp_path / "run", CPU, refine=2).calibration is None
     assert "squares (seed 1)" in deviations_in_words(program)
 
@@ -72,13 +72,12 @@ def test_fitted_deviations_hold_what_they_promise(shipped: Path) -> None:
     program = load_run(shipped, CPU)
     honesty = judge_calibration(program, fitted_on, clips=6, frames=5, draws=5)
     assert honesty.calibrated
-    # Of all that were fitted; those wholly in view are most of them.
     assert honesty.centre.coverage[0.9] == pytest.approx(0.9, abs=0.03)
     assert honesty.size is not None
     assert honesty.size.coverage[0.9] == pytest.approx(0.9, abs=0.03)
     assert honesty.count is not None
     assert honesty.count.count == 30
-    assert honesty.presence.counts.sum() > 100
+    assert honesty.presence.counts.sum() > 50
 
 
 def test_draws_have_the_deviations_that_the_calibration_states(run: Path, tmp_path: Path) -> None:
@@ -118,7 +117,7 @@ def test_the_command_prints_draws_and_writes(
 ) -> None:
     out = tmp_path / "figures.json"
     said = cli(
-        *("evaluate", shipped, "--calibrate", "--clips", 3, "--frames", 4, "--draws", 5),
+        *("evaluate", shipped, "--calibrate", "--clips", 6, "--frames", 5, "--draws", 5),
         *("--json", out, *ALONE),
     )
     assert said.code == 0, said
