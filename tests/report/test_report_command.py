@@ -25,6 +25,7 @@ SECTIONS = {
     "background": "Background",
     "trajectories": "Trajectories",
     "counts": "Number of objects",
+    "honesty": "Honesty of the uncertainty",
     "continuation": "Imagined continuations",
     "motion": "Lengths and speeds",
     "configuration": "Configuration",
