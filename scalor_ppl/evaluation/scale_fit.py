@@ -13,7 +13,7 @@ _NINETY = float(stats.norm.ppf(0.95))
 _LEAST_FREEDOM, _MOST_FREEDOM = 1.0, 200.0  # a Cauchy, and what cannot be told from a Gaussian
 _PRIOR = 1.0  # precision about 0 of all coefficients but the constant: as much as one error says
 _ENOUGH = 50
-_STEEPEST = 10.0
+_STEEPEST = 3.0
 
 
 def fit_scale(

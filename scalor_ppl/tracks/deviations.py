@@ -5,11 +5,11 @@ its errors: they are wide where objects overlap or were found just now. A *calib
 log-linear model of the errors' scale, fitted on simulated clips whose truth is known:
 
     log s = w . (1, log of the guide's deviation, log of the object's side, share of its box
-                 under others' boxes, found in this frame, share of its box out of view, doubt)
+                 under others' boxes, found in this frame, outside, doubt)
 
-where doubt is 1 less the confidence that the object is there. It is
-fitted by `scalor_ppl.evaluation.scale_fit`. It describes errors on such clips, not those on other
-data.
+where outside is log(1 + percent of its box that is out of view) and doubt is 1 less the confidence
+that the object is there. It is fitted by `scalor_ppl.evaluation.scale_fit`. It describes errors on
+such clips, not those on other data.
 """
 
 import json
@@ -28,6 +28,7 @@ FEATURES = ("constant", "deviation", "side", "covered", "discovered", "outside",
 """What the scale depends on, in the order of the coefficients."""
 
 FILE = "calibration.json"
+_PERCENT = 0.01  # of a box: as little as that out of view changes little
 _LEAST = 1e-3  # pixels: of the guide's deviation, below which its logarithm says nothing
 
 
@@ -117,7 +118,7 @@ def features_of(tracks: Tracks, size: tuple[int, int]) -> np.ndarray:
     found[..., 2] = np.log(sides)
     found[..., 3] = _covered(boxes, living)[..., None]
     found[..., 4] = tracks.discovered[..., None]
-    found[..., 5] = 1 - _in_view(boxes, size)[..., None]
+    found[..., 5] = np.log1p((1 - _in_view(boxes, size)) / _PERCENT)[..., None]
     found[..., 6] = 1 - tracks.presence.clip(0, 1)[..., None]
     return found
 

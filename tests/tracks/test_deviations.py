@@ -45,7 +45,7 @@ def test_features_are_those_of_boxes_and_the_guide() -> None:
     np.testing.assert_allclose(found["deviation"][0, 2], np.log([1e-3, 1]))
     np.testing.assert_allclose(found["side"][0, 2], np.log([4, 8]))
     np.testing.assert_allclose(found["covered"][0, :3, 0], [0.25, 0.25, 0])
-    np.testing.assert_allclose(found["outside"][0, :3, 1], [0, 0, 0.5])
+    np.testing.assert_allclose(found["outside"][0, :3, 1], [0, 0, np.log(51)])
     assert found["discovered"][0, :, 0].tolist() == [0, 1, 0, 0]
     np.testing.assert_allclose(found["doubt"][0, :3, 0], [0, 0.25, 0])
     assert np.isfinite(features_of(tracks(), (20, 20))).all()
