@@ -22,7 +22,7 @@ from tiny import (
 )
 
 from scalor_ppl.training.checkpoints import TRAINING, WEIGHTS, all_checkpoints
-from scalor_ppl.training.runs import CONFIG
+from scalor_ppl.training.runs import CONFIG, append_metrics
 
 TRAIN = ("train", *ALONE, "--config", "tiny.toml", "--out", "out")
 
@@ -352,6 +352,7 @@ def test_checkpoint_from_another_configuration(
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command[0])
 def test_no_checkpoint(cli: CommandLine, run: Path, command: tuple[str, ...]) -> None:
     shutil.rmtree(run / "checkpoints")
+    append_metrics(run, {"step": 7})  # beyond the first checkpoint: this one was not killed early
     assert "run has no checkpoint: delete it and train again" in cli.refused(*command)
 
 

@@ -27,7 +27,8 @@ def test_command_writes_the_files(cli: CommandLine, video: Path, tmp_path: Path)
     assert said.code == 0, said
     (line,) = said.out.splitlines()
     tracks = read_mot(out)
-    assert line.startswith(f"{out}: 50 frames, {tracks.ids.max() + 1} tracks, ")
+    identities = len(np.unique(tracks.ids[tracks.ids >= 0]))
+    assert line.startswith(f"{out}: 50 frames, {identities} tracks, ")
     assert line.endswith(" frames per second")
     assert {path.name for path in out.parent.iterdir()} == {"a.txt", "a.mp4", "a.nc"}
     # Not twice.
@@ -156,5 +157,5 @@ def test_memory_does_not_grow_with_the_video(clip: np.ndarray, tmp_path: Path) -
     assert child.returncode == 0, child.stderr
     early, late = ([int(word) for word in line.split()] for line in child.stdout.splitlines())
     assert late[0] - early[0] < 500_000  # bytes of Python and NumPy; the frames have 5 million
-    assert late[1] == early[1]  # tensors
+    assert late[1] <= early[1]  # tensors; what waits for later frames is more in the middle
     assert late[2] < 1.2 * early[2]  # the most that the process ever had

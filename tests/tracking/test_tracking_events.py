@@ -58,7 +58,7 @@ def test_a_gap_is_joined_and_said(stream: list[Tracked], tmp_path: Path) -> None
     assert {25, 30} <= set(mine["frame"]) - {26, 27, 28, 29}
     assert anew not in set(rows["id"])
     at = mine.set_index("frame")["link"]
-    assert 0.8 < at[30] < 1
+    assert 0.5 < at[30] < 1
     assert (at[at.index < 30] == 1).all()
     output = EventOutput(tmp_path / "a.csv", 0.5)
     for part in parts:

@@ -17,7 +17,6 @@ from scalor_ppl.inference.posterior import follow, infer
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.programs import Program
 from scalor_ppl.scalor import ScalorProgram
-from scalor_ppl.scalor.readout import tracks_of
 from scalor_ppl.tracking import SilentTracking
 from scalor_ppl.tracks.table import Tracks
 
@@ -69,7 +68,7 @@ def tracks_at_once(program: Program, clip: np.ndarray) -> Tracks:
     """The tracks of a clip that is worked on as a whole."""
     video = to_video(clip[None], program.device)
     scene = infer(program.model, program.guide, video)
-    tracks = tracks_of(scene.trackers, program.model.size)[0]
+    tracks = program.tracks(scene)[0]
     found = follow(program, video, None)
     assert isinstance(program, ScalorProgram)
     sure = program.confidence(found.trace, found.scene)[0].numpy()
