@@ -66,11 +66,11 @@ def with_data(program: Program, **data: object) -> Program:
 
 def tracks_at_once(program: Program, clip: np.ndarray) -> Tracks:
     """The tracks of a clip that is worked on as a whole."""
+    assert isinstance(program, ScalorProgram)
     video = to_video(clip[None], program.device)
     scene = infer(program.model, program.guide, video)
     tracks = program.tracks(scene)[0]
     found = follow(program, video, None)
-    assert isinstance(program, ScalorProgram)
     sure = program.confidence(found.trace, found.scene)[0].numpy()
     return replace(tracks, presence=sure)
 
