@@ -69,6 +69,7 @@ def tracks_at_once(program: Program, clip: np.ndarray) -> Tracks:
     assert isinstance(program, ScalorProgram)
     video = to_video(clip[None], program.device)
     scene = infer(program.model, program.guide, video)
+    assert isinstance(program, ScalorProgram)
     tracks = program.tracks(scene)[0]
     found = follow(program, video, None)
     sure = program.confidence(found.trace, found.scene)[0].numpy()
