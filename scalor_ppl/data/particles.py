@@ -1,16 +1,14 @@
 """Sets of diffusing particles made on the fly; see :mod:`scalor_ppl.data.particle_specs`."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
+from scalor_ppl.data.generated import GeneratedSet
 from scalor_ppl.data.particle_specs import BOX_WIDTHS, ParticleMotion, ParticleSpec
-from scalor_ppl.data.records import Clip, Split, Truth, check_clip, check_split, generator
+from scalor_ppl.data.records import Clip, Split, Truth, check_clip, generator
 from scalor_ppl.data.spots import light, sensed, share_in_view
-from scalor_ppl.data.toys import LENGTH
-from scalor_ppl.errors import UserError
 
 _SCENE, _NOISE = 0, 1  # keys of random numbers
 
@@ -21,6 +19,7 @@ class Particles:
 
     Attributes:
         name: the clip's.
+        index: the clip's, a key of its noise.
         centres: float64 [T, N, 2] x, y in pixels of the view; NaN while one does not exist.
         widths: [N] standard deviations of the spots, in pixels.
         peaks: [N] their heights before they are integrated over pixels, in grey levels.
@@ -28,17 +27,17 @@ class Particles:
     """
 
     name: str
+    index: int
     centres: np.ndarray
     widths: np.ndarray
     peaks: np.ndarray
     kinds: np.ndarray
 
 
-class ParticleSource:
+class ParticleSource(GeneratedSet[Particles]):
     """A set of particles as a clip source; see `particle_specs.PARTICLE_SETS` for what there is.
 
-    Every clip is a pure function of set, split, seed and index. A longer clip of the same index
-    begins with the shorter one; more particles may exist later on.
+    In a longer clip more particles may exist later on. What is out of focus is ignored.
 
     Args:
         spec: the set.
@@ -58,60 +57,8 @@ class ParticleSource:
         seed: int = 0,
         options: SourceOptions = DEFAULT_OPTIONS,
     ) -> None:
-        check_split(split)
-        wrong = options.of_recordings()
-        if wrong:
-            raise UserError(
-                f"{spec.name} is generated; {', '.join(wrong)} apply to recordings only"
-            )
+        super().__init__(spec.name, spec.view, 1, split=split, seed=seed, options=options)
         self.spec = spec
-        self.split: Split = split
-        self.seed = seed
-        self.name = spec.name
-        self.height = self.width = spec.view
-        self.channels: int = options.channels or 1
-        generator(self.name, split, seed)  # a bad seed is told now, not at the first clip
-
-    def __len__(self) -> int:
-        """How many clips there are: so many that none need ever be seen twice."""
-        return LENGTH
-
-    def starts(self, frames: int) -> int:
-        """How many clips of `frames` frames there are; the same for every length."""
-        return LENGTH
-
-    def clip(self, index: int, frames: int) -> Clip:
-        """Make the clip of an index.
-
-        Args:
-            index: 0 to 2**31 - 1.
-            frames: T, at least 1.
-
-        Returns:
-            Video [T, H, W, C] with its truth; ids are 0 to N - 1. What is out of focus is ignored.
-
-        Raises:
-            UserError: no such index, or no frames.
-        """
-        return self._render(self.particles(index, frames), index, range(frames))
-
-    def parts(self, index: int, frames: int, length: int) -> Iterator[Clip]:
-        """The clip of an index in parts, which are painted one by one as they are taken.
-
-        Args:
-            index: 0 to 2**31 - 1.
-            frames: T, of all parts together, at least 1.
-            length: frames of a part, at least 1; the last part may be shorter.
-
-        Returns:
-            Clips that, one after another, are `clip(index, frames)`; all have the same N objects.
-
-        Raises:
-            UserError: no such index, or no frames.
-        """
-        particles = self.particles(index, frames)
-        starts = range(0, frames, length)
-        return (self._render(particles, index, range(frames)[t : t + length]) for t in starts)
 
     def particles(self, index: int, frames: int) -> Particles:
         """What the clip of an index shows, before it is painted.
@@ -138,28 +85,31 @@ class ParticleSource:
         centres, which = _wrapped(walks, spec.world)
         return Particles(
             name=f"{self.name}/{self.split}/{index}",
+            index=index,
             centres=centres - spec.margin,
             widths=widths[which],
             peaks=peaks[which],
             kinds=kinds[which],
         )
 
-    def _render(self, particles: Particles, index: int, frames: range) -> Clip:
-        """Paint some frames, in a row, and tell what was painted."""
-        spec, widths = self.spec, particles.widths
-        centres = particles.centres[frames.start : frames.stop]
+    def _shown(self, index: int, frames: int) -> Particles:
+        return self.particles(index, frames)
+
+    def _render(self, shown: Particles, frames: range) -> Clip:
+        spec, widths = self.spec, shown.widths
+        centres = shown.centres[frames.start : frames.stop]
         video = np.empty((len(frames), self.height, self.width, self.channels), np.uint8)
         masks = np.full(video.shape[:3], -1, dtype=np.int32)
-        focused = np.flatnonzero(particles.kinds < len(spec.motions) - 1)
+        focused = np.flatnonzero(shown.kinds < len(spec.motions) - 1)
         for t, number in enumerate(frames):
-            rng = generator(self.name, self.split, self.seed, index, _NOISE, number)
-            spots = light(centres[t], widths, particles.peaks, self.height, self.width)
+            rng = generator(self.name, self.split, self.seed, shown.index, _NOISE, number)
+            spots = light(centres[t], widths, shown.peaks, self.height, self.width)
             video[t] = sensed(spec.background + spots, spec.read_noise, spec.gain, rng)[..., None]
             _draw_discs(masks[t], centres[t], focused, spec.size / 2)
         sides = np.broadcast_to((BOX_WIDTHS * widths)[:, None], (*centres.shape[:2], 2))
         sides = np.where(np.isnan(centres), np.nan, sides)
         ignored = np.zeros(centres.shape[:2], dtype=bool)
-        ignored[:] = particles.kinds == len(spec.motions) - 1
+        ignored[:] = shown.kinds == len(spec.motions) - 1
         truth = Truth(
             ids=np.arange(len(widths), dtype=np.int64),
             boxes=np.concatenate([centres - sides / 2, sides], axis=2).astype(np.float32),
@@ -169,7 +119,7 @@ class ParticleSource:
             ignored=ignored,
             centres=centres,
         )
-        return Clip(video, truth, particles.name)
+        return Clip(video, truth, shown.name)
 
 
 def _walks(

@@ -1,6 +1,5 @@
 """Toy sets made on the fly: moving sprites and moving digits (paper, section 5.1, appendix C)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
 from scalor_ppl.data import shapes
 from scalor_ppl.data.backgrounds import Texture
 from scalor_ppl.data.collisions import bounce, closest
+from scalor_ppl.data.generated import GeneratedSet
 from scalor_ppl.data.mnist import Digits, load_digits
 from scalor_ppl.data.motion import move, place
 from scalor_ppl.data.records import (
@@ -16,14 +16,10 @@ from scalor_ppl.data.records import (
     Split,
     Truth,
     check_clip,
-    check_split,
     generator,
 )
 from scalor_ppl.data.specs import ToySpec
 from scalor_ppl.errors import UserError
-
-LENGTH = 2**31
-"""How many clips a generated set has, for each split and seed."""
 
 _TRIES = 30  # places tried for each object until one is free
 _SPACING = 0.8  # least distance of centres in the first frame, in object sizes
@@ -64,11 +60,8 @@ class _Scene:
     texture: Texture | None
 
 
-class ToySource:
-    """A toy set as a clip source; see `specs.TOY_SETS` for what there is.
-
-    Every clip is a pure function of set, split, seed and index; a longer clip of the same index
-    begins with the shorter one.
+class ToySource(GeneratedSet[_Scene]):
+    """A toy set as a clip source; see `specs.TOY_SETS` for what there is. Later ids are in front.
 
     Args:
         spec: the set.
@@ -88,18 +81,10 @@ class ToySource:
         seed: int = 0,
         options: SourceOptions = DEFAULT_OPTIONS,
     ) -> None:
-        check_split(split)
-        wrong = options.of_recordings()
-        if wrong:
-            raise UserError(
-                f"{spec.name} is generated; {', '.join(wrong)} apply to recordings only"
-            )
+        super().__init__(
+            spec.name, spec.view, spec.channels, split=split, seed=seed, options=options
+        )
         self.spec = spec
-        self.split: Split = split
-        self.seed = seed
-        self.name = spec.name
-        self.height = self.width = spec.view
-        self.channels: int = options.channels or spec.channels
         self._digits: Digits | None = None
         self._chosen = np.zeros(0, dtype=np.int64)
         if spec.shapes == "mnist":
@@ -108,52 +93,8 @@ class ToySource:
             self._chosen = np.flatnonzero(np.isin(self._digits.labels, spec.digits))
             if not len(self._chosen):
                 raise UserError(f"{folder} has none of the digits {spec.digits} of {spec.name}")
-        generator(self.name, split, seed)  # a bad seed is told now, not at the first clip
 
-    def __len__(self) -> int:
-        """How many clips there are: so many that none need ever be seen twice."""
-        return LENGTH
-
-    def starts(self, frames: int) -> int:
-        """How many clips of `frames` frames there are; the same for every length."""
-        return LENGTH
-
-    def clip(self, index: int, frames: int) -> Clip:
-        """Make the clip of an index.
-
-        Args:
-            index: 0 to 2**31 - 1.
-            frames: T, at least 1.
-
-        Returns:
-            Video [T, H, W, C] with its truth; ids are 0 to N - 1, later ones in front.
-
-        Raises:
-            UserError: no such index, or no frames.
-        """
-        return self._render(self._scene(index, frames), range(frames))
-
-    def parts(self, index: int, frames: int, length: int) -> Iterator[Clip]:
-        """The clip of an index in parts, which are painted one by one as they are taken.
-
-        For clips too long for the memory: only the motion is worked out for all frames at once.
-
-        Args:
-            index: 0 to 2**31 - 1.
-            frames: T, of all parts together, at least 1.
-            length: frames of a part, at least 1; the last part may be shorter.
-
-        Returns:
-            Clips that, one after another, are `clip(index, frames)`; all have the same N objects.
-
-        Raises:
-            UserError: no such index, or no frames.
-        """
-        scene = self._scene(index, frames)
-        starts = range(0, frames, length)
-        return (self._render(scene, range(frames)[t : t + length]) for t in starts)
-
-    def _scene(self, index: int, frames: int) -> _Scene:
+    def _shown(self, index: int, frames: int) -> _Scene:
         check_clip(self.name, index, frames, self.starts)
         rng = generator(self.name, self.split, self.seed, index)
         scene, texture = rng.spawn(2)
@@ -241,15 +182,14 @@ class ToySource:
             done += count
         return centres
 
-    def _render(self, scene: _Scene, frames: range) -> Clip:
-        """Paint some frames of a scene, in a row, and tell what was painted."""
-        looks, centres = scene.looks, scene.centres[frames.start : frames.stop]
-        count = len(scene.births)
-        if scene.texture is None:
+    def _render(self, shown: _Scene, frames: range) -> Clip:
+        looks, centres = shown.looks, shown.centres[frames.start : frames.stop]
+        count = len(shown.births)
+        if shown.texture is None:
             shape = (len(frames), self.height, self.width, self.spec.channels)
             canvas = np.zeros(shape, dtype=np.float32)
         else:
-            canvas = scene.texture.paint(frames, self.height, self.width)
+            canvas = shown.texture.paint(frames, self.height, self.width)
         masks = np.full(canvas.shape[:3], -1, dtype=np.int32)
         visible = np.zeros((len(frames), count), dtype=np.float32)
         masses = np.full((len(frames), count, 2), np.nan)
@@ -259,7 +199,7 @@ class ToySource:
             visible,
             masses,
             centres,
-            scene.births - frames.start,
+            shown.births - frames.start,
             looks.kinds,
             looks.glyphs,
             looks.angles,
@@ -278,7 +218,7 @@ class ToySource:
             object_size=self.spec.size,
             centres=masses,
         )
-        return Clip(_with_channels(canvas, self.channels), truth, scene.name)
+        return Clip(_with_channels(canvas, self.channels), truth, shown.name)
 
 
 def _scattered(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> np.ndarray:
