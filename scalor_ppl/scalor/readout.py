@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scalor_ppl.render.boxes import boxes_from_where
 from scalor_ppl.render.glimpses import mass_centre
-from scalor_ppl.scalor.slots import Objects, Trackers, strongest, take, tight_where
+from scalor_ppl.scalor.slots import Objects, Trackers, take, tight_where
 from scalor_ppl.tracks.table import Tracks
 
 # Pixels from the view's rim within which a mask's edge may be that of what is visible.
@@ -25,15 +25,11 @@ def confidence(model: Any, trace: Trace, scene: Any) -> Tensor:
     """
     found = []
     for t, trackers in enumerate(scene.trackers):
-        site = trace.nodes[f"z_pres_disc_{t}"]
-        odds = site["fn"].logits
-        if model.proposals < model.cells:
-            # The proposals that were kept: those of the largest z_pres.
-            rows = strongest(model.presence.weight(site["value"]), model.proposals)
-            odds = take(odds, rows, model.proposals)
-        if f"z_pres_prop_{t}" in trace.nodes:
-            odds = torch.cat((trace.nodes[f"z_pres_prop_{t}"]["fn"].logits, odds), 1)
-        found.append(torch.sigmoid(take(odds, trackers.origin, trackers.ids.shape[1])))
+        odds = [
+            trace.nodes[name]["fn"].logits if name in trace.nodes else None
+            for name in (f"z_pres_prop_{t}", f"z_pres_disc_{t}")
+        ]
+        found.append(torch.sigmoid(_in_slots(model, trace, t, trackers, *odds)))
     return torch.stack(found, 1)
 
 
@@ -46,23 +42,46 @@ def spread(model: Any, trace: Trace, scene: Any) -> Tensor:
         ``[B, T, K, 2]``, x and y, to first order in the movement before it is bounded.
     """
     pixels = scene.image.new_tensor(model.size[::-1]) / 2
+
+    def deviation(name: str, step: Tensor) -> Tensor | None:
+        site = trace.nodes.get(name)
+        if site is None:
+            return None
+        slope = step * (1 - torch.tanh(site["value"][..., :2]).square())
+        return slope * site["fn"].stddev[..., :2] * pixels
+
     found = []
     for t, trackers in enumerate(scene.trackers):
-        steps = {"prop": model.step, "disc": model.config.reach * model.cell}
-        parts = []
-        for phase, step in steps.items():
-            site = trace.nodes.get(f"z_where_{phase}_{t}")
-            if site is None:
-                continue
-            slope = step * (1 - torch.tanh(site["value"][..., :2]).square())
-            deviation = slope * site["fn"].stddev[..., :2] * pixels
-            if phase == "disc" and model.proposals < model.cells:
-                value = trace.nodes[f"z_pres_disc_{t}"]["value"]
-                rows = strongest(model.presence.weight(value), model.proposals)
-                deviation = take(deviation, rows, model.proposals)
-            parts.append(deviation)
-        found.append(take(torch.cat(parts, 1), trackers.origin, trackers.ids.shape[1]))
+        tracked = deviation(f"z_where_prop_{t}", model.step)
+        proposed = deviation(f"z_where_disc_{t}", model.config.reach * model.cell)
+        found.append(_in_slots(model, trace, t, trackers, tracked, proposed))
     return torch.stack(found, 1)
+
+
+def _in_slots(
+    model: Any,
+    trace: Trace,
+    t: int,
+    trackers: Trackers,
+    tracked: Tensor | None,
+    proposed: Tensor | None,
+) -> Tensor:
+    """What sites of a frame say, in the slots after it ``[B, K, ...]``.
+
+    Args:
+        model: the program.
+        trace: of the guide.
+        t: number of the frame.
+        trackers: after it.
+        tracked: of the objects tracked before, ``[B, K, ...]``; none in the first frame.
+        proposed: of all cells, ``[B, N, ...]``.
+    """
+    assert proposed is not None
+    rows = model.candidates(model.presence.weight(trace.nodes[f"z_pres_disc_{t}"]["value"]))
+    if rows is not None:
+        proposed = take(proposed, rows, model.proposals)
+    together = proposed if tracked is None else torch.cat((tracked, proposed), 1)
+    return take(together, trackers.origin, trackers.ids.shape[1])
 
 
 def tracks_of(
