@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from scalor_ppl.config.reading import SourceOptions
 from scalor_ppl.data.records import Clip, Split, check_split, generator
 from scalor_ppl.errors import UserError
@@ -103,3 +105,12 @@ class GeneratedSet(ABC, Generic[Shown]):
     @abstractmethod
     def _render(self, shown: Shown, frames: range) -> Clip:
         """Paint some frames, in a row, and tell what was painted."""
+
+
+def with_channels(canvas: np.ndarray, channels: int) -> np.ndarray:
+    """[..., channels] uint8 of a canvas in 0..1; grey is the mean of red, green and blue."""
+    if canvas.shape[-1] > channels:
+        canvas = canvas.mean(axis=-1, keepdims=True)
+    elif canvas.shape[-1] < channels:
+        canvas = np.repeat(canvas, channels, axis=-1)
+    return (canvas * 255 + 0.5).astype(np.uint8)

@@ -1,11 +1,16 @@
 """Every set that is generated from a seed, by name."""
 
 from scalor_ppl.config.reading import SourceOptions
+from scalor_ppl.data.gswm_specs import GSWM_SETS, GswmSpec
 from scalor_ppl.data.particle_specs import PARTICLE_SETS, ParticleSpec
 from scalor_ppl.data.records import GeneratedSource, Split
 from scalor_ppl.data.specs import TOY_SETS, ToySpec
 
-REGISTERED: dict[str, ToySpec | ParticleSpec] = {**TOY_SETS, **PARTICLE_SETS}
+REGISTERED: dict[str, ToySpec | ParticleSpec | GswmSpec] = {
+    **TOY_SETS,
+    **PARTICLE_SETS,
+    **GSWM_SETS,
+}
 """Every registered set, by name."""
 
 
@@ -23,6 +28,10 @@ def open_registered(
         from scalor_ppl.data.particles import ParticleSource
 
         return ParticleSource(spec, split=split, seed=seed, options=options)
+    if isinstance(spec, GswmSpec):
+        from scalor_ppl.data.discs import DiscSource
+
+        return DiscSource(spec, split=split, seed=seed, options=options)
     from scalor_ppl.data.toys import ToySource
 
     return ToySource(spec, split=split, seed=seed, options=options)

@@ -9,7 +9,7 @@ import numpy as np
 
 from scalor_ppl.compiled import compiled
 
-SQUARE, ELLIPSE, HEART, GLYPH = 0, 1, 2, 3
+SQUARE, ELLIPSE, HEART, GLYPH, DISC = 0, 1, 2, 3, 4
 """Kinds of shape. A glyph is a picture (a digit), the others are formulae."""
 
 _FLATNESS = 0.6  # short axis of the ellipse over its long axis
@@ -25,6 +25,8 @@ def _inside(kind: int, u: float, v: float) -> bool:
         return abs(u) <= 1.0 and abs(v) <= 1.0
     if kind == ELLIPSE:
         return u * u + (v / _FLATNESS) ** 2 <= 1.0
+    if kind == DISC:
+        return u * u + v * v <= 1.0
     # A circle whose halves are lifted by the root of |u|: a heart. Upright, although v points down.
     w = _LIFT - v - _LOBES * np.sqrt(abs(u))
     return u * u + w * w <= 1.0
@@ -53,8 +55,8 @@ def _mean_side(outline: np.ndarray) -> float:
 
 
 _RAW = [_outline(kind) for kind in (SQUARE, ELLIPSE, HEART)]
-UNITS = np.array([1 / _mean_side(outline) for outline in _RAW] + [1.0])
-"""[4] what a shape's own coordinates are multiplied by to get unit coordinates."""
+UNITS = np.array([1 / _mean_side(outline) for outline in _RAW] + [1.0, 0.5])
+"""[5] what a shape's own coordinates are multiplied by to get unit coordinates."""
 OUTLINES = np.stack([outline * unit for outline, unit in zip(_RAW, UNITS[:3], strict=True)])
 """[3, points, 2] outlines of square, ellipse and heart in unit coordinates."""
 
@@ -140,7 +142,7 @@ def paint(
             beyond the view too. Left as it is before birth and where nothing touches the view.
         centres: [T, N, 2] x, y of what objects turn about, in pixels of the view.
         births: [N] the frame in which each object first exists.
-        kinds: [N] SQUARE, ELLIPSE, HEART or GLYPH.
+        kinds: [N] SQUARE, ELLIPSE, HEART, GLYPH or DISC.
         glyphs: [N, G, G] float32 pictures in 0..1 of the objects that are glyphs; any shape else.
         angles: [N] rotation in radians.
         scales: [N] the shape's own units per pixel.

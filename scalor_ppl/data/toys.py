@@ -8,7 +8,7 @@ from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
 from scalor_ppl.data import shapes
 from scalor_ppl.data.backgrounds import Texture
 from scalor_ppl.data.collisions import bounce, closest
-from scalor_ppl.data.generated import GeneratedSet
+from scalor_ppl.data.generated import GeneratedSet, with_channels
 from scalor_ppl.data.mnist import Digits, load_digits
 from scalor_ppl.data.motion import move, place
 from scalor_ppl.data.records import (
@@ -218,7 +218,7 @@ class ToySource(GeneratedSet[_Scene]):
             object_size=self.spec.size,
             centres=masses,
         )
-        return Clip(_with_channels(canvas, self.channels), truth, shown.name)
+        return Clip(with_channels(canvas, self.channels), truth, shown.name)
 
 
 def _scattered(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -241,12 +241,3 @@ def _rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarr
     full = ramp.clip(0, 1)
     colour = value[:, None] * (1 - saturation[:, None] * (1 - full))
     return colour.astype(np.float32)
-
-
-def _with_channels(canvas: np.ndarray, channels: int) -> np.ndarray:
-    """[..., channels] uint8 of a canvas in 0..1; grey is the mean of red, green and blue."""
-    if canvas.shape[-1] > channels:
-        canvas = canvas.mean(axis=-1, keepdims=True)
-    elif canvas.shape[-1] < channels:
-        canvas = np.repeat(canvas, channels, axis=-1)
-    return (canvas * 255 + 0.5).astype(np.uint8)
