@@ -24,6 +24,7 @@ from scalor_ppl.cli.msd import msd
 from scalor_ppl.cli.notes import show_notes
 from scalor_ppl.cli.options import opens_runs
 from scalor_ppl.cli.particles import particles
+from scalor_ppl.cli.realism import realism
 from scalor_ppl.cli.report import report
 from scalor_ppl.cli.reproduce import reproduce
 from scalor_ppl.cli.score import score
@@ -57,6 +58,7 @@ app.command()(opens_runs(reproduce))
 app.command()(opens_runs(curves))
 app.command()(opens_runs(compare))
 app.command()(opens_runs(foresee))
+app.command()(opens_runs(realism))
 app.command()(opens_runs(particles))
 app.add_typer(data_app, name="data")
 

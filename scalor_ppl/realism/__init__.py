@@ -1,0 +1,1 @@
+"""How hard sampled videos are to tell from real ones."""

@@ -1,0 +1,270 @@
+"""All figures of realism of a run, each beside its floor and its controls."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalor_ppl.data import ClipSource
+from scalor_ppl.programs import FindsObjects, Program
+from scalor_ppl.realism.classifier import Sample, two_sample_test
+from scalor_ppl.realism.extraction import Crops, Extracted, extract
+from scalor_ppl.realism.features import (
+    density_and_coverage,
+    kernel_distance,
+    nearer_to_training,
+    random_features,
+    standardised,
+)
+from scalor_ppl.realism.motion import look_persistence, mean, motion_samples, wasserstein
+from scalor_ppl.realism.sides import RealismQuestion, real_clips, sampled_clips, shuffled_in_time
+
+WINDOW = 10
+"""Frames of the clips that a classifier is given."""
+_DRAWS = 8  # of a frame of each clip, for distances of features
+_CROPS = 2000  # of a side, at most
+
+SIDES = ("sampled", "real", "reconstructed", "shuffled")
+"""What is compared with the reference, real clips: other real ones are the floor; those as the
+program reconstructs them tell what is due to the decoder; those with frames shuffled in time must
+be told apart by whatever looks at time."""
+
+UNITS = {
+    "frame_auc": "",
+    "clip_auc": "",
+    "crop_auc": "",
+    "objects": "a frame",
+    "step_cosine": "",
+    "look_persistence": "",
+    "count_distance": "objects",
+    "x_distance": "px",
+    "y_distance": "px",
+    "size_distance": "px",
+    "speed_distance": "px a frame",
+    "lifetime_distance": "frames",
+    "turning_distance": "degrees",
+    "kernel_distance": "",
+    "density": "",
+    "coverage": "",
+    "nearer_to_training": "share",
+}
+"""Every figure, and its unit. From ``count_distance`` to ``turning_distance`` they are distances to
+the reference (1-Wasserstein)."""
+
+
+@dataclass(frozen=True)
+class Realism:
+    """The figures of a run.
+
+    Attributes:
+        figures: by name, of each side of `SIDES`; none where there is no such.
+        reference: of the reference itself, where a figure is of one side alone.
+        p: by name, of each side: permutation p of the AUCs.
+        missing: why figures are not there, by name or by ``name: side``.
+        samples: sampled videos ``[N, T, H, W, C]`` uint8.
+        real: the reference, likewise.
+    """
+
+    figures: dict[str, dict[str, float | None]]
+    reference: dict[str, float | None]
+    p: dict[str, dict[str, float | None]]
+    missing: dict[str, str]
+    samples: np.ndarray
+    real: np.ndarray
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, without the videos."""
+        fields = ("figures", "reference", "p", "missing")
+        return {"units": UNITS} | {name: getattr(self, name) for name in fields}
+
+
+def measure_realism(
+    program: Program,
+    source: ClipSource,
+    question: RealismQuestion,
+    *,
+    training: np.ndarray | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Realism:
+    """Compare videos sampled from the priors with real clips.
+
+    Args:
+        program: trained.
+        source: of clips; those that it was not trained on, where there are such.
+        question: how many, how long.
+        training: clips that it was trained on ``[N, T, H, W, C]`` uint8, where they are known.
+        tell: gets a line on how far the work is.
+
+    Raises:
+        UserError: the source does not fit the program, or has too few clips.
+    """
+    program.check_fits(source.name, source.height, source.width, source.channels)
+    reference, floor = real_clips(source, question)
+    clips = {
+        "sampled": sampled_clips(program, question, tell),
+        "real": floor,
+        "shuffled": shuffled_in_time(floor, question.seed),
+    }
+
+    def extracted(name: str, of: np.ndarray) -> Extracted:
+        return extract(program, of, lambda text: tell(f"tracking, {name}: {text}"))
+
+    base = extracted("reference", reference)
+    found = {name: extracted(name, of) for name, of in clips.items()}
+    clips["reconstructed"] = found["real"].explained
+    found["reconstructed"] = extracted("reconstructed", clips["reconstructed"])
+    gathered = _Gathered({name: {} for name in UNITS}, {}, {}, {})
+    for side in SIDES:
+        _compare_pixels(gathered, side, reference, clips[side], question, tell)
+        _compare_objects(gathered, side, base, found[side], question, tell)
+    if not isinstance(program, FindsObjects):
+        for name in set(UNITS) - {"frame_auc", "clip_auc", *_OF_FEATURES}:
+            gathered.missing[name] = f"{program.name} finds no objects"
+    elif training is not None:
+        _memorised(gathered, base, found, extracted("training", training))
+    else:
+        gathered.missing["nearer_to_training"] = "no clips are known to be trained on, or not to be"
+    figures = {
+        name: {side: values.get(side) for side in SIDES}
+        for name, values in gathered.figures.items()
+    }
+    return Realism(
+        figures, gathered.reference, gathered.p, gathered.missing, clips["sampled"], reference
+    )
+
+
+_OF_FEATURES = ("kernel_distance", "density", "coverage")
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """What is found on the way; see `Realism`."""
+
+    figures: dict[str, dict[str, float | None]]
+    reference: dict[str, float | None]
+    p: dict[str, dict[str, float | None]]
+    missing: dict[str, str]
+
+    def tested(
+        self, name: str, side: str, first: Sample, second: Sample, question: RealismQuestion
+    ) -> None:
+        """Add an AUC and its p."""
+        test = two_sample_test(first, second, question.seeds, question.seed)
+        self.figures[name][side] = None if test is None else test.auc
+        self.p.setdefault(name, {})[side] = None if test is None else test.p
+        if test is None:
+            self.missing[f"{name}: {side}"] = "fewer than 4 clips have any"
+
+
+def _compare_pixels(
+    gathered: _Gathered,
+    side: str,
+    reference: np.ndarray,
+    clips: np.ndarray,
+    question: RealismQuestion,
+    tell: Callable[[str], None],
+) -> None:
+    """What needs no objects: frames, clips, features of frames."""
+    tell(f"telling {side} from real: frames")
+    gathered.tested("frame_auc", side, _frames(reference), _frames(clips), question)
+    if question.frames < WINDOW:
+        gathered.missing["clip_auc"] = f"clips are shorter than {WINDOW} frames"
+    else:
+        tell(f"telling {side} from real: clips")
+        gathered.tested("clip_auc", side, _windows(reference), _windows(clips), question)
+    rng = np.random.default_rng(question.seed)
+    found = []
+    for _ in range(_DRAWS):
+        # A frame of each clip: those of one clip are no independent draws.
+        one, other = (
+            random_features(
+                each[np.arange(len(each)), rng.integers(0, each.shape[1], len(each))].transpose(
+                    0, 3, 1, 2
+                )
+            )
+            for each in (reference, clips)
+        )
+        pair = standardised(one, one), standardised(one, other)
+        found.append((kernel_distance(*pair), *density_and_coverage(*pair)))
+    for name, value in zip(_OF_FEATURES, np.mean(found, 0).tolist(), strict=True):
+        gathered.figures[name][side] = value
+
+
+def _compare_objects(
+    gathered: _Gathered,
+    side: str,
+    base: Extracted,
+    found: Extracted,
+    question: RealismQuestion,
+    tell: Callable[[str], None],
+) -> None:
+    """What is of tracked objects."""
+    if base.tracks is None or found.tracks is None or base.crops is None or found.crops is None:
+        return
+    if not len(found.crops):
+        gathered.missing[f"objects: {side}"] = "no objects are tracked in these clips"
+    tell(f"telling {side} from real: objects")
+    pictures = _of_crops(base.crops), _of_crops(found.crops)
+    gathered.tested("crop_auc", side, pictures[0], pictures[1], question)
+    first, second = (motion_samples(each) for each in (base.tracks, found.tracks))
+    for name in ("count", "x", "y", "size", "speed", "lifetime", "turning"):
+        distance = wasserstein(getattr(first, name), getattr(second, name))
+        gathered.figures[f"{name}_distance"][side] = distance
+    for samples, crops, into in (
+        (first, base.crops, None),
+        (second, found.crops, side),
+    ):
+        values = {
+            "objects": mean(samples.count),
+            "step_cosine": mean(samples.cosine),
+            "look_persistence": look_persistence(crops, question.seed),
+        }
+        for name, value in values.items():
+            if into is None:
+                gathered.reference[name] = value
+            else:
+                gathered.figures[name][into] = value
+
+
+def _memorised(
+    gathered: _Gathered,
+    base: Extracted,
+    found: dict[str, Extracted],
+    training: Extracted,
+) -> None:
+    """How many crops are nearer to training crops than to held-out ones."""
+    assert base.crops is not None
+    assert training.crops is not None
+    for side in ("sampled", "real"):
+        crops = found[side].crops
+        if crops is None or not min(len(crops), len(base.crops), len(training.crops)):
+            gathered.missing[f"nearer_to_training: {side}"] = "no objects are tracked"
+            continue
+        sets = (_of_crops(each).pictures for each in (crops, training.crops, base.crops))
+        gathered.figures["nearer_to_training"][side] = nearer_to_training(*sets)
+
+
+def _frames(clips: np.ndarray) -> Sample:
+    count, length = clips.shape[:2]
+    pictures = clips.reshape(-1, *clips.shape[2:]).transpose(0, 3, 1, 2)
+    return Sample(np.ascontiguousarray(pictures), np.repeat(np.arange(count), length))
+
+
+def _windows(clips: np.ndarray) -> Sample:
+    """Clips of `WINDOW` frames as channels, at half the resolution, beginning at every other."""
+    count, length, height, width, channels = clips.shape
+    halves = clips[:, :, : height // 2 * 2, : width // 2 * 2].reshape(
+        count, length, height // 2, 2, width // 2, 2, channels
+    )
+    small = halves.mean((3, 5)).round().astype(np.uint8).transpose(0, 1, 4, 2, 3)
+    starts = range(0, length - WINDOW + 1, 2)
+    pictures = [small[:, n : n + WINDOW].reshape(count, -1, *small.shape[-2:]) for n in starts]
+    return Sample(np.concatenate(pictures), np.tile(np.arange(count), len(starts)))
+
+
+def _of_crops(crops: Crops) -> Sample:
+    """Crops of a side, evenly chosen where there are many."""
+    kept = np.unique(np.linspace(0, len(crops) - 1, min(len(crops), _CROPS)).astype(int))
+    some = crops.where(kept) if len(crops) else crops
+    return Sample(some.pixels, some.clip)
