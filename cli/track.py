@@ -1,25 +1,29 @@
 """``scalor-ppl track``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from scalor_ppl.cli.names import told_apart
 from scalor_ppl.cli.options import INTERRUPTED, PLAIN, Device, Refine, Run, Threads, use_threads
 from scalor_ppl.cli.progress import TrackingBar, say
+from scalor_ppl.cli.track_many import track_side_by_side
 
 
 def track(
     run: Run,
-    video: Annotated[
-        Path, typer.Argument(help="Video file or folder of images.", show_default=False)
+    videos: Annotated[
+        list[Path],
+        typer.Argument(help="Video files or folders of images.", show_default=False),
     ],
     out: Annotated[
         Path,
         typer.Option(
             help="Tracks to write: NAME.txt (MOTChallenge), .csv, .parquet, .nc, .geff, .xml "
-            "(TrackMate), or a folder NAME_RES or NAME_GT (Cell Tracking Challenge)."
+            "(TrackMate), or a folder NAME_RES or NAME_GT (Cell Tracking Challenge). Of several "
+            "videos a folder, as every other output: a file for each, named like the video."
         ),
     ],
     form: Annotated[
@@ -27,7 +31,7 @@ def track(
         typer.Option(
             "--format",
             help="mot, csv, parquet, nc, geff, trackmate, ctc, ctc-gt; by default what the name "
-            "ends in.",
+            "ends in, and mot for several videos.",
             metavar="NAME",
         ),
     ] = None,
@@ -73,6 +77,22 @@ def track(
         ),
     ] = None,
     stop: Annotated[int | None, typer.Option(min=1, help="The frame after the last one.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Videos that are tracked at a time, each in a process of its own (needs Dask).",
+            show_default="1",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Track on the workers of this Dask scheduler, a video each.",
+            metavar="ADDRESS",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted tracking into --out.")
     ] = False,
@@ -83,10 +103,38 @@ def track(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Track the objects of a video of any length.
+    """Track the objects of videos of any length.
 
-    A video that the run was trained on is tracked over the run's own range of frames.
+    A video that the run was trained on is tracked over the run's own range of frames. Of several
+    videos one that fails does not stop the others; --jobs and --scheduler track them side by side.
     """
+    options: dict[str, Any] = {
+        "chunk": chunk,
+        "threshold": threshold,
+        "recognise": recognise,
+        "join": join,
+        "measure": measure,
+        "start": start,
+        "stop": stop,
+    }
+    if len(videos) > 1 or jobs is not None or scheduler is not None:
+        from scalor_ppl.programs.trust import trusts_everything
+        from scalor_ppl.tracking.many import ManyVideos, RunChoice
+
+        choice = RunChoice(str(run), device, refine, threads, trusts_everything())
+        also = {"overlay": overlay, "masks": masks, "events": events}
+        folders = {name: folder for name, folder in also.items() if folder is not None}
+        many = ManyVideos(told_apart(videos), out, form or "mot", folders)
+        track_side_by_side(
+            choice,
+            many,
+            options=options,
+            jobs=jobs or 1,
+            scheduler=scheduler,
+            resume=resume,
+            overwrite=overwrite,
+        )
+        return
     from scalor_ppl.tracking import track_to_files
     from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
@@ -96,19 +144,13 @@ def track(
     with TrackingBar(Console(stderr=True)) as bar:
         outcome = track_to_files(
             program,
-            video,
+            videos[0],
             out,
             form=form,
             overlay=overlay,
             masks=masks,
             events=events,
-            chunk=chunk,
-            threshold=threshold,
-            recognise=recognise,
-            join=join,
-            measure=measure,
-            start=start,
-            stop=stop,
+            **options,
             resume=resume,
             overwrite=overwrite,
             watcher=bar,

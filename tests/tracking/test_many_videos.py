@@ -1,0 +1,164 @@
+"""Many videos: one by one, side by side on Dask, after a failure, a death, an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+from distributed import LocalCluster
+from distributed.utils import get_mp_context
+from tiny import ALONE, CommandLine
+from tracking_helpers import RUN, SET, Interrupter, broken_images, write_frames
+
+from scalor_ppl.data import open_source
+from scalor_ppl.errors import UserError
+from scalor_ppl.parallel import tasks
+from scalor_ppl.tracking import job, track_to_files
+from scalor_ppl.tracking.many import RECORD, ManyVideos, RunChoice, track_videos
+from scalor_ppl.tracks.mot import read_mot
+from scalor_ppl.training.runs import load_run
+
+PRELOADED = ("scalor_ppl.tracking.many", "scalor_ppl.models.scalor", "scalor_ppl.guides.scalor")
+CHOICE = RunChoice(str(RUN), "cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Eleven short clips, and one file that is no video."""
+    folder = tmp_path_factory.mktemp("videos")
+    source = open_source(SET, split="test", seed=3)
+    found = [write_frames(folder / f"{i:02}.mkv", source.clip(i, 5).video) for i in range(11)]
+    (folder / "corrupt.mkv").write_bytes(b"no video" * 99)
+    return [*found[:4], folder / "corrupt.mkv", *found[4:]]
+
+
+@pytest.fixture
+def two_workers() -> Iterator[LocalCluster]:
+    """A Dask cluster on this machine; its workers start quickly, as forks of one process."""
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        context = get_mp_context()
+        context.set_forkserver_preload(["distributed", *PRELOADED])
+        with LocalCluster(
+            n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50
+        ) as cluster:
+            yield cluster
+
+
+def kill_one_at_the_first_result(cluster: LocalCluster, out: Path) -> threading.Thread:
+    """Kill a worker, as a machine that fails would, once a video is done."""
+
+    def wait_and_kill() -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not list(out.glob("*.txt")):
+            time.sleep(0.01)
+        os.kill(cluster.workers[0].pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=wait_and_kill)
+    thread.start()
+    return thread
+
+
+def test_twelve_videos_one_corrupt_one_worker_killed(
+    cli: CommandLine, videos: list[Path], two_workers: LocalCluster, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    killer = kill_one_at_the_first_result(two_workers, out)
+    address = two_workers.scheduler_address
+    said = cli("track", RUN, *videos, "--out", out, "--scheduler", address, *ALONE)
+    killer.join()
+    assert said.code == 2, said
+    good = [video for video in videos if video.stem != "corrupt"]
+    assert len(said.out.splitlines()) == 11
+    for video in good:
+        assert f"{out / video.stem}.txt: 5 frames, " in said.out
+    error, summary = said.err.splitlines()
+    assert error.startswith("error: ")
+    assert "corrupt.mkv" in error
+    assert summary == "11 videos tracked, 1 failed"
+    assert {path.name for path in out.iterdir()} == {f"{v.stem}.txt" for v in good} | {RECORD}
+    # They are what one video alone gives.
+    track_to_files(CHOICE.load(), videos[0], tmp_path / "alone.txt")
+    assert (tmp_path / "alone.txt").read_bytes() == (out / "00.txt").read_bytes()
+    # Once more: only the failed one is tried again.
+    said = cli("track", RUN, *videos, "--out", out, "--resume", *ALONE)
+    assert said.code == 2
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 2
+
+
+def test_one_by_one_with_folders_for_all_outputs(
+    cli: CommandLine, videos: list[Path], tmp_path: Path
+) -> None:
+    out, events = tmp_path / "out", tmp_path / "events"
+    some = [videos[0], videos[1]]
+    options = ("--out", out, "--events", events, "--format", "csv", *ALONE)
+    said = cli("track", RUN, *some, *options)
+    assert said.code == 0, said
+    assert {path.name for path in out.iterdir()} == {"00.csv", "01.csv", RECORD}
+    assert {path.name for path in events.iterdir()} == {"00.csv", "01.csv"}
+    lines = [json.loads(line) for line in (out / RECORD).read_text().splitlines()]
+    assert [line["name"] for line in lines] == ["00", "01"]
+    assert [line["frames"] for line in lines] == [5, 5]
+    assert "00.csv is there already" in cli.refused("track", RUN, *some, *options)
+    # Nothing is left to do; and what was done otherwise is not taken for it.
+    assert cli("track", RUN, *some, *options, "--resume").out == ""
+    changed = cli.refused("track", RUN, *some, *options, "--resume", "--threshold", 0.3)
+    assert "--threshold (was 0.5, is 0.3)" in changed
+
+
+def test_an_interruption_ends_all_and_the_rest_goes_on(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = ManyVideos({video.stem: video for video in videos[:3]}, tmp_path / "out")
+    options = {"chunk": 2}
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "SilentTracking", lambda: Interrupter(2))
+        (found,) = track_videos(CHOICE, many, options=options)
+    assert found.outcome is not None
+    assert found.outcome.interrupted
+    state = tmp_path / "out" / "00.txt.resume"
+    assert state.exists()
+    with pytest.raises(UserError, match=r"00\.txt.resume is there already"):
+        next(track_videos(CHOICE, many, options=options))
+    rest = list(track_videos(CHOICE, many, options=options, resume=True))
+    assert [each.video for each in rest] == videos[:3]
+    assert not state.exists()
+    program = load_run(RUN, CHOICE.load().device)
+    track_to_files(program, videos[0], tmp_path / "alone.txt", chunk=2)
+    assert (tmp_path / "alone.txt").read_bytes() == rest[0].out.read_bytes()
+
+
+def test_what_came_before_a_broken_frame_is_kept(tmp_path: Path, videos: list[Path]) -> None:
+    clip = open_source(SET, split="test", seed=3).clip(0, 5).video
+    folder = broken_images(tmp_path / "broken", clip, 3)
+    many = ManyVideos({"broken": folder, "00": videos[0]}, tmp_path / "out")
+    broken, whole = track_videos(CHOICE, many, options={"chunk": 1})
+    assert broken.error is not None
+    assert "the tracks of the 3 frames before" in broken.error
+    assert not broken.fault
+    assert np.array_equal(read_mot(broken.out).ids, read_mot(whole.out).ids[:3])
+
+
+def test_nothing_is_begun_where_something_is_wrong(
+    cli: CommandLine, videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "CONNECT", 0.2)
+
+    def refused(*more: object) -> str:
+        return cli.refused("track", RUN, *videos[:2], *more, "--out", tmp_path / "out", *ALONE)
+
+    assert "no such video: gone.mkv" in refused("gone.mkv")
+    assert "is given twice" in refused(videos[0])
+    assert "--format tiff is unknown" in refused("--format", "tiff")
+    assert "to go on from: leave --resume out" in refused("--resume")
+    nobody = "tcp://127.0.0.1:9"
+    assert f"--scheduler {nobody}: no Dask scheduler answers" in refused("--scheduler", nobody)
+    assert not (tmp_path / "out").exists()
