@@ -58,7 +58,7 @@ def generate(
     """Sample videos from the priors, or continue an observed clip, as it is or what if."""
     from scalor_ppl.inference.generation import continue_clip, imagine
     from scalor_ppl.inference.interventions import parse_intervention
-    from scalor_ppl.inference.pictures import write_compared, write_generated
+    from scalor_ppl.inference.pictures import write_compared, write_generated, write_grid
     from scalor_ppl.inference.trees import prior_tree
     from scalor_ppl.results.datatree import SUFFIX, write_tree
     from scalor_ppl.training.devices import pick_device
@@ -88,10 +88,15 @@ def generate(
             write_tree(tree, table)
         Console().print(str(table), **PLAIN)
         return
-    with owned_folder(folder):
+    with owned_folder(folder), Console(stderr=True).status("sampling") as status:
         if observe is None:
             scene = imagine(program, videos=videos, first_rate=first_rate, rate=wanted, **sampled)
-            paths = [*write_generated(program, scene, folder, boxes=boxes, fps=fps)]
+            paths = []
+            for path in write_generated(program, scene, folder, boxes=boxes, fps=fps):
+                status.update(f"{path.name} of {videos} videos")
+                paths.append(path)
+            if videos > 1:
+                paths += write_grid(scene, folder, fps=fps)
         else:
             data = chosen(program.config.data, folder=data_dir)
             seen = open_clip(data, observe, clip, observe_frames)

@@ -1,5 +1,6 @@
 """Pictures of what a program makes of a clip: contact sheets and videos."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from scalor_ppl.results.pixels import as_rgb, enlarge
 from scalor_ppl.results.sheets import contact_sheet
 from scalor_ppl.results.video import write_gif, write_mp4
 from scalor_ppl.tracks.table import Tracks
+
+SHEET_ROWS = 12
+"""Videos on the sheet of a grid, at most."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,19 @@ def picture(
     )
 
 
-def write_sheet(pictures: ScenePictures, path: Path, observed: str = "input") -> None:
-    """Write a contact sheet: input with boxes, reconstruction, objects, background."""
-    rows = {
-        observed: pictures.boxed,
-        "rendered": enlarge(pictures.rendered, pictures.scale),
-    }
+def write_sheet(
+    pictures: ScenePictures, path: Path, observed: str = "input", *, sampled: bool = False
+) -> None:
+    """Write a contact sheet: input with boxes, reconstruction, objects, background.
+
+    Args:
+        pictures: of the video.
+        path: the PNG file.
+        observed: name of the first row.
+        sampled: nothing was observed: the first row is what was rendered, without boxes.
+    """
+    rendered = enlarge(pictures.rendered, pictures.scale)
+    rows = {observed: rendered} if sampled else {observed: pictures.boxed, "rendered": rendered}
     if pictures.objects is not None:
         rows["objects"] = pictures.objects
         # A model without a background has a black one.
@@ -167,8 +178,42 @@ def write_generated(
         write_gif(stem.with_suffix(".gif"), frames, fps)
         yield stem.with_suffix(".gif")
         label = "sampled" if observed is None else f"{len(observed)} seen, then imagined"
-        write_sheet(pictures, stem.with_suffix(".png"), label)
+        sampled = observed is None and not boxes
+        write_sheet(pictures, stem.with_suffix(".png"), label, sampled=sampled)
         yield stem.with_suffix(".png")
+
+
+def write_grid(scene: Any, folder: Path, *, fps: float = 10.0) -> Iterator[Path]:
+    """Write all videos of a scene side by side, in about a square, as mp4, gif and sheet.
+
+    Args:
+        scene: what the model returned.
+        folder: for the files.
+        fps: frames a second.
+
+    Yields:
+        Each file when it is written.
+    """
+    videos = as_rgb(to_frames(scene.image))
+    scale = max(1, round(128 / max(videos.shape[2:4])))
+    large = np.pad(
+        enlarge(videos, scale), ((0, 0), (0, 0), (2, 2), (2, 2), (0, 0)), constant_values=255
+    )
+    count, frames, height, width, _ = large.shape
+    across = math.ceil(math.sqrt(count))
+    down = math.ceil(count / across)
+    page = np.full((frames, down * height, across * width, 3), 255, np.uint8)
+    for n, video in enumerate(large):
+        top, left = n // across * height, n % across * width
+        page[:, top : top + height, left : left + width] = video
+    stem = folder / "videos"
+    write_mp4(stem.with_suffix(".mp4"), page, fps)
+    yield stem.with_suffix(".mp4")
+    write_gif(stem.with_suffix(".gif"), page, fps)
+    yield stem.with_suffix(".gif")
+    rows = {str(n + 1): enlarge(video, scale) for n, video in enumerate(videos[:SHEET_ROWS])}
+    contact_sheet(rows, stem.with_suffix(".png"))
+    yield stem.with_suffix(".png")
 
 
 def write_compared(

@@ -13,7 +13,7 @@ from tiny import ALONE, CPU, CommandLine, Square, frames_of, run_beside_clips, t
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import continue_clip, imagine
-from scalor_ppl.inference.pictures import picture, write_generated
+from scalor_ppl.inference.pictures import picture, write_generated, write_grid
 from scalor_ppl.inference.posterior import infer
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.programs import Program
@@ -182,7 +182,8 @@ def test_command_writes_three_files_a_video(cli: CommandLine, run: Path, tmp_pat
     options = ("--videos", 2, "--frames", 3, "--first-rate", 0.9, "--out", out)
     said = cli("generate", run, *options, *ALONE)
     assert said.code == 0, said
-    names = [f"video_00{n}.{kind}" for n in (0, 1) for kind in ("mp4", "gif", "png")]
+    stems = ("video_000", "video_001", "videos")
+    names = [f"{stem}.{kind}" for stem in stems for kind in ("mp4", "gif", "png")]
     assert said.out.splitlines() == [str(out / name) for name in names]
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     for name in names[:2]:
@@ -291,3 +292,17 @@ def test_command_continues_a_clip(cli: CommandLine, run: Path, tmp_path: Path) -
     scale = frames.shape[1] // 16
     seen = frames[:3, scale // 2 :: scale, scale // 2 :: scale]
     assert np.abs(seen.astype(int) - Square().clip(2, 3).video).max() < 16
+
+
+def test_videos_side_by_side(program: Program, tmp_path: Path) -> None:
+    scene = imagine(program, videos=3, frames=4, seed=0)
+    assert [path.name for path in write_grid(scene, tmp_path)] == [
+        "videos.mp4",
+        "videos.gif",
+        "videos.png",
+    ]
+    frames = frames_of(tmp_path / "videos.mp4")
+    assert frames.shape == (4, 2 * 132, 2 * 132, 3)  # 16 pixels, enlarged, and a rim
+    assert frames[:, 140:, 140:].min() > 250  # there is no fourth
+    rows = np.asarray(Image.open(tmp_path / "videos.png"))
+    assert 3 * 128 < rows.shape[0] < 4 * 128
