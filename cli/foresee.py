@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,19 +16,23 @@ from scalor_ppl.cli.options import (
     PLAIN,
     DataFolder,
     Device,
-    LabelledRuns,
     Seed,
     Threads,
     check_figure,
     labelled,
     use_threads,
 )
+from scalor_ppl.cli.summed import summed_table
 from scalor_ppl.cli.tables import print_table, ruled_table, wide_console
+from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 
 if TYPE_CHECKING:
+    from scalor_ppl.data import ClipSource
     from scalor_ppl.evaluation.foresight import Figures, Foresight
+    from scalor_ppl.programs import Program
+    from scalor_ppl.studies.foreseeing import ForesightQuestion
 
 ROWS = {
     "point": "mean of draws",
@@ -40,7 +44,10 @@ ROWS = {
 
 
 def foresee(
-    runs: LabelledRuns,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Runs, each as LABEL=FOLDER or FOLDER.", show_default=False),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Set or path; that of the first run by default.", metavar="NAME|PATH"),
@@ -56,12 +63,19 @@ def foresee(
     figure: Annotated[
         Path | None, typer.Option(help="Picture to write: png, svg or pdf.", show_default=False)
     ] = None,
+    only_floors: Annotated[
+        str | None,
+        typer.Option(
+            "--floors", metavar="SET", help="No runs: what is had without them, of a gswm set."
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Let runs imagine how clips go on, and measure how far off the positions are.
 
     Clips of registered sets are fresh ones. No objects are discovered after the observed frames.
+    Of sets of G-SWM's benchmark its metric is told too; it sees 10 frames: --observe 10 --ahead 20.
     """
     from scalor_ppl.evaluation.foresight import GROUPS
     from scalor_ppl.studies.foreseeing import ForesightQuestion, foresee_clips
@@ -72,6 +86,12 @@ def foresee(
 
     use_threads(threads)
     check_figure("--figure", figure)
+    question = ForesightQuestion(clips, observe, ahead, draws, seed)
+    if only_floors is not None:
+        print_table(_floors(only_floors, runs, data_seed, question))
+        return
+    if not runs:
+        raise UserError("give runs, each as LABEL=FOLDER or FOLDER, or --floors SET")
     with owned(out, figure):
         folders = labelled(runs)
         where = pick_device(device)
@@ -82,7 +102,6 @@ def foresee(
         source = open_data(settings, "test")
         for program in programs.values():
             program.check_fits(source.name, source.height, source.width, source.channels)
-        question = ForesightQuestion(clips, observe, ahead, draws, seed)
         found: dict[str, Foresight] = {}
         with Console(stderr=True).status("foreseeing") as status:
 
@@ -91,12 +110,19 @@ def foresee(
 
             for label, program in programs.items():
                 found[label] = foresee_clips(program, source, question, partial(tell, label))
+            said = _benchmark(programs, source, question, found, tell)
         console = wide_console()
         for label, foresight in found.items():
             console.print(matched_line(label, foresight), **PLAIN)
         for group in GROUPS:
             console.print()
             print_table(foresight_table(found, group))
+        for each in said:
+            console.print()
+            if isinstance(each, str):
+                console.print(each, **PLAIN)
+            else:
+                print_table(each)
         if out is not None:
             document = {
                 "data": settings.model_dump(mode="json"),
@@ -111,6 +137,48 @@ def foresee(
         if figure is not None:
             draw_foresight(found, figure)
             console.print(str(figure), **PLAIN)
+
+
+def _floors(
+    name: str, runs: list[str] | None, data_seed: int, question: "ForesightQuestion"
+) -> Table:
+    """The floors of a set, without any run."""
+    from scalor_ppl.data.gswm_specs import GSWM_SETS
+    from scalor_ppl.studies.gswm_benchmark import DiscSource, floors
+
+    if name not in GSWM_SETS:
+        raise UserError(f"--floors {name}: give one of {', '.join(GSWM_SETS)}")
+    if runs:
+        raise UserError("--floors is told without runs: leave them out, or take --data SET")
+    source = DiscSource(GSWM_SETS[name], split="test", seed=data_seed)
+    return summed_table(name, floors(source, question), {})
+
+
+def _benchmark(
+    programs: "Mapping[str, Program]",
+    source: "ClipSource",
+    question: "ForesightQuestion",
+    found: "Mapping[str, Foresight]",
+    tell: Callable[[str, str], None],
+) -> list[Table | str]:
+    """The table of G-SWM's benchmark, and where its single ball goes; nothing of other sets."""
+    from scalor_ppl.studies.gswm_benchmark import DiscSource, floors, foreseen, turns
+
+    if not isinstance(source, DiscSource):
+        return []
+    rows, energies, said = {}, {}, []
+    for label, program in programs.items():
+        rows[label] = foreseen(program, source, question, partial(tell, label))
+        energy = found[label].figures["all"]["energy"].mean
+        energies[label] = tuple(value / source.height for value in energy)
+        if source.spec.motion == "falls" and question.frames == source.spec.frames:
+            way = turns(program, source, question)
+            said.append(
+                f"{label}: {way.left:.1%} of {way.draws} draws go left; "
+                f"{way.fully:.1%} end in a corner"
+            )
+    table = summed_table(source.name, rows | floors(source, question), energies)
+    return [table, *said]
 
 
 def matched_line(label: str, foresight: "Foresight") -> str:

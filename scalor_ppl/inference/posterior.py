@@ -20,6 +20,7 @@ def infer(
     corner: Tensor | None = None,
     *,
     sample: bool = False,
+    likeliest: bool = False,
     **options: Any,
 ) -> Any:
     """Run the guide on a video and the model on the guide's latents.
@@ -30,14 +31,16 @@ def infer(
         video: ``[B, T, C, H, W]`` in [0, 1].
         corner: where crops lie, for programs that ask for it; see ``Program.inputs``.
         sample: draw from the posterior; by default every latent takes its mode.
-        options: for the model, ``frames`` beyond the observed ones among them; those are sampled
-            from the priors.
+        likeliest: what the priors decide takes its mode too, and is not sampled.
+        options: for the model, ``frames`` beyond the observed ones among them; those are from the
+            priors.
 
     Returns:
         What the model returns: the scene.
     """
     inputs = (video,) if corner is None else (video, corner)
-    return _inferred(model, guide, inputs, sample=sample, **options)[1]
+    imagine = MostLikely()(model) if likeliest else model
+    return _inferred(imagine, guide, inputs, sample=sample, **options)[1]
 
 
 class Followed(NamedTuple):

@@ -75,19 +75,35 @@ def foresee_clips(
         truths = [clip.truth for clip in clips if clip.truth is not None]
         if len(truths) < len(clips):
             raise UserError(f"{source.name} has no ground truth: there is nothing to compare")
-        tracks = _imagined(program, clips, question)
+        tracks = imagined(program, clips, question)
         for number, truth in enumerate(truths):
             draws = tracks[number * question.draws : (number + 1) * question.draws]
             measured.append(clip_foresight(draws, truth, observe=question.observe))
     return foresight(measured)
 
 
-def _imagined(program: Program, clips: list[Clip], question: ForesightQuestion) -> list[Tracks]:
-    """Tracks of all draws of the first clip, then of the second, ..."""
+def imagined(
+    program: Program, clips: list[Clip], question: ForesightQuestion, *, likeliest: bool = False
+) -> list[Tracks]:
+    """Tracks of all draws of the first clip, then of the second, ...
+
+    Args:
+        program: trained.
+        clips: of as many frames as the question's.
+        question: what is asked.
+        likeliest: what is imagined takes its most likely values, so that all draws are alike.
+    """
     seen = np.stack([clip.video[: question.observe] for clip in clips])
     # Draws lie along the plate of videos, where they are independent of each other.
     video = to_video(seen, program.device).repeat_interleave(question.draws, 0)
     options = program.imagining(question.observe, question.frames, None, 0.0)
     with fast_pyro():
-        scene = infer(program.model, program.guide, video, frames=question.frames, **options)
+        scene = infer(
+            program.model,
+            program.guide,
+            video,
+            likeliest=likeliest,
+            frames=question.frames,
+            **options,
+        )
     return require(program, FindsObjects, "foresee").tracks(scene)

@@ -110,7 +110,7 @@ def test_draws_of_a_clip_agree_on_what_was_observed(shipped: Program) -> None:
     source = open_source("moving-dsprites-vld", split="test")
     question = ForesightQuestion(clips=2, observe=3, ahead=2, draws=3)
     drawn = [source.clip(i, question.frames) for i in range(2)]
-    tracks = foreseeing._imagined(shipped, drawn, question)
+    tracks = foreseeing.imagined(shipped, drawn, question)
     assert len(tracks) == 6
     for first, *others in (tracks[:3], tracks[3:]):
         for other in others:
@@ -177,3 +177,36 @@ def test_what_is_refused(cli: CommandLine, run: Path, clips: Path, tmp_path: Pat
         ((run, "--data", "nothing"), "neither a registered set nor an existing path"),
     ):
         assert said in cli.refused("foresee", *arguments[:1], *FEW, *arguments[1:])
+
+
+def test_floors_need_no_run(cli: CommandLine) -> None:
+    said = cli("foresee", "--floors", "gswm-occlusion", "--clips", "20", "--observe", "10")
+    assert said.code == 0
+    line = next(row for row in said.out.splitlines() if row.startswith("constant velocity"))
+    # Balls that pass through each other go straight on; there are no frames 11 to 20.
+    assert line.split()[4:] == ["0.000", "60", "of", "60", "0.0%"]
+
+
+def test_floors_are_of_the_benchmarks_sets_only(cli: CommandLine) -> None:
+    assert "give one of gswm-occlusion" in cli.refused("foresee", "--floors", "moving-mnist-ld")
+    assert "leave them out" in cli.refused("foresee", "run", "--floors", "gswm-dense")
+    assert "give runs" in cli.refused("foresee")
+
+
+def test_without_sampling_draws_are_alike(shipped: Program) -> None:
+    source = open_source("moving-dsprites-vld", split="test")
+    question = ForesightQuestion(clips=1, observe=3, ahead=3, draws=2)
+    drawn = [source.clip(0, question.frames)]
+    one, other = foreseeing.imagined(shipped, drawn, question, likeliest=True)
+    again, _ = foreseeing.imagined(shipped, drawn, question, likeliest=True)
+    for each in (other, again):
+        assert np.array_equal(one.ids, each.ids)
+        assert np.allclose(one.boxes, each.boxes, atol=1e-3, equal_nan=True)
+
+
+def test_the_metric_of_the_benchmark_stands_beside_its_floors(cli: CommandLine) -> None:
+    said = cli("foresee", f"r={SHIPPED}", "--data", "gswm-single-ball", *FEW, "--ahead", 7)
+    assert said.code == 0
+    rows = [line.split("  ")[0].strip() for line in said.out.splitlines()]
+    assert rows.index("stands still") == rows.index("prediction") + 3
+    assert any("of 6 draws go left" in line for line in said.out.splitlines())
