@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -52,6 +52,7 @@ def realism(
     """
     from scalor_ppl.realism.figure import draw_rows
     from scalor_ppl.realism.measure import measure_realism
+    from scalor_ppl.realism.reading import reader_for
     from scalor_ppl.realism.sides import RealismQuestion
     from scalor_ppl.realism.training_clips import training_clips
     from scalor_ppl.training.devices import pick_device
@@ -69,12 +70,24 @@ def realism(
         program = load_run(run, pick_device(device))
         settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
         source = open_data(settings, "test")
-        trained_on = training_clips(program.config, question) if data is None else None
+        program.check_fits(source.name, source.height, source.width, source.channels)
+        own = chosen(program.config.data, folder=data_dir)
+        trained_on = training_clips(program.config, own, question) if data is None else None
+        reader = reader_for(open_data(settings, "train"), source, seed)
         with Console(stderr=True).status("realism") as status:
             found = measure_realism(
-                program, source, question, training=trained_on, tell=status.update
+                program,
+                source,
+                question,
+                training=trained_on,
+                reader=None if isinstance(reader, str) else reader,
+                tell=status.update,
             )
         print_table(realism_table(found, f"{source.name}: {videos} clips of {frames} frames"))
+        if isinstance(reader, str):
+            found.missing["read"] = reader
+        elif found.read is not None:
+            print_table(reading_table(found.read))
         for name, reason in found.missing.items():
             Console().print(f"{name}: {reason}", **PLAIN)
         if out is not None:
@@ -100,4 +113,15 @@ def realism_table(found: "Realism", title: str) -> Table:
         values = (shown(found.figures[name][side], ".3f") for side in SIDES)
         chance = found.p.get(name, {}).get("sampled")
         table.add_row(f"{name} {unit}".strip(), *values, shown(chance, ".3f"))
+    return table
+
+
+def reading_table(read: "dict[str, Any]") -> Table:
+    """What the objects of each side are read as."""
+    sides = {side: shares for side, shares in read.items() if side != "accuracy" and shares}
+    kinds = dict.fromkeys(kind for shares in sides.values() for kind in shares)
+    title = f"shares read with confidence (accuracy on held-out objects {read['accuracy']:.3f})"
+    table = ruled_table(title, "side", *kinds)
+    for side, shares in sides.items():
+        table.add_row(side, *(f"{shares[kind]:.3f}" for kind in kinds))
     return table

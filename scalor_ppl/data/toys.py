@@ -39,6 +39,24 @@ class _Looks:
     colours: np.ndarray
     boxes: np.ndarray
     threshold: float
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Portraits:
+    """Single objects of a set on black, each in the middle of a picture of its own.
+
+    Attributes:
+        pictures: [N, S, S, C] uint8.
+        boxes: [N, 4] float32 left, top, width, height in pixels.
+        labels: [N] int64 which of `names` each is.
+        names: of the kinds: square, ellipse, heart; or the digits.
+    """
+
+    pictures: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -94,6 +112,46 @@ class ToySource(GeneratedSet[_Scene]):
             if not len(self._chosen):
                 raise UserError(f"{folder} has none of the digits {spec.digits} of {spec.name}")
 
+    def portraits(self, count: int, seed: int = 0) -> Portraits:
+        """Objects as the set's clips have them, and what each is.
+
+        Args:
+            count: N.
+            seed: of the choice.
+        """
+        rng = generator(f"portraits of {self.name}", self.split, self.seed, seed)
+        sizes = self.spec.size * rng.uniform(1 - self.spec.spread, 1 + self.spec.spread, count)
+        looks = self._sprites(rng, sizes) if self._digits is None else self._glyphs(rng, sizes)
+        side = 2 * int(np.ceil(self.spec.size * (1 + self.spec.spread)))
+        centres = side / 2 + rng.uniform(-0.5, 0.5, (count, 2))
+        canvas = np.zeros((count, side, side, self.spec.channels), np.float32)
+        for n in range(count):
+            one = slice(n, n + 1)
+            shapes.paint(
+                canvas[one],
+                np.full((1, side, side), -1, np.int32),
+                np.zeros((1, 1), np.float32),
+                np.zeros((1, 1, 2)),
+                centres[None, one],
+                np.zeros(1, np.int64),
+                looks.kinds[one],
+                looks.glyphs[one] if len(looks.glyphs) == count else looks.glyphs,
+                looks.angles[one],
+                looks.scales[one],
+                looks.reach[one],
+                looks.colours[one],
+                looks.threshold,
+            )
+        corner = centres + looks.boxes[:, :2]
+        boxes = np.concatenate((corner, looks.boxes[:, 2:] - looks.boxes[:, :2]), 1)
+        names = ("square", "ellipse", "heart") if self._digits is None else tuple("0123456789")
+        return Portraits(
+            with_channels(canvas, self.channels),
+            boxes.astype(np.float32),
+            looks.labels.astype(np.int64),
+            names,
+        )
+
     def _shown(self, index: int, frames: int) -> _Scene:
         check_clip(self.name, index, frames, self.starts)
         rng = generator(self.name, self.split, self.seed, index)
@@ -128,6 +186,7 @@ class ToySource(GeneratedSet[_Scene]):
             colours=_rgb(hue, saturation, value),
             boxes=reach,
             threshold=_SPRITE_THRESHOLD,
+            labels=kinds,
         )
 
     def _glyphs(self, rng: np.random.Generator, sizes: np.ndarray) -> _Looks:
@@ -148,6 +207,7 @@ class ToySource(GeneratedSet[_Scene]):
             colours=np.ones((count, 1), dtype=np.float32),
             boxes=boxes,
             threshold=_GLYPH_THRESHOLD,
+            labels=digits.labels[chosen],
         )
 
     def _trajectories(

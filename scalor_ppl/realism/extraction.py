@@ -98,13 +98,7 @@ def _crops_of(tracks: Tracks, frames: torch.Tensor, clip: int) -> Crops:
         tracks.present() & np.isfinite(tracks.boxes).all(-1) & (tracks.boxes[..., 2:] > 0).all(-1)
     )
     time, slot = np.nonzero(present)
-    side = _MARGIN * tracks.boxes[..., 2:].max(-1, keepdims=True)
-    corner = tracks.boxes[..., :2] + (tracks.boxes[..., 2:] - side) / 2
-    squares = np.where(present[..., None], np.concatenate((corner, side, side), -1), 1)
-    pixels = read_glimpses(
-        frames, where_from_boxes(torch.from_numpy(squares).float(), size), (CROP, CROP)
-    )
-    crops = pixels.clamp(0, 1).mul(255).round().byte().numpy()
+    crops = cut_out(frames, np.where(present[..., None], tracks.boxes, 1).astype(np.float32))
     return Crops(
         crops[time, slot],
         np.full(len(time), clip),
@@ -112,6 +106,21 @@ def _crops_of(tracks: Tracks, frames: torch.Tensor, clip: int) -> Crops:
         tracks.ids[time, slot],
         _alone(tracks.boxes, present, size)[time, slot],
     )
+
+
+def cut_out(frames: torch.Tensor, boxes: np.ndarray) -> np.ndarray:
+    """Squares a little larger than boxes ``[T, K, 4]``, ``[T, K, C, CROP, CROP]`` uint8.
+
+    Args:
+        frames: ``[T, C, H, W]`` in [0, 1]; what is beyond them is black.
+        boxes: left, top, width, height in pixels, finite.
+    """
+    side = _MARGIN * boxes[..., 2:].max(-1, keepdims=True)
+    corner = boxes[..., :2] + (boxes[..., 2:] - side) / 2
+    squares = torch.from_numpy(np.concatenate((corner, side, side), -1)).float()
+    size = frames.shape[-2], frames.shape[-1]
+    pixels = read_glimpses(frames, where_from_boxes(squares, size), (CROP, CROP))
+    return pixels.clamp(0, 1).mul(255).round().byte().numpy()
 
 
 def _alone(boxes: np.ndarray, present: np.ndarray, size: tuple[int, int]) -> np.ndarray:

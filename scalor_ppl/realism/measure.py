@@ -18,6 +18,7 @@ from scalor_ppl.realism.features import (
     standardised,
 )
 from scalor_ppl.realism.motion import look_persistence, mean, motion_samples, wasserstein
+from scalor_ppl.realism.reading import CropReader, read_all
 from scalor_ppl.realism.sides import RealismQuestion, real_clips, sampled_clips, shuffled_in_time
 
 WINDOW = 10
@@ -62,6 +63,8 @@ class Realism:
         reference: of the reference itself, where a figure is of one side alone.
         p: by name, of each side: permutation p of the AUCs.
         missing: why figures are not there, by name or by ``name: side``.
+        read: what the objects of each side, and of the reference, are; see `reading`. None without
+            a reader.
         samples: sampled videos ``[N, T, H, W, C]`` uint8.
         real: the reference, likewise.
     """
@@ -70,12 +73,13 @@ class Realism:
     reference: dict[str, float | None]
     p: dict[str, dict[str, float | None]]
     missing: dict[str, str]
+    read: dict[str, Any] | None
     samples: np.ndarray
     real: np.ndarray
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, without the videos."""
-        fields = ("figures", "reference", "p", "missing")
+        fields = ("figures", "reference", "p", "missing", "read")
         return {"units": UNITS} | {name: getattr(self, name) for name in fields}
 
 
@@ -85,21 +89,22 @@ def measure_realism(
     question: RealismQuestion,
     *,
     training: np.ndarray | None = None,
+    reader: CropReader | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Realism:
     """Compare videos sampled from the priors with real clips.
 
     Args:
         program: trained.
-        source: of clips; those that it was not trained on, where there are such.
+        source: of clips of the program's size, not trained on where there are such.
         question: how many, how long.
         training: clips that it was trained on ``[N, T, H, W, C]`` uint8, where they are known.
+        reader: of what objects are, where there is one.
         tell: gets a line on how far the work is.
 
     Raises:
-        UserError: the source does not fit the program, or has too few clips.
+        UserError: the source has too few clips.
     """
-    program.check_fits(source.name, source.height, source.width, source.channels)
     reference, floor = real_clips(source, question)
     clips = {
         "sampled": sampled_clips(program, question, tell),
@@ -129,8 +134,12 @@ def measure_realism(
         name: {side: values.get(side) for side in SIDES}
         for name, values in gathered.figures.items()
     }
+    read = None
+    if reader is not None:
+        crops = {"reference": base.crops} | {name: found[name].crops for name in SIDES}
+        read = read_all(reader, crops)
     return Realism(
-        figures, gathered.reference, gathered.p, gathered.missing, clips["sampled"], reference
+        figures, gathered.reference, gathered.p, gathered.missing, read, clips["sampled"], reference
     )
 
 

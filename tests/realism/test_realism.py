@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import ALONE, CommandLine, Square, run_beside_clips
+from tiny import ALONE, CPU, CommandLine, Square, run_beside_clips
 
+from scalor_ppl.data import open_source
+from scalor_ppl.data.toys import ToySource
 from scalor_ppl.errors import UserError
+from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.realism import classifier
 from scalor_ppl.realism.classifier import Sample, auc_and_p, two_sample_test
-from scalor_ppl.realism.extraction import CROP, Crops
+from scalor_ppl.realism.extraction import CROP, Crops, cut_out
 from scalor_ppl.realism.features import (
     density_and_coverage,
     kernel_distance,
@@ -20,6 +23,7 @@ from scalor_ppl.realism.features import (
     random_features,
 )
 from scalor_ppl.realism.motion import look_persistence, motion_samples, wasserstein
+from scalor_ppl.realism.reading import CropReader, reader_for
 from scalor_ppl.realism.sides import RealismQuestion, real_clips, shuffled_in_time
 from scalor_ppl.tracks.table import Tracks
 
@@ -203,3 +207,22 @@ def test_the_command(
     assert sorted(line.split(": ")[1] for line in key) == ["real"] * 4 + ["sampled"] * 4
     with Image.open(figure) as rows:
         assert rows.width > 3 * 96
+
+
+def test_shapes_are_read_and_noise_is_not(rng: np.random.Generator) -> None:
+    train, test = (open_source("moving-dsprites-vld", split=split) for split in ("train", "test"))
+    reader = reader_for(train, test, 0)
+    assert isinstance(reader, CropReader)
+    assert reader.accuracy > 0.95
+    assert isinstance(test, ToySource)
+    unseen = test.portraits(200, 5)
+    assert set(unseen.labels.tolist()) == {0, 1, 2}
+    pixels = cut_out(to_video(unseen.pictures[None], CPU)[0], unseen.boxes[:, None])[:, 0]
+    some = np.arange(200)
+    found = reader.read(Crops(pixels, some, some, some, np.ones(200, bool)))
+    assert found is not None
+    assert found["confident"] > 0.85
+    share = float((unseen.labels == 2).mean())
+    assert found["heart"] == pytest.approx(share, abs=0.06)
+    assert reader.read(Crops(pixels, some, some, some, np.zeros(200, bool))) is None
+    assert "generated" in str(reader_for(Square(), Square(), 0))
