@@ -15,6 +15,7 @@ from scalor_ppl.report.measures import counts_section, motion_section
 from scalor_ppl.report.objects import gallery_section, tracked_section, trajectories_section
 from scalor_ppl.report.page import Figure, PageSection, render
 from scalor_ppl.report.rendered import background_section, continuation_section
+from scalor_ppl.report.samples import samples_section
 from scalor_ppl.report.training import read_figures, training_section
 from scalor_ppl.training.checkpoints import last_checkpoint, step_of
 from scalor_ppl.training.origin import read_parts
@@ -133,6 +134,7 @@ SECTIONS: Final[tuple[Callable[[Material], PageSection], ...]] = (
     counts_section,
     honesty_section,
     continuation_section,
+    samples_section,
     motion_section,
     configuration_section,
 )

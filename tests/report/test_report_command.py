@@ -27,6 +27,7 @@ SECTIONS = {
     "counts": "Number of objects",
     "honesty": "Honesty of the uncertainty",
     "continuation": "Imagined continuations",
+    "samples": "Videos from scratch",
     "motion": "Lengths and speeds",
     "configuration": "Configuration",
 }
@@ -47,7 +48,7 @@ def test_the_page_has_all_sections(made: Made, run: Path) -> None:
         assert f'<a href="#{name}">{title}</a>' in page
         bodies = re.findall(r"<figure>(.*?)<figcaption>(.+?)</figcaption>", found[name], re.DOTALL)
         assert len(bodies) == found[name].count("<figure")
-        if name in ("training", "tracked", "background", "counts", "continuation"):
+        if name in ("training", "tracked", "background", "counts", "continuation", "samples"):
             assert bodies, name
 
 
@@ -64,6 +65,8 @@ def test_what_is_in_the_sections(made: Made, run: Path) -> None:
     assert "data:video/mp4;base64," in found["continuation"]
     for row in ("real", "sample 1", "sample 2", "sample 3"):
         assert f"<span>{row}</span>" in found["continuation"]
+    assert "data:video/mp4;base64," in found["samples"]
+    assert "3 videos of 6 frames drawn from the priors" in found["samples"]
     assert "estimator = &#34;elbo&#34;" in found["configuration"]
 
 
