@@ -13,7 +13,8 @@ from scalor_ppl.data import open_source
 from scalor_ppl.data.toys import ToySource
 from scalor_ppl.errors import UserError
 from scalor_ppl.nn.pixels import to_video
-from scalor_ppl.realism import classifier
+from scalor_ppl.programs import Program
+from scalor_ppl.realism import classifier, measure
 from scalor_ppl.realism.classifier import Sample, auc_and_p, two_sample_test
 from scalor_ppl.realism.extraction import CROP, Crops, cut_out
 from scalor_ppl.realism.features import (
@@ -26,6 +27,7 @@ from scalor_ppl.realism.motion import look_persistence, motion_samples, wasserst
 from scalor_ppl.realism.reading import CropReader, reader_for
 from scalor_ppl.realism.sides import RealismQuestion, real_clips, shuffled_in_time
 from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.training.runs import load_run
 
 
 @pytest.fixture
@@ -226,3 +228,21 @@ def test_shapes_are_read_and_noise_is_not(rng: np.random.Generator) -> None:
     assert found["heart"] == pytest.approx(share, abs=0.06)
     assert reader.read(Crops(pixels, some, some, some, np.zeros(200, bool))) is None
     assert "generated" in str(reader_for(Square(), Square(), 0))
+
+
+def test_samples_without_objects_give_nothing_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier, "STEPS", 3)
+    program = load_run(Path("pretrained:dsprites-vld"), CPU)
+    source = open_source("moving-dsprites-vld", split="test")
+
+    def empty(program: Program, question: RealismQuestion, tell: object) -> np.ndarray:
+        return np.zeros((question.videos, question.frames, 64, 64, 3), np.uint8)
+
+    monkeypatch.setattr(measure, "sampled_clips", empty)
+    found = measure.measure_realism(program, source, RealismQuestion(8, 6, 1))
+    assert found.missing["objects: sampled"] == "no objects are tracked in these clips"
+    assert found.figures["objects"]["sampled"] == 0
+    for name in ("crop_auc", "step_cosine", "look_persistence", "speed_distance"):
+        assert found.figures[name]["sampled"] is None
+        assert found.figures[name]["real"] is not None
+    json.dumps(found.to_dict(), allow_nan=False)
