@@ -22,7 +22,6 @@ from scalor_ppl.cli.options import (
     labelled,
     use_threads,
 )
-from scalor_ppl.cli.summed import summed_table
 from scalor_ppl.cli.tables import print_table, ruled_table, wide_console
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
@@ -143,6 +142,7 @@ def _floors(
     name: str, runs: list[str] | None, data_seed: int, question: "ForesightQuestion"
 ) -> Table:
     """The floors of a set, without any run."""
+    from scalor_ppl.cli.summed import summed_table
     from scalor_ppl.data.gswm_specs import GSWM_SETS
     from scalor_ppl.studies.gswm_benchmark import DiscSource, floors
 
@@ -162,6 +162,7 @@ def _benchmark(
     tell: Callable[[str, str], None],
 ) -> list[Table | str]:
     """The table of G-SWM's benchmark, and where its single ball goes; nothing of other sets."""
+    from scalor_ppl.cli.summed import summed_table
     from scalor_ppl.studies.gswm_benchmark import DiscSource, floors, foreseen, turns
 
     if not isinstance(source, DiscSource):
