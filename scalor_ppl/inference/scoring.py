@@ -1,6 +1,9 @@
 """Scores of a trained program on clips with ground truth."""
 
+from typing import Any
+
 import numpy as np
+from torch import Tensor
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
@@ -10,6 +13,7 @@ from scalor_ppl.inference.posterior import infer
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import FindsObjects, Program, require
+from scalor_ppl.tracks.table import Tracks
 
 
 def score(
@@ -49,16 +53,28 @@ def score(
         with fast_pyro():
             scene = infer(program.model, program.guide, video)
         squares += (scene.image - video).square().mean().item() * len(drawn)
-        found = finder.tracks(scene)
-        if recognise:
-            where = finder.objects(scene).where
-            looks = finder.looks(video, scene).cpu().numpy()
-            found = [
-                recognised(*of_clip, program.size)
-                for of_clip in zip(found, where, looks, strict=True)
-            ]
-        tracks += found
+        tracks += recognised_in(program, video, scene) if recognise else finder.tracks(scene)
     return evaluate_by_rules(tracks, truths, mse=squares / count)
+
+
+def recognised_in(program: Program, video: Tensor, scene: Any) -> list[Tracks]:
+    """The tracks of every video of a scene, with the identities that `scalor-ppl track` gives.
+
+    Args:
+        program: trained.
+        video: ``[B, T, C, H, W]`` in [0, 1].
+        scene: what the model made of it.
+
+    Raises:
+        UserError: the program finds no objects.
+    """
+    finder = require(program, FindsObjects, "tracking")
+    where = finder.objects(scene).where
+    looks = finder.looks(video, scene).cpu().numpy()
+    return [
+        recognised(*of_clip, program.size)
+        for of_clip in zip(finder.tracks(scene), where, looks, strict=True)
+    ]
 
 
 def reconstruction_error(

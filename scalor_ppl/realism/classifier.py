@@ -14,10 +14,11 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scalor_ppl.realism.features import averaged
+
 STEPS, BATCH = 240, 32
 _RATE, _DECAY = 3e-3, 1e-2
 _PERMUTATIONS = 999
-_LARGEST = 96 * 128  # pixels of a picture, above which areas are averaged
 _WIDTHS = (12, 24, 48)
 
 
@@ -157,7 +158,7 @@ def _trained(first: np.ndarray, second: np.ndarray, seed: int) -> _Scorer:
         for _ in range(STEPS):
             rows = [side[rng.integers(0, len(side), half)] for side in (first, second)]
             loss = F.binary_cross_entropy_with_logits(
-                scorer(_prepared(np.concatenate(rows))), label.float()
+                scorer(averaged(np.concatenate(rows))), label.float()
             )
             optimizer.zero_grad()
             loss.backward()
@@ -169,12 +170,5 @@ def _trained(first: np.ndarray, second: np.ndarray, seed: int) -> _Scorer:
 @torch.no_grad()
 def _scores(scorer: _Scorer, pictures: np.ndarray) -> np.ndarray:
     return np.concatenate(
-        [scorer(_prepared(pictures[n : n + 256])).numpy() for n in range(0, len(pictures), 256)]
+        [scorer(averaged(pictures[n : n + 256])).numpy() for n in range(0, len(pictures), 256)]
     )
-
-
-def _prepared(pictures: np.ndarray) -> Tensor:
-    """Pictures as the network takes them, large ones averaged over areas."""
-    values = torch.from_numpy(pictures).float().div_(255)
-    factor = int(np.ceil(np.sqrt(values.shape[-2] * values.shape[-1] / _LARGEST)))
-    return F.avg_pool2d(values, factor) if factor > 1 else values

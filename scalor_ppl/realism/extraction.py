@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from scalor_ppl.identity import recognised
 from scalor_ppl.inference.posterior import infer
+from scalor_ppl.inference.scoring import recognised_in
 from scalor_ppl.nn.pixels import to_frames, to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import FindsObjects, Program
@@ -75,12 +75,7 @@ def extract(program: Program, clips: np.ndarray, tell: Callable[[str], None]) ->
         explained.append(to_frames(scene.image))
         if not isinstance(program, FindsObjects):
             continue
-        where = program.objects(scene).where
-        looks = program.looks(video, scene).cpu().numpy()
-        found = [
-            recognised(*of_clip, program.size)
-            for of_clip in zip(program.tracks(scene), where, looks, strict=True)
-        ]
+        found = recognised_in(program, video, scene)
         for number, (each, frames) in enumerate(zip(found, video.cpu(), strict=True)):
             crops.append(_crops_of(each, frames, begin + number))
         tracks += found

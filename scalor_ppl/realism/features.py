@@ -2,12 +2,19 @@
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 _WIDTHS = (16, 32, 64)
 _SEED = 0  # of the weights: the same features for every run
 _LARGEST = 96 * 128  # pixels of a picture, above which areas are averaged
+
+
+def averaged(pictures: np.ndarray) -> Tensor:
+    """Pictures ``[n, C, H, W]`` uint8 in [0, 1], large ones averaged over areas."""
+    values = torch.from_numpy(pictures).float().div_(255)
+    factor = int(np.ceil(np.sqrt(values.shape[-2] * values.shape[-1] / _LARGEST)))
+    return F.avg_pool2d(values, factor) if factor > 1 else values
 
 
 @torch.no_grad()
@@ -18,9 +25,7 @@ def random_features(pictures: np.ndarray) -> np.ndarray:
         pictures: ``[n, C, H, W]`` uint8.
     """
     generator = torch.Generator().manual_seed(_SEED)
-    values = torch.from_numpy(pictures).float().div_(255)
-    factor = int(np.ceil(np.sqrt(values.shape[-2] * values.shape[-1] / _LARGEST)))
-    values = F.avg_pool2d(values, factor) if factor > 1 else values
+    values = averaged(pictures)
     channels = values.shape[1]
     for width in _WIDTHS:
         weight = torch.empty(width, channels, 3, 3)

@@ -17,7 +17,13 @@ from scalor_ppl.realism.features import (
     random_features,
     standardised,
 )
-from scalor_ppl.realism.motion import look_persistence, mean, motion_samples, wasserstein
+from scalor_ppl.realism.motion import (
+    MotionSamples,
+    look_persistence,
+    mean,
+    motion_samples,
+    wasserstein,
+)
 from scalor_ppl.realism.reading import CropReader, read_all
 from scalor_ppl.realism.sides import RealismQuestion, real_clips, sampled_clips, shuffled_in_time
 
@@ -115,19 +121,19 @@ def measure_realism(
     def extracted(name: str, of: np.ndarray) -> Extracted:
         return extract(program, of, lambda text: tell(f"tracking, {name}: {text}"))
 
-    base = extracted("reference", reference)
+    base = _Reference.of(reference, extracted("reference", reference), question)
     found = {name: extracted(name, of) for name, of in clips.items()}
     clips["reconstructed"] = found["real"].explained
     found["reconstructed"] = extracted("reconstructed", clips["reconstructed"])
-    gathered = _Gathered({name: {} for name in UNITS}, {}, {}, {})
+    gathered = _Gathered({name: {} for name in UNITS}, base.values, {}, {})
     for side in SIDES:
-        _compare_pixels(gathered, side, reference, clips[side], question, tell)
+        _compare_pixels(gathered, side, base, clips[side], question, tell)
         _compare_objects(gathered, side, base, found[side], question, tell)
     if not isinstance(program, FindsObjects):
         for name in set(UNITS) - {"frame_auc", "clip_auc", *_OF_FEATURES}:
             gathered.missing[name] = f"{program.name} finds no objects"
     elif training is not None:
-        _memorised(gathered, base, found, extracted("training", training))
+        _memorised(gathered, base.found, found, extracted("training", training))
     else:
         gathered.missing["nearer_to_training"] = "no clips are known to be trained on, or not to be"
     figures = {
@@ -136,7 +142,7 @@ def measure_realism(
     }
     read = None
     if reader is not None:
-        crops = {"reference": base.crops} | {name: found[name].crops for name in SIDES}
+        crops = {"reference": base.found.crops} | {name: found[name].crops for name in SIDES}
         read = read_all(reader, crops)
     return Realism(
         figures, gathered.reference, gathered.p, gathered.missing, read, clips["sampled"], reference
@@ -166,34 +172,67 @@ class _Gathered:
             self.missing[f"{name}: {side}"] = "fewer than 4 clips have any"
 
 
+@dataclass(frozen=True)
+class _Reference:
+    """What every side is compared with.
+
+    Attributes:
+        found: what the tracking finds in it.
+        frames, windows: its pictures; no windows where clips are too short.
+        features: of a frame of each clip, drawn several times: those of one clip are no
+            independent draws.
+        others: the frames that are drawn of the clips of a side, each time.
+        motion: of its tracks; none where the program finds no objects.
+        values: figures that are of one side alone.
+    """
+
+    found: Extracted
+    frames: Sample
+    windows: Sample | None
+    features: list[np.ndarray]
+    others: list[np.ndarray]
+    motion: MotionSamples | None
+    values: dict[str, float | None]
+
+    @classmethod
+    def of(cls, clips: np.ndarray, found: Extracted, question: RealismQuestion) -> "_Reference":
+        rng = np.random.default_rng(question.seed)
+        count, length = clips.shape[:2]
+        # Sides are as many clips, as long.
+        own, others = zip(
+            *(rng.integers(0, length, (2, count)) for _ in range(_DRAWS)), strict=True
+        )
+        motion = None if found.tracks is None else motion_samples(found.tracks)
+        return cls(
+            found,
+            _frames(clips),
+            _windows(clips) if length >= WINDOW else None,
+            [random_features(_chosen(clips, frames)) for frames in own],
+            list(others),
+            motion,
+            {} if motion is None else _values(motion, found.crops, question),
+        )
+
+
 def _compare_pixels(
     gathered: _Gathered,
     side: str,
-    reference: np.ndarray,
+    base: _Reference,
     clips: np.ndarray,
     question: RealismQuestion,
     tell: Callable[[str], None],
 ) -> None:
     """What needs no objects: frames, clips, features of frames."""
     tell(f"telling {side} from real: frames")
-    gathered.tested("frame_auc", side, _frames(reference), _frames(clips), question)
-    if question.frames < WINDOW:
+    gathered.tested("frame_auc", side, base.frames, _frames(clips), question)
+    if base.windows is None:
         gathered.missing["clip_auc"] = f"clips are shorter than {WINDOW} frames"
     else:
         tell(f"telling {side} from real: clips")
-        gathered.tested("clip_auc", side, _windows(reference), _windows(clips), question)
-    rng = np.random.default_rng(question.seed)
+        gathered.tested("clip_auc", side, base.windows, _windows(clips), question)
     found = []
-    for _ in range(_DRAWS):
-        # A frame of each clip: those of one clip are no independent draws.
-        one, other = (
-            random_features(
-                each[np.arange(len(each)), rng.integers(0, each.shape[1], len(each))].transpose(
-                    0, 3, 1, 2
-                )
-            )
-            for each in (reference, clips)
-        )
+    for one, frames in zip(base.features, base.others, strict=True):
+        other = random_features(_chosen(clips, frames))
         pair = standardised(one, one), standardised(one, other)
         found.append((kernel_distance(*pair), *density_and_coverage(*pair)))
     for name, value in zip(_OF_FEATURES, np.mean(found, 0).tolist(), strict=True):
@@ -203,37 +242,38 @@ def _compare_pixels(
 def _compare_objects(
     gathered: _Gathered,
     side: str,
-    base: Extracted,
+    base: _Reference,
     found: Extracted,
     question: RealismQuestion,
     tell: Callable[[str], None],
 ) -> None:
     """What is of tracked objects."""
-    if base.tracks is None or found.tracks is None or base.crops is None or found.crops is None:
+    if base.motion is None or base.found.crops is None:
+        return
+    if found.tracks is None or found.crops is None:
         return
     if not len(found.crops):
         gathered.missing[f"objects: {side}"] = "no objects are tracked in these clips"
     tell(f"telling {side} from real: objects")
-    pictures = _of_crops(base.crops), _of_crops(found.crops)
+    pictures = _of_crops(base.found.crops), _of_crops(found.crops)
     gathered.tested("crop_auc", side, pictures[0], pictures[1], question)
-    first, second = (motion_samples(each) for each in (base.tracks, found.tracks))
+    motion = motion_samples(found.tracks)
     for name in ("count", "x", "y", "size", "speed", "lifetime", "turning"):
-        distance = wasserstein(getattr(first, name), getattr(second, name))
+        distance = wasserstein(getattr(base.motion, name), getattr(motion, name))
         gathered.figures[f"{name}_distance"][side] = distance
-    for samples, crops, into in (
-        (first, base.crops, None),
-        (second, found.crops, side),
-    ):
-        values = {
-            "objects": mean(samples.count),
-            "step_cosine": mean(samples.cosine),
-            "look_persistence": look_persistence(crops, question.seed),
-        }
-        for name, value in values.items():
-            if into is None:
-                gathered.reference[name] = value
-            else:
-                gathered.figures[name][into] = value
+    for name, value in _values(motion, found.crops, question).items():
+        gathered.figures[name][side] = value
+
+
+def _values(
+    motion: MotionSamples, crops: Crops | None, question: RealismQuestion
+) -> dict[str, float | None]:
+    """Figures of one side alone."""
+    return {
+        "objects": mean(motion.count),
+        "step_cosine": mean(motion.cosine),
+        "look_persistence": None if crops is None else look_persistence(crops, question.seed),
+    }
 
 
 def _memorised(
@@ -252,6 +292,11 @@ def _memorised(
             continue
         sets = (_of_crops(each).pictures for each in (crops, training.crops, base.crops))
         gathered.figures["nearer_to_training"][side] = nearer_to_training(*sets)
+
+
+def _chosen(clips: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """A frame of each clip, ``[N, C, H, W]``."""
+    return clips[np.arange(len(clips)), frames].transpose(0, 3, 1, 2)
 
 
 def _frames(clips: np.ndarray) -> Sample:

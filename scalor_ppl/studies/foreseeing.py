@@ -1,7 +1,7 @@
 """What a trained program foresees of clips that it has seen the beginning of."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -66,20 +66,43 @@ def foresee_clips(
     require(program, FindsObjects, "foresee")
     program.check_fits(source.name, source.height, source.width, source.channels)
     count = min(question.clips, max(1, source.starts(question.frames)))
+    question = replace(question, clips=count)
+    if source.clip(0, question.frames).truth is None:
+        raise UserError(f"{source.name} has no ground truth: there is nothing to compare")
+    measured = []
+    for clip, draws in imagined_clips(program, source, question, tell):
+        assert clip.truth is not None
+        measured.append(clip_foresight(draws, clip.truth, observe=question.observe))
+    return foresight(measured)
+
+
+def imagined_clips(
+    program: Program,
+    source: ClipSource,
+    question: ForesightQuestion,
+    tell: Callable[[str], None] = lambda text: None,
+    *,
+    likeliest: bool = False,
+) -> Iterator[tuple[Clip, list[Tracks]]]:
+    """Every clip, and the tracks of its draws.
+
+    Args:
+        program: trained.
+        source: has as many clips as the question asks for.
+        question: what is asked.
+        tell: gets a line on how far the work is.
+        likeliest: what is imagined takes its most likely values; draws are alike then, so that one
+            is enough.
+    """
     batch = max(1, FRAMES_AT_ONCE // (question.frames * question.draws))
     torch.manual_seed(question.seed)
-    measured = []
-    for begin in range(0, count, batch):
-        tell(f"clip {begin + 1} of {count}")
-        clips = [source.clip(i, question.frames) for i in range(begin, min(begin + batch, count))]
-        truths = [clip.truth for clip in clips if clip.truth is not None]
-        if len(truths) < len(clips):
-            raise UserError(f"{source.name} has no ground truth: there is nothing to compare")
-        tracks = imagined(program, clips, question)
-        for number, truth in enumerate(truths):
-            draws = tracks[number * question.draws : (number + 1) * question.draws]
-            measured.append(clip_foresight(draws, truth, observe=question.observe))
-    return foresight(measured)
+    for begin in range(0, question.clips, batch):
+        tell(f"clip {begin + 1} of {question.clips}")
+        numbers = range(begin, min(begin + batch, question.clips))
+        clips = [source.clip(index, question.frames) for index in numbers]
+        tracks = imagined(program, clips, question, likeliest=likeliest)
+        for number, clip in enumerate(clips):
+            yield clip, tracks[number * question.draws : (number + 1) * question.draws]
 
 
 def imagined(

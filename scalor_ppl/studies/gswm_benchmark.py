@@ -11,15 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-from scalor_ppl.data import Clip
 from scalor_ppl.data.balls import go_on
 from scalor_ppl.data.discs import DiscSource
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.summed_error import SummedError, assigned_distances, summed_error
 from scalor_ppl.programs import Program
-from scalor_ppl.studies.foreseeing import FRAMES_AT_ONCE, ForesightQuestion, imagined
+from scalor_ppl.studies.foreseeing import ForesightQuestion, imagined_clips
 from scalor_ppl.tracks.table import Tracks
 
 NOISES = (0.5, 0.1)
@@ -92,7 +90,8 @@ def foreseen(
         UserError: as `foreseeing.foresee_clips`.
     """
     distances, objects = [], 0
-    for clip, (tracks,) in _clip_by_clip(program, source, question, tell, likeliest=True):
+    once = replace(question, draws=1)
+    for clip, (tracks,) in imagined_clips(program, source, once, tell, likeliest=True):
         assert clip.truth is not None
         true = clip.truth.middles()[question.observe :]
         objects += true.shape[1]
@@ -113,7 +112,7 @@ def turns(program: Program, source: DiscSource, question: ForesightQuestion) -> 
             f"give --ahead {spec.frames - question.observe}"
         )
     ends = []
-    for _, draws in _clip_by_clip(program, source, question, lambda text: None, likeliest=False):
+    for _, draws in imagined_clips(program, source, question):
         for tracks in draws:
             last = _after(tracks, question.observe)[-1]
             there = last[np.isfinite(last[:, 0])]
@@ -126,29 +125,6 @@ def turns(program: Program, source: DiscSource, question: ForesightQuestion) -> 
     known = np.isfinite(found[:, 0])
     left = float((found[known, 0] < spec.view / 2).mean()) if known.any() else float("nan")
     return Turns(len(found), left, float((apart < ARRIVED * spec.radius).mean()))
-
-
-def _clip_by_clip(
-    program: Program,
-    source: DiscSource,
-    question: ForesightQuestion,
-    tell: Callable[[str], None],
-    *,
-    likeliest: bool,
-) -> list[tuple[Clip, list[Tracks]]]:
-    """Clips and the tracks of their draws; one of each where nothing is sampled."""
-    asked = replace(question, draws=1) if likeliest else question
-    batch = max(1, FRAMES_AT_ONCE // (asked.frames * asked.draws))
-    torch.manual_seed(asked.seed)
-    found: list[tuple[Clip, list[Tracks]]] = []
-    for begin in range(0, asked.clips, batch):
-        tell(f"clip {begin + 1} of {asked.clips}")
-        numbers = range(begin, min(begin + batch, asked.clips))
-        clips = [source.clip(index, asked.frames) for index in numbers]
-        tracks = imagined(program, clips, asked, likeliest=likeliest)
-        for number, clip in enumerate(clips):
-            found.append((clip, tracks[number * asked.draws : (number + 1) * asked.draws]))
-    return found
 
 
 def _after(tracks: Tracks, observe: int) -> np.ndarray:

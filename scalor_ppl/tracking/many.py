@@ -8,7 +8,7 @@ tracking was interrupted goes on from where it was, and all others are tracked.
 import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +207,7 @@ def track_task(task: VideoTask) -> TrackingOutcome:
 
 def _absolute(choice: RunChoice) -> RunChoice:
     """The same from any directory."""
-    return RunChoice(**{**vars(choice), "run": str(Path(choice.run).resolve())})
+    return replace(choice, run=str(Path(choice.run).resolve()))
 
 
 def _make_room(record: Path, tasks: Mapping[str, VideoTask], *, overwrite: bool) -> None:
