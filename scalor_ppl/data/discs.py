@@ -9,6 +9,7 @@ from scalor_ppl.data import shapes
 from scalor_ppl.data.balls import bouncing, falling, layers_of
 from scalor_ppl.data.generated import LENGTH, GeneratedSet, with_channels
 from scalor_ppl.data.gswm_specs import COLOURS, GswmSpec
+from scalor_ppl.data.looks import Looks
 from scalor_ppl.data.records import Clip, Split, Truth, check_clip, generator
 
 _THRESHOLD = 0.5  # coverage from which a pixel is the disc's
@@ -100,30 +101,25 @@ class DiscSource(GeneratedSet[Discs]):
         canvas = np.zeros((len(frames), self.height, self.width, 3), dtype=np.float32)
         if shown.behind is not None:
             canvas += shown.behind
-        masks = np.full(canvas.shape[:3], -1, dtype=np.int32)
-        visible = np.zeros((len(frames), count), dtype=np.float32)
-        masses = np.full((len(frames), count, 2), np.nan)
-        shapes.paint(
-            canvas,
-            masks,
-            visible,
-            masses,
-            centres,
-            np.zeros(count, dtype=np.int64),
-            np.full(count, shapes.DISC),
-            np.zeros((1, 1, 1), dtype=np.float32),
-            np.zeros(count),
-            1 / (2 * radius * shapes.UNITS[shapes.DISC]),
-            np.stack([-radius, -radius, radius, radius], axis=1),
-            shown.colours,
-            _THRESHOLD,
+        rim = np.stack([-radius, -radius, radius, radius], axis=1)
+        looks = Looks(
+            kinds=np.full(count, shapes.DISC),
+            glyphs=np.zeros((1, 1, 1), dtype=np.float32),
+            angles=np.zeros(count),
+            scales=1 / (2 * radius * shapes.UNITS[shapes.DISC]),
+            reach=rim,
+            colours=shown.colours,
+            boxes=rim,
+            threshold=_THRESHOLD,
+            labels=np.zeros(count, dtype=np.int64),
         )
+        painted = looks.paint(canvas, centres, np.zeros(count, dtype=np.int64))
         sides = np.full_like(centres, self.spec.size)
         truth = Truth(
             ids=np.arange(count, dtype=np.int64),
             boxes=np.concatenate([centres - sides / 2, sides], axis=2).astype(np.float32),
-            visible=visible,
-            masks=masks,
+            visible=painted.visible,
+            masks=painted.masks,
             object_size=self.spec.size,
             # Known exactly: what is painted has its centre there but for the grain of the pixels.
             centres=centres.copy(),

@@ -9,6 +9,7 @@ from scalor_ppl.data import shapes
 from scalor_ppl.data.backgrounds import Texture
 from scalor_ppl.data.collisions import bounce, closest
 from scalor_ppl.data.generated import GeneratedSet, with_channels
+from scalor_ppl.data.looks import Looks
 from scalor_ppl.data.mnist import Digits, load_digits
 from scalor_ppl.data.motion import move, place
 from scalor_ppl.data.records import (
@@ -25,21 +26,6 @@ _TRIES = 30  # places tried for each object until one is free
 _SPACING = 0.8  # least distance of centres in the first frame, in object sizes
 _SPRITE_THRESHOLD = 0.5  # coverage from which a pixel is the object's
 _GLYPH_THRESHOLD = 0.25  # lower: strokes of small digits are thinner than a pixel
-
-
-@dataclass(frozen=True)
-class _Looks:
-    """How N objects look, as `shapes.paint` wants it, and their boxes from the centre [N, 4]."""
-
-    kinds: np.ndarray
-    glyphs: np.ndarray
-    angles: np.ndarray
-    scales: np.ndarray
-    reach: np.ndarray
-    colours: np.ndarray
-    boxes: np.ndarray
-    threshold: float
-    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -74,7 +60,7 @@ class _Scene:
     name: str
     centres: np.ndarray
     births: np.ndarray
-    looks: _Looks
+    looks: Looks
     texture: Texture | None
 
 
@@ -127,21 +113,7 @@ class ToySource(GeneratedSet[_Scene]):
         canvas = np.zeros((count, side, side, self.spec.channels), np.float32)
         for n in range(count):
             one = slice(n, n + 1)
-            shapes.paint(
-                canvas[one],
-                np.full((1, side, side), -1, np.int32),
-                np.zeros((1, 1), np.float32),
-                np.zeros((1, 1, 2)),
-                centres[None, one],
-                np.zeros(1, np.int64),
-                looks.kinds[one],
-                looks.glyphs[one] if len(looks.glyphs) == count else looks.glyphs,
-                looks.angles[one],
-                looks.scales[one],
-                looks.reach[one],
-                looks.colours[one],
-                looks.threshold,
-            )
+            looks.only(n).paint(canvas[one], centres[None, one], np.zeros(1, np.int64))
         corner = centres + looks.boxes[:, :2]
         boxes = np.concatenate((corner, looks.boxes[:, 2:] - looks.boxes[:, :2]), 1)
         names = ("square", "ellipse", "heart") if self._digits is None else tuple("0123456789")
@@ -170,14 +142,14 @@ class ToySource(GeneratedSet[_Scene]):
             texture=Texture.draw(texture, self.spec.channels) if self.spec.background else None,
         )
 
-    def _sprites(self, rng: np.random.Generator, sizes: np.ndarray) -> _Looks:
+    def _sprites(self, rng: np.random.Generator, sizes: np.ndarray) -> Looks:
         """Squares, ellipses and hearts at any angle, in saturated colours."""
         count = len(sizes)
         kinds = rng.integers(0, 3, count)
         angles = rng.uniform(0, 2 * np.pi, count)
         hue, saturation, value = rng.uniform((0, 0.8, 0.9), (1, 1, 1), (count, 3)).T
         reach = shapes.extents(kinds, angles, sizes)
-        return _Looks(
+        return Looks(
             kinds=kinds,
             glyphs=np.zeros((1, 1, 1), dtype=np.float32),
             angles=angles,
@@ -189,7 +161,7 @@ class ToySource(GeneratedSet[_Scene]):
             labels=kinds,
         )
 
-    def _glyphs(self, rng: np.random.Generator, sizes: np.ndarray) -> _Looks:
+    def _glyphs(self, rng: np.random.Generator, sizes: np.ndarray) -> Looks:
         """White digits, upright, all scaled alike: a 1 is as high as an 8."""
         digits = self._digits
         assert digits is not None
@@ -198,7 +170,7 @@ class ToySource(GeneratedSet[_Scene]):
         scales = digits.mean_side / sizes
         boxes = digits.boxes[chosen] / scales[:, None]
         rim = digits.images.shape[1] / 2 / scales
-        return _Looks(
+        return Looks(
             kinds=np.full(count, shapes.GLYPH),
             glyphs=digits.images[chosen],
             angles=np.zeros(count),
@@ -250,33 +222,16 @@ class ToySource(GeneratedSet[_Scene]):
             canvas = np.zeros(shape, dtype=np.float32)
         else:
             canvas = shown.texture.paint(frames, self.height, self.width)
-        masks = np.full(canvas.shape[:3], -1, dtype=np.int32)
-        visible = np.zeros((len(frames), count), dtype=np.float32)
-        masses = np.full((len(frames), count, 2), np.nan)
-        shapes.paint(
-            canvas,
-            masks,
-            visible,
-            masses,
-            centres,
-            shown.births - frames.start,
-            looks.kinds,
-            looks.glyphs,
-            looks.angles,
-            looks.scales,
-            looks.reach,
-            looks.colours,
-            looks.threshold,
-        )
+        painted = looks.paint(canvas, centres, shown.births - frames.start)
         corner = centres + looks.boxes[:, :2]
         side = np.where(np.isnan(corner), np.nan, looks.boxes[:, 2:] - looks.boxes[:, :2])
         truth = Truth(
             ids=np.arange(count, dtype=np.int64),
             boxes=np.concatenate([corner, side], axis=2).astype(np.float32),
-            visible=visible,
-            masks=masks,
+            visible=painted.visible,
+            masks=painted.masks,
             object_size=self.spec.size,
-            centres=masses,
+            centres=painted.masses,
         )
         return Clip(with_channels(canvas, self.channels), truth, shown.name)
 
