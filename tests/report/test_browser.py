@@ -47,7 +47,7 @@ def test_the_page_loads(made: Callable[..., str], run: Path, tmp_path: Path) -> 
     assert shown.count("<section") == page.count("<section")
     # The script took over from the browser's own controls.
     videos = shown.count("<video")
-    assert videos == 2
+    assert videos == 3
     assert "controls" not in "".join(re.findall(r"<video[^>]*>", shown))
     assert not re.findall(r"<div hidden", shown)
     assert not re.findall(r"https?://", shown)
