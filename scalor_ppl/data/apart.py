@@ -7,6 +7,7 @@ that both share, and is not copied.
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import pickle
@@ -77,6 +78,9 @@ def _ended(child: int) -> int:
 
 def _work_in_child(work: Callable[[], object], shared: int, seconds: int) -> int:
     """Leave in shared memory what the work returned or raised; the exit code."""
+    # First of all. What was garbage in the parent stays garbage: PyAV's frames, freed here, would
+    # wait for threads that a fork does not take along.
+    gc.freeze()
     import resource
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGXCPU):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import time
@@ -53,6 +54,30 @@ def test_a_loop_in_c_is_ended() -> None:
 def test_a_crash_is_told() -> None:
     with pytest.raises(EndlessError, match="ended with code 3"):
         apart(lambda: os._exit(3), 5)
+
+
+class OfThreads:
+    """A cycle whose end in another process than its own is the end of that process."""
+
+    def __init__(self) -> None:
+        self.itself = self
+        self.process = os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self.process:
+            os._exit(9)
+
+
+@forks
+def test_garbage_of_the_parent_is_not_freed_in_the_child() -> None:
+    """PyAV's frames wait there for threads that a fork did not take along, for ever."""
+    gc.disable()
+    try:
+        OfThreads()
+        assert apart(lambda: gc.collect() >= 0, 5)
+    finally:
+        gc.enable()
+        gc.collect()
 
 
 @forks
