@@ -50,7 +50,7 @@ print(place(np.zeros((1, 1, 2)), np.zeros((0, 2)), 1.0).tolist(), len(UNITS))
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert done.stdout == "[[0.0, 0.0]] 4\n", done.stderr
+    assert done.stdout == "[[0.0, 0.0]] 5\n", done.stderr
 
 
 @pytest.mark.parametrize("step", ["save_overload", "load_overload"])
