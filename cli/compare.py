@@ -1,8 +1,7 @@
 """``scalor-ppl compare``: objectives side by side, on trained runs or by training with each."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,6 +15,7 @@ from scalor_ppl.cli.options import (
     Threads,
     nested,
     parse_seeds,
+    refuse_given,
     use_threads,
 )
 from scalor_ppl.errors import UserError
@@ -72,7 +72,9 @@ def compare(
     use_threads(threads)
     mine = {"--data": data, "--gradients": gradients, "--batch": batch, "--seed": seed}
     theirs = {"--config": config, "--set": settings, "--minutes": minutes, "--seeds": seeds}
-    _refuse(mine if train else theirs, "does not go with --train" if train else "needs --train")
+    refuse_given(
+        mine if train else theirs, "does not go with --train" if train else "needs --train"
+    )
     names = parse_names(estimators or ("elbo,scalor,iwae,vimco" if train else "elbo,iwae,vimco"))
     counts = parse_particles(particles or ("5" if train else "1,5,25"))
     if train:
@@ -104,12 +106,6 @@ def compare(
     out = out or Path("runs/compare")
     with owned_folder(out):
         compare_runs(runs, question, data, data_dir, out, device)
-
-
-def _refuse(options: Mapping[str, Any], reason: str) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise UserError(f"{name} {reason}")
 
 
 def parse_names(text: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Options and exit codes that several commands share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -85,6 +85,21 @@ def check_figure(option: str, path: Path | None) -> None:
     """
     if path is not None and path.suffix not in FIGURES:
         raise UserError(f"{option} {path}: end it in {', '.join(FIGURES)}")
+
+
+def refuse_given(options: Mapping[str, Any], reason: str) -> None:
+    """Refuse an option that has no meaning here.
+
+    Args:
+        options: values by the options' names; none was not given.
+        reason: why, as the rest of a sentence that begins with the option.
+
+    Raises:
+        UserError: one is given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise UserError(f"{name} {reason}")
 
 
 def use_threads(threads: int | None) -> None:

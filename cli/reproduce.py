@@ -15,9 +15,11 @@ from scalor_ppl.cli.options import (
     Device,
     Seeds,
     parse_seeds,
+    refuse_given,
     use_threads,
 )
 from scalor_ppl.cli.progress import shown_training
+from scalor_ppl.cli.systems import reproduce_table
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned_folder
@@ -28,26 +30,65 @@ LEDGER = "ledger.jsonl"
 
 def reproduce(
     row: Annotated[
-        str | None, typer.Argument(help="Experiment; none lists them.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="Experiment, or table of systems; none lists them.", show_default=False
+        ),
     ] = None,
     seeds: Seeds = "0",
     data_dir: DataFolder = None,
     out: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs/reproduce"),
-    results: Annotated[Path, typer.Option(help="Ledger to add a line to, .jsonl.")] = Path(
-        "results", LEDGER
-    ),
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ledger to add a line to, .jsonl.", show_default="results/ledger.jsonl, or ROW"
+        ),
+    ] = None,
     table: Annotated[
         bool, typer.Option("--table", help="Train nothing: make the tables of RESULTS.md anew.")
     ] = False,
     export: Annotated[
         Path | None, typer.Option(help="Copy weights and configuration here.", metavar="FOLDER")
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.001, help="table-2: of training, for each cell: 10.")
+    ] = None,
+    sets: Annotated[
+        str | None,
+        typer.Option(help="table-2: sets, separated by commas; all.", metavar="NAMES"),
+    ] = None,
+    systems: Annotated[
+        str | None,
+        typer.Option(help="table-2: systems, separated by commas; all.", metavar="NAMES"),
+    ] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run",
+            help="table-2: a trained run in place of a training, as scalor=pretrained:{set}, or "
+            "scalor/dsprites-ld=runs/ld; may be repeated.",
+            metavar="SYSTEM[/SET]=RUN",
+        ),
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="table-2: recording of the natural scene.")
+    ] = None,
+    clips: Annotated[
+        int | None, typer.Option(min=1, help="table-2: clips reconstructed: 100.")
+    ] = None,
+    bound_clips: Annotated[
+        int | None, typer.Option(min=1, help="table-2: clips bounded: 20.")
+    ] = None,
+    particles: Annotated[
+        int | None, typer.Option(min=1, help="table-2: draws for each clip's bound: 100.")
+    ] = None,
     device: Device = "auto",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:
     """Train an experiment of the package, score it on fresh clips, add a line to the ledger.
 
-    A run that was interrupted goes on; one that is finished is scored again.
+    A run that was interrupted goes on; one that is finished is scored again. table-2 is the paper's
+    comparison of systems: each is trained for the same time on each set, and bounded.
     """
     from scalor_ppl.environment import commit
     from scalor_ppl.inference.pictures import write_tracked
@@ -55,6 +96,7 @@ def reproduce(
     from scalor_ppl.studies.experiment import CURVE_SEED, experiment_names, read_experiment
     from scalor_ppl.studies.ledger import append_entry, check_ledger, scored_entry
     from scalor_ppl.studies.reproduction import SCORES, check_same, score_trial, verdict
+    from scalor_ppl.studies.systems.table import read_table, table_names
     from scalor_ppl.studies.tables import write_tables
     from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.origin import read_parts
@@ -62,6 +104,36 @@ def reproduce(
     from scalor_ppl.training.sources import open_data, with_seed
 
     console = Console()
+    of_tables = {
+        "--minutes": minutes,
+        "--sets": sets,
+        "--systems": systems,
+        "--run": runs,
+        "--video": video,
+        "--clips": clips,
+        "--bound-clips": bound_clips,
+        "--particles": particles,
+    }
+    if row in table_names():
+        refuse_given({"--table": table or None, "--export": export}, f"does not go with {row}")
+        use_threads(threads)
+        reproduce_table(
+            read_table(row),
+            out / row,
+            results or Path("results", f"{row}.jsonl"),
+            sets=sets,
+            systems=systems,
+            seeds=parse_seeds(seeds),
+            minutes=minutes or 10.0,
+            runs=runs or (),
+            video=video,
+            folder=data_dir,
+            amounts=(clips or 100, bound_clips or 20, particles or 100),
+            device=device,
+        )
+        return
+    refuse_given(of_tables, f"is for tables of systems: {', '.join(table_names())}")
+    results = results or Path("results", LEDGER)
     if table:
         if row is not None:
             raise UserError("--table trains nothing: leave out the experiment")
@@ -69,10 +141,10 @@ def reproduce(
             console.print(str(page), **PLAIN)
         return
     if row is None:
-        for name in experiment_names():
-            console.print(
-                f"{name:<28}{read_experiment(name).title}", highlight=False, soft_wrap=True
-            )
+        titles = {name: read_experiment(name).title for name in experiment_names()}
+        titles |= {name: read_table(name).title for name in table_names()}
+        for name in sorted(titles):
+            console.print(f"{name:<28}{titles[name]}", highlight=False, soft_wrap=True)
         return
     use_threads(threads)
     experiment, numbers = read_experiment(row), parse_seeds(seeds)

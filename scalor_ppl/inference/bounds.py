@@ -9,6 +9,7 @@ maybe not the best one.
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ class Bound:
         error: standard error of ``per_video`` over clips; none for a single one.
         per_pixel: nats a pixel and channel.
         effective: effective sample size of the K weights, mean over clips, 1 to K.
+        by_clip: nats, of each clip.
     """
 
     estimator: str
@@ -50,8 +52,9 @@ class Bound:
     error: float | None
     per_pixel: float
     effective: float
+    by_clip: tuple[float, ...]
 
-    def to_dict(self) -> dict[str, str | int | float | None]:
+    def to_dict(self) -> dict[str, Any]:
         """Fit for JSON."""
         return asdict(self)
 
@@ -106,6 +109,7 @@ def bound_of(
         standard_error(values),
         per_video / pixels,
         float(np.mean(sizes)),
+        tuple(values),
     )
 
 

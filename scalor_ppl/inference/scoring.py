@@ -89,13 +89,20 @@ def reconstruction_error(
         frames: length of each.
         batch: clips at a time.
     """
+    return float(np.mean(reconstruction_errors(program, source, clips, frames, batch)))
+
+
+def reconstruction_errors(
+    program: Program, source: ClipSource, clips: int, frames: int, batch: int = 20
+) -> list[float]:
+    """The same of each clip; arguments as of :func:`reconstruction_error`."""
     program.check_fits(source.name, source.height, source.width, source.channels)
     count = min(clips, max(1, source.starts(frames)))
-    squares = 0.0
+    errors: list[float] = []
     for begin in range(0, count, batch):
         drawn = [source.clip(i, frames).video for i in range(begin, min(begin + batch, count))]
         video = to_video(np.stack(drawn), program.device)
         with fast_pyro():
             scene = infer(program.model, program.guide, video)
-        squares += (scene.image - video).square().mean().item() * len(drawn)
-    return squares / count
+        errors += (scene.image - video).square().flatten(1).mean(1).tolist()
+    return errors

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -26,8 +26,14 @@ STANDARD = (  # figures that are taken from the scores of the rule "standard" as
 )
 
 
-class Entry(BaseModel):
-    """What one program scored on one trial; a figure that does not apply is None.
+class LedgerLine(BaseModel):
+    """A line of a ledger: what was measured, of what, and by what; what does not apply is None."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Entry(LedgerLine):
+    """What one program scored on one trial.
 
     Attributes:
         experiment: name of the experiment.
@@ -58,8 +64,6 @@ class Entry(BaseModel):
         date: on which it was trained, year-month-day.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     experiment: str
     trial: str
     seed: int
@@ -88,6 +92,9 @@ class Entry(BaseModel):
     date: str
 
 
+Line = TypeVar("Line", bound=LedgerLine)
+
+
 def scored_entry(
     scores: Mapping[str, Scores], parts: Sequence[Mapping[str, Any]], **known: Any
 ) -> Entry:
@@ -105,12 +112,19 @@ def scored_entry(
         **{name: _kept(getattr(main, name)) for name in STANDARD},
         clips=main.clips,
         frames=main.frames // main.clips,
-        threads=_said(parts, lambda part: str(part["threads"])),
-        hardware=_said(parts, hardware),
-        commit=_said(parts, lambda part: part["commit"]),
-        date=_said(parts, lambda part: part["date"][:10]),
+        **told_of(parts),
         **known,
     )
+
+
+def told_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Threads, hardware, commit and date of a training, from its parts."""
+    return {
+        "threads": _said(parts, lambda part: str(part["threads"])),
+        "hardware": _said(parts, hardware),
+        "commit": _said(parts, lambda part: part["commit"]),
+        "date": _said(parts, lambda part: part["date"][:10]),
+    }
 
 
 def hardware(part: Mapping[str, Any]) -> str:
@@ -120,7 +134,7 @@ def hardware(part: Mapping[str, Any]) -> str:
     return f"{part['cores']} x {part['processor']}"
 
 
-def append_entry(path: Path, entry: Entry) -> bool:
+def append_entry(path: Path, entry: LedgerLine) -> bool:
     """Add a line at the end of the file; missing folders are made.
 
     Several processes may append to one file: they take turns. A line that is there already is not
@@ -130,16 +144,19 @@ def append_entry(path: Path, entry: Entry) -> bool:
         Whether it was added.
     """
     with owned(path, wait=TURN):
-        if path.is_file() and any(_same(entry, other) for other in read_entries(path)):
+        if path.is_file() and any(_same(entry, other) for other in read_ledger(path, type(entry))):
             return False
         _append(path, entry.model_dump_json(exclude_none=True) + "\n")
         return True
 
 
-def _same(first: Entry, second: Entry) -> bool:
+def _same(first: LedgerLine, second: LedgerLine) -> bool:
     """Whether two lines say the same; the minutes of one run may be rounded up or down."""
-    near = abs(first.minutes - second.minutes) < 0.15
-    return near and first.model_copy(update={"minutes": second.minutes}) == second
+    mine, other = (getattr(each, "minutes", None) for each in (first, second))
+    near = mine == other
+    if mine is not None and other is not None:
+        near = abs(mine - other) < 0.15
+    return near and first.model_copy(update={"minutes": other}) == second
 
 
 def _append(path: Path, line: str) -> None:
@@ -151,7 +168,7 @@ def _append(path: Path, line: str) -> None:
         file.write(line.encode())
 
 
-def check_ledger(path: Path) -> None:
+def check_ledger(path: Path, kind: type[LedgerLine] = Entry) -> None:
     """Complain now about a ledger that a line could not be added to when the work is done.
 
     Raises:
@@ -161,19 +178,28 @@ def check_ledger(path: Path) -> None:
         raise UserError(f"--results {path}: a ledger has JSON lines, end its name in .jsonl")
     check_writable(path)
     if path.is_file():
-        read_entries(path)
+        read_ledger(path, kind)
 
 
 def read_entries(path: Path) -> list[Entry]:
+    """The lines of the ledger of experiments; see :func:`read_ledger`."""
+    return read_ledger(path, Entry)
+
+
+def read_ledger(path: Path, kind: type[Line]) -> list[Line]:
     """The lines of a ledger, in order.
 
+    Args:
+        path: of the file.
+        kind: of its lines.
+
     Raises:
-        UserError: the file cannot be read, or a line is none of a ledger.
+        UserError: the file cannot be read, or a line is none of such a ledger.
     """
     entries = []
     for number, line in read_lines(path):
         try:
-            entries.append(Entry.model_validate(line))
+            entries.append(kind.model_validate(line))
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])

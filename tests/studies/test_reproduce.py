@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from tiny import ALONE, CPU, SETTINGS, CommandLine, Square, metrics_of, same, trained, weights_of
 
+import scalor_ppl.config.comparisons
 import scalor_ppl.config.experiments
 from scalor_ppl.config.settings import merged
 from scalor_ppl.data import REGISTERED
@@ -88,7 +89,8 @@ def test_list(cli: CommandLine) -> None:
     lines = [line.split(maxsplit=1) for line in said.out.splitlines()]
     # By name, each once, with the title of its file; those that RESULTS.md rests on among them.
     assert [name for name, _ in lines] == sorted({name for name, _ in lines})
-    files = Path(scalor_ppl.config.experiments.__path__[0]).glob("*.toml")
+    folders = (scalor_ppl.config.experiments, scalor_ppl.config.comparisons)
+    files = [file for each in folders for file in Path(each.__path__[0]).glob("*.toml")]
     titles = {file.stem: tomllib.loads(file.read_text())["title"] for file in files}
     assert dict(lines) == titles
     assert titles["dsprites-vld"] == "dSprites VLD"

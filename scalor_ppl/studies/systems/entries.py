@@ -1,0 +1,119 @@
+"""The lines of a table of systems, as results keep them."""
+
+from pathlib import Path
+
+from scalor_ppl.environment import commit
+from scalor_ppl.studies.ledger import DIGITS, LedgerLine, told_of
+from scalor_ppl.studies.systems.cells import Cell, CellWork
+from scalor_ppl.studies.systems.judge import floor_of
+from scalor_ppl.training.origin import read_parts
+from scalor_ppl.training.runs import located
+
+
+class SystemEntry(LedgerLine):
+    """What one system did on one set.
+
+    Attributes:
+        set, system: titles, as tables show them.
+        seed: of the training.
+        origin: ``trained``, ``pretrained:NAME`` or ``given``.
+        sigma: of the pixels.
+        nll_bound: upper bound on -log p(x), nats a pixel over the sequence, all channels together.
+        nll_error: its standard error over clips.
+        nll_floor: the least that it can be with that sigma: every value hit exactly.
+        particles: K of the importance-weighted bound.
+        presence: ``hard``, or none where the program has no presence.
+        bound: on log p(x), nats a clip; ``bound_error`` its standard error.
+        ess: effective sample size of the K weights.
+        bound_clips: how many clips were bounded.
+        mse: mean squared error of a value, most likely latents taken, networks alone.
+        mse_error: its standard error over clips.
+        clips: how many were reconstructed.
+        frames: length of a clip.
+        parameters: how many were trained.
+        steps: of training.
+        minutes: of training, wall-clock; none where nobody knows.
+        budget: minutes that it was planned for; none of a run that was given.
+        paper_nll, paper_mse: what the paper reports, on data of its own.
+        threads: of the training, as in the fields below.
+        hardware: processor or GPU of the training.
+        commit: of the source that trained it.
+        scored_by: commit of the source that judged it.
+        date: on which it was trained, year-month-day.
+    """
+
+    set: str
+    system: str
+    seed: int
+    origin: str
+    sigma: float
+    nll_bound: float
+    nll_error: float | None = None
+    nll_floor: float
+    particles: int
+    presence: str | None = None
+    bound: float
+    bound_error: float | None = None
+    ess: float
+    bound_clips: int
+    mse: float
+    mse_error: float | None = None
+    clips: int
+    frames: int
+    parameters: int
+    steps: int
+    minutes: float | None = None
+    budget: float | None = None
+    paper_nll: float | None = None
+    paper_mse: float | None = None
+    threads: str
+    hardware: str
+    commit: str
+    scored_by: str
+    date: str
+
+
+def system_entry(work: CellWork, cell: Cell, run: Path, values: int) -> SystemEntry:
+    """The line of a cell.
+
+    Args:
+        work: of its table.
+        cell: filled.
+        run: that it was filled by.
+        values: of a pixel over the sequence: frames times channels.
+    """
+    table = work.table
+    found, bound = cell.judgement, cell.judgement.bound
+    paper = table.figures_of_paper(cell.column, cell.row)
+    return SystemEntry(
+        set=table.sets[cell.column].title,
+        system=table.systems[cell.row].title,
+        seed=cell.seed,
+        origin=cell.origin,
+        sigma=found.sigma,
+        nll_bound=round(found.nll_bound, DIGITS),
+        nll_error=_rounded(found.nll_error),
+        nll_floor=round(floor_of(found.sigma, values), DIGITS),
+        particles=bound.particles,
+        presence=bound.presence,
+        bound=round(bound.per_video, 1),
+        bound_error=_rounded(bound.error, 1),
+        ess=round(bound.effective, 2),
+        bound_clips=bound.clips,
+        mse=round(found.mse, DIGITS),
+        mse_error=_rounded(found.mse_error),
+        clips=len(found.errors),
+        frames=work.question.frames,
+        parameters=found.parameters,
+        steps=cell.steps,
+        minutes=_rounded(cell.minutes, 1),
+        budget=cell.budget,
+        paper_nll=paper.nll,
+        paper_mse=paper.mse,
+        scored_by=commit(),
+        **told_of(read_parts(located(run))),
+    )
+
+
+def _rounded(value: float | None, digits: int = DIGITS) -> float | None:
+    return None if value is None else round(value, digits)
