@@ -4,7 +4,7 @@ import json
 import logging
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -58,7 +58,14 @@ def msd(
             help="Time in which the light of a frame is gathered, in frames: 1 is an open shutter.",
         ),
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
+    static_error: Annotated[
+        str | None,
+        typer.Option(
+            help="Error of a coordinate, in pixels, or 'fit'.",
+            show_default="what the tracks state; where they do not, it is fitted",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the errors of the autocorrelation.")] = 0,
     figure: Annotated[
         Path | None,
         typer.Option(help="Draw displacement and fit, counts, steps and their memory, NAME.png."),
@@ -74,12 +81,27 @@ def msd(
     are; D and alpha are corrected for their error and for the blur of the exposure, with 90 %
     intervals.
     """
+    from scalor_ppl.evaluation.motion import measure_motion
+    from scalor_ppl.evaluation.positions import read_positions
+
     if per_track is not None and len(tracks) > 1:
         raise UserError(f"--per-track {per_track} takes one file of tracks")
     with owned(figure, per_track, output):
         found = {}
         for name, path in told_apart(tracks).items():
-            found[name] = _measured(path, lags, drift, stride, confidence, exposure, seed)
+            rows = read_positions(path).kept(confidence)
+            try:
+                found[name] = measure_motion(
+                    rows.table,
+                    lags,
+                    drift=drift,
+                    stride=stride,
+                    exposure=exposure,
+                    spread=rows.errors(_number(static_error)),
+                    seed=seed,
+                )
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from None
             _tell(path, found[name].plain, drift, stride)
             for doubt in found[name].doubts:
                 _LOG.warning("%s: %s", path, doubt)
@@ -99,23 +121,14 @@ def msd(
             Console().print(str(figure), **PLAIN)
 
 
-def _measured(
-    path: Path,
-    lags: int,
-    drift: bool,
-    stride: int | None,
-    confidence: float | None,
-    exposure: float,
-    seed: int,
-) -> "MotionAnalysis":
-    from scalor_ppl.evaluation.motion import measure_motion
-    from scalor_ppl.evaluation.positions import read_positions
-
-    table = read_positions(path).kept(confidence).table
+def _number(static: str | None) -> float | Literal["fit"] | None:
+    """An error as `Positions.errors` takes it."""
     try:
-        return measure_motion(table, lags, drift=drift, stride=stride, exposure=exposure, seed=seed)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        if static is None:
+            return None
+        return "fit" if static == "fit" else float(static)
+    except ValueError:
+        raise UserError(f"--static-error {static}: give pixels, or 'fit'") from None
 
 
 def _tell(path: Path, found: "Displacement", drift: bool, stride: int | None) -> None:
@@ -178,7 +191,7 @@ def _fits(found: "dict[str, MotionAnalysis]") -> Table:
             name,
             _ranged(fit.diffusion, ".3f"),
             _ranged(fit.alpha, ".2f"),
-            _ranged(_root(fit.variance), ".2f"),
+            _ranged(_root(fit.variance), ".2f") + (" (stated)" if fit.stated else ""),
             _ranged(fit.free, ".3f"),
             _shown(steps.median, ".2f"),
             _shown(steps.non_gaussian, ".2f"),
@@ -221,6 +234,7 @@ def _plain(each: "MotionAnalysis") -> dict[str, object]:
         "slope": _null(plain.slope),
         "drift_left": plain.drift_left,
         "exposure": each.fit.exposure,
+        "stated_error": each.fit.stated,
         "fit": {
             name: {part: _null(value) for part, value in estimate._asdict().items()}
             for name, estimate in each.estimates.items()

@@ -76,37 +76,44 @@ def particles(
 
 
 def _table(results: "list[ParticleResult]") -> Table:
-    """A row for each tracker and clip."""
-    from scalor_ppl.studies.particles import PRECISIONS
+    """A row for each tracker and clip, and for the true positions."""
+    from scalor_ppl.studies.particles import PEER, PRECISIONS
 
     headings = ("error / bound", "error (px)", "error / trackpy's", "90 % interval holds")
     recalls = [f"recall at {precision:g}" for precision in PRECISIONS]
-    more = ("D / true D", "alpha", "D if free / true D", *recalls)
+    more = ("D / true D", "limit", "alpha", "limit", "D if free / true D", *recalls)
     table = ruled_table("", "set", "seed", "tracker", *headings, *more)
-    table.title = None
-    for n, each in enumerate(results):
-        isolated, fit_ = each.places.isolated, each.motion.fit
-        peer = results[n | 1].places.isolated  # trackpy's result follows each of ours
-        holds = "" if isolated.coverage is None else f"{100 * isolated.coverage:.0f} %"
-        scaled = [
+    table.title = "limit: least standard deviation of so many steps (Cramer-Rao), errors known"
+    peers = {
+        (each.set, each.seed): each.places.isolated.pixels
+        for each in results
+        if each.tracker == PEER and each.places is not None
+    }
+    for each in results:
+        fit_, limit = each.motion.fit, each.limit
+        diffusion, free = (
             _ranged(*(part / each.diffusion for part in estimate))
             for estimate in (fit_.diffusion, fit_.free)
-        ]
-        alpha = _ranged(*fit_.alpha)
+        )
         table.add_row(
-            each.set,
-            str(each.seed),
-            each.tracker,
-            f"{isolated.ratio:.2f}",
-            f"{isolated.pixels:.3f}",
-            f"{isolated.pixels / peer.pixels:.2f}",
-            holds,
-            scaled[0],
-            alpha,
-            scaled[1],
+            *(each.set, str(each.seed), each.tracker),
+            *_errors(each, peers[each.set, each.seed]),
+            *(diffusion, f"{limit.diffusion:.3f}"),
+            *(_ranged(*fit_.alpha), f"{limit.alpha:.3f}"),
+            free,
             *(f"{recall:.3f}" for recall in each.recall),
         )
     return table
+
+
+def _errors(result: "ParticleResult", peer: float) -> list[str]:
+    """Cells of the errors of positions; blank where these are the true ones."""
+    if result.places is None:
+        return [""] * 4
+    isolated = result.places.isolated
+    holds = "" if isolated.coverage is None else f"{100 * isolated.coverage:.0f} %"
+    ratio, pixels = f"{isolated.ratio:.2f}", f"{isolated.pixels:.3f}"
+    return [ratio, pixels, f"{isolated.pixels / peer:.2f}", holds]
 
 
 def _ranged(value: float, low: float, high: float) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -261,6 +261,7 @@ def msd(
     stride: int | None = None,
     confidence: float | None = None,
     exposure: float = 0.0,
+    static_error: float | Literal["fit"] | None = None,
     seed: int = 0,
 ) -> MotionTables:
     """Mean squared displacement, diffusion coefficient, exponent and static error of tracks.
@@ -275,14 +276,17 @@ def msd(
         confidence: least confidence of a row that counts; every row does by default.
         exposure: time in which the light of a frame is gathered, in frames, 0..1: positions are
             means over it.
-        seed: of the intervals.
+        static_error: standard deviation of a coordinate, in pixels, or "fit"; by default what the
+            tracks state as ``x_std`` and ``y_std``, and where they do not, it is fitted.
+        seed: of the errors of the velocity autocorrelation.
 
     Returns:
         Tables ``curve``, ``fit``, ``tracks``, ``steps`` and ``velocity``, in pixels and frames; see
         :class:`scalor_ppl.evaluation.motion.MotionTables`. Doubts about them are warned of.
 
     Raises:
-        UserError: the file or table cannot be read, or lags, stride or exposure do not fit it.
+        UserError: the file or table cannot be read, or lags, stride, exposure or static error do
+            not fit it.
     """
     import warnings
 
@@ -291,8 +295,16 @@ def msd(
 
     named = isinstance(tracks, str | Path)
     found = read_positions(tracks) if named else positions_of(tracks)
-    table = found.kept(confidence).table
-    motion = measure_motion(table, lags, drift=drift, stride=stride, exposure=exposure, seed=seed)
+    kept = found.kept(confidence)
+    motion = measure_motion(
+        kept.table,
+        lags,
+        drift=drift,
+        stride=stride,
+        exposure=exposure,
+        spread=kept.errors(static_error),
+        seed=seed,
+    )
     for doubt in motion.doubts:
         warnings.warn(doubt, stacklevel=2)
     return motion.tables()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _REACH = 5  # tracks that the longest fitted lag should be of
+_SURE = 1.8  # half a 90 % interval, that make three standard errors
 
 
 class MotionTables(NamedTuple):
@@ -35,8 +36,9 @@ class MotionTables(NamedTuple):
         curve: a row for each lag: ``lag`` (frames), ``msd``, ``pairs``, and where it was fitted
             ``fitted``.
         fit: a row for each of ``diffusion``, ``alpha``, ``static_variance`` (of the power law),
-            ``free_diffusion`` and ``free_static_variance`` (of the covariance of successive steps):
-            ``value``, and its 90 % interval ``low`` to ``high``.
+            ``free_diffusion`` and ``free_static_variance`` (alpha held at 1), and
+            ``excess_variance`` (over what positions state): ``value``, and its 90 % interval
+            ``low`` to ``high``.
         tracks: a row for each track: ``id``, ``first``, ``last``, ``rows``, ``steps``, ``msd`` of a
             step, ``diffusion``, ``diffusion_std``, ``static_variance``.
         steps: a row for each bin of step lengths: ``low``, ``high``, ``density``, ``gaussian``.
@@ -77,6 +79,7 @@ class MotionAnalysis:
             "static_variance": self.fit.variance,
             "free_diffusion": self.fit.free,
             "free_static_variance": self.fit.free_variance,
+            "excess_variance": self.fit.excess,
         }
 
     def tables(self) -> MotionTables:
@@ -131,6 +134,7 @@ def measure_motion(
     drift: bool = False,
     stride: int | None = None,
     exposure: float = 0.0,
+    spread: np.ndarray | None = None,
     seed: int = 0,
 ) -> MotionAnalysis:
     """Measure how tracked objects move.
@@ -141,7 +145,9 @@ def measure_motion(
         drift: keep the motion that all objects have in common; by default it is taken out.
         stride: see `displacement`.
         exposure: time in which the light of a frame is gathered, in frames, 0..1.
-        seed: of the intervals.
+        spread: [R, 2] standard deviations of x and y that are known, in pixels; NaN of a position
+            that could not be measured. By default errors are fitted.
+        seed: of the errors of the velocity autocorrelation.
 
     Raises:
         UserError: as `displacement`; an exposure out of range.
@@ -150,9 +156,11 @@ def measure_motion(
         raise UserError(f"exposure {exposure:g}: give the part of a frame's time, 0 to 1")
     plain = displacement(table, lags, drift=drift, stride=stride)
     walks = Walks(table, drift=drift)
+    measured = None if spread is None else np.isfinite(spread).all(1)
+    known = walks if measured is None else Walks(table, drift=drift, measured=measured)
     unit = stride or max(walks.stride, 1)
     longest = max(lags * plain.unit // unit, 1)
-    fit = fit_diffusion(walks, unit=unit, longest=longest, exposure=exposure, seed=seed)
+    fit = fit_diffusion(known, unit=unit, longest=longest, exposure=exposure, spread=spread)
     steps = step_statistics(walks, unit=unit, exposure=exposure, seed=seed)
     tracks = track_diffusion(
         walks, table.labels, unit=unit, exposure=exposure, counted_from=table.counted_from
@@ -193,5 +201,11 @@ def _doubts(fit: DiffusionFit, steps: StepStatistics, tracks: TrackDiffusion) ->
         doubts.append(
             f"the static error comes out below zero ({fit.variance.value:.3g} px^2): positions "
             "lag, exposure is longer than stated, or motion is no power of the lag"
+        )
+    elif abs(fit.excess.value) > _SURE * (fit.excess.high - fit.excess.value):
+        doubts.append(
+            f"positions err by {'more' if fit.excess.value > 0 else 'less'} than they state "
+            f"({fit.excess.value:+.3g} px^2 beside {fit.variance.value:.3g}), or motion is no "
+            "power of the lag: then D and alpha are wrong (a static error can be given, or fitted)"
         )
     return doubts

@@ -1,7 +1,7 @@
 """Positions of tracks: from files and tables that have x and y of their own, or from boxes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -31,10 +31,28 @@ class Positions(NamedTuple):
 
     def kept(self, confidence: float | None) -> "Positions":
         """The rows of at least this confidence; all where none is given."""
-        if confidence is None:
-            return self
-        rows = self.table.confidence >= confidence
+        return self if confidence is None else self.of_rows(self.table.confidence >= confidence)
+
+    def of_rows(self, rows: np.ndarray) -> "Positions":
+        """Some of the rows, bool [R]."""
         return Positions(self.table.kept(rows), None if self.spread is None else self.spread[rows])
+
+    def errors(self, static: float | Literal["fit"] | None) -> np.ndarray | None:
+        """[R, 2] standard deviations that are taken as known; None where they are to be fitted.
+
+        Args:
+            static: of each coordinate, in pixels; "fit", or None for what is stated, if it is.
+
+        Raises:
+            UserError: it is no such error.
+        """
+        if static is None:
+            return self.spread
+        if static == "fit":
+            return None
+        if not (isinstance(static, float | int) and 0 <= static < np.inf):
+            raise UserError(f"static error {static}: give pixels, 0 or more, or 'fit'")
+        return np.full((len(self.table), 2), float(static))
 
 
 def read_positions(path: str | Path) -> Positions:

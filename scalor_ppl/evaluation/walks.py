@@ -36,6 +36,7 @@ class Walks:
     Args:
         table: tracks of one video.
         drift: keep the motion that all objects have in common; by default it is taken out.
+        measured: bool [R], rows of the table that tell the drift; all by default.
 
     Attributes:
         frames: int64 [F], those that have rows, from 0.
@@ -44,12 +45,15 @@ class Walks:
         least: the shortest of these steps; 0 of one frame.
         drift_left: drift was to be taken out, but stayed: never were two objects in both frames.
         left_out: share of the steps between frames over which drift is not known.
+        rows: int64 [R], which row of the table each is.
         objects: int64 [R], which object of the table each row is of, ascending.
         index: int64 [R], which of the frames it is in, ascending within an object.
         places: float64 [R, 2], x, y in pixels, less the drift since the first frame.
     """
 
-    def __init__(self, table: BoxTable, *, drift: bool = False) -> None:
+    def __init__(
+        self, table: BoxTable, *, drift: bool = False, measured: np.ndarray | None = None
+    ) -> None:
         self.frames, index, self.counts = np.unique(
             table.frames, return_inverse=True, return_counts=True
         )
@@ -57,24 +61,27 @@ class Walks:
         self.stride = int(np.gcd.reduce(gaps)) if len(gaps) else 0
         self.least = int(gaps.min()) if len(gaps) else 0
         self.drift_left, self.left_out = False, 0.0
-        order = np.lexsort((table.frames, table.objects))
+        self.rows = order = np.lexsort((table.frames, table.objects))
         self.objects, self.index = table.objects[order], index[order]
         self.places = table.boxes[order, :2] + table.boxes[order, 2:] / 2
         # How much of an object's own mean square is left in it, summed from its first frame on.
         self._left = (table.frames[order] - self.frames[:1]).astype(np.float64)
         self._unknown = np.zeros(len(order), dtype=np.int64)  # steps so far of unknown drift
         if not drift and len(gaps):
-            self._take_out_drift(gaps)
+            self._take_out_drift(gaps, None if measured is None else measured[order])
         self._keys = self.objects * len(self.frames) + self.index  # rises from row to row
 
-    def _take_out_drift(self, gaps: np.ndarray) -> None:
+    def _take_out_drift(self, gaps: np.ndarray, measured: np.ndarray | None) -> None:
         """Take out the mean step of the objects in both frames.
 
         Args:
             gaps: int64 [F - 1], how long each step is.
+            measured: bool [R], rows that tell it; None for all.
         """
         index = self.index
         own = (np.diff(self.objects) == 0) & (np.diff(index) == 1)
+        if measured is not None:
+            own &= measured[1:] & measured[:-1]
         step = index[:-1][own]
         moved = np.diff(self.places, axis=0)[own]
         number = np.bincount(step, minlength=len(gaps))
@@ -112,6 +119,12 @@ class Walks:
     def share(self, pairs: Pairs, lag: int) -> np.ndarray:
         """[P] share of an object's own mean square that is left in each displacement."""
         return (self._left[pairs.last] - self._left[pairs.first]) / lag
+
+    def share_left(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """[P] the same of rows [P] of one object, over the frames between them; above 0."""
+        frames = self.frames[self.index]
+        apart = np.maximum(frames[last] - frames[first], 1)
+        return np.maximum((self._left[last] - self._left[first]) / apart, np.finfo(float).tiny)
 
     def steps(self, unit: int = 1) -> "Steps":
         """The steps from one tracked frame to the next, each scaled by what drift took of it.

@@ -30,6 +30,8 @@ class Peer:
 
     Attributes:
         tracks: linked; confidence is the mass of a spot over the largest.
+        spread: [R, 2] errors of the positions as trackpy states them (its ``ep``), in pixels; NaN
+            where it states none.
         places: of these.
         every: of all that was located, before those of little mass are left out, by diameter.
         diameter: that was best.
@@ -37,6 +39,7 @@ class Peer:
     """
 
     tracks: BoxTable
+    spread: np.ndarray
     places: Localisation
     every: dict[int, Localisation]
     diameter: int
@@ -86,9 +89,11 @@ def tracked_by_trackpy(video: np.ndarray, known: BoxTable, particles: KnownParti
         kept = spots[spots["mass"] >= least]
         linked = trackpy.link(kept, _REACH * particles.spec.width, memory=_MEMORY)
     tracks = _rows(linked, spots["mass"].max(), side)
-    places = localisation(tracks, known, particles, size=size)
+    stated = linked.sort_values("frame", kind="stable")["ep"].to_numpy(np.float64)
+    spread = np.repeat(np.where(stated > 0, stated, np.nan)[:, None], 2, axis=1)
+    places = localisation(tracks, known, particles, size=size, spread=spread)
     located = {each: found for _, found, each, _ in tried}
-    return Peer(tracks, places, located, diameter, float(least))
+    return Peer(tracks, spread, places, located, diameter, float(least))
 
 
 def _rows(spots, largest: float | None, side: float) -> BoxTable:  # type: ignore[no-untyped-def]

@@ -31,7 +31,8 @@ def test_tables_from_a_file_and_from_a_table_are_the_same(tmp_path: Path) -> Non
     ours = scalor_ppl.msd(tmp_path / "walk.txt")
     theirs = scalor_ppl.msd(frame_of(places))
     assert ours.fit.index.tolist() == [
-        *("diffusion", "alpha", "static_variance", "free_diffusion", "free_static_variance")
+        *("diffusion", "alpha", "static_variance", "free_diffusion", "free_static_variance"),
+        "excess_variance",
     ]
     assert ours.fit.loc["free_diffusion", "value"] == pytest.approx(0.25, rel=0.1)
     for one, other in zip(ours, theirs, strict=True):
@@ -47,6 +48,30 @@ def test_tables_from_a_file_and_from_a_table_are_the_same(tmp_path: Path) -> Non
 def test_a_confidence_leaves_rows_out() -> None:
     table = frame_of(walk(40, 40, 0.25)).assign(confidence=lambda t: np.where(t["id"] < 10, 0.2, 1))
     assert len(scalor_ppl.msd(table, confidence=0.5).tracks) == 30
+
+
+def test_errors_that_the_tracks_state_are_taken(cli: CommandLine, tmp_path: Path) -> None:
+    table = frame_of(walk(40, 60, 0.25, 0.2, seed=1)).assign(x_std=0.2, y_std=0.2)
+    stated, blind = scalor_ppl.msd(table).fit, scalor_ppl.msd(table, static_error="fit").fit
+    known = scalor_ppl.msd(table.drop(columns=["x_std", "y_std"]), static_error=0.2).fit
+    pd.testing.assert_frame_equal(stated, known)
+    width = (stated["high"] - stated["low"]) / (blind["high"] - blind["low"])
+    assert width["alpha"] < 0.6
+    assert stated.loc["static_variance", "value"] == pytest.approx(0.04)
+    assert blind.loc["static_variance", "high"] > 0.04 > blind.loc["static_variance", "low"]
+    with pytest.warns(UserWarning, match="positions err by more than they state"):
+        scalor_ppl.msd(frame_of(walk(40, 60, 0.25, 0.5)), static_error=0.0)
+    for wrong in (-1.0, float("nan"), "much"):
+        with pytest.raises(UserError, match=f"static error {wrong}: give pixels, 0 or more"):
+            scalor_ppl.msd(table, static_error=wrong)  # type: ignore[arg-type]
+    path = tmp_path / "walk.csv"
+    table.to_csv(path, index=False)
+    assert "0.20 (stated)" in cli("msd", path).out
+    fitted = cli("msd", path, "--static-error", "fit")
+    assert "(stated)" not in fitted.out
+    assert "--static-error much: give pixels, or 'fit'" in cli.refused(
+        "msd", path, "--static-error", "much"
+    )
 
 
 def test_wrong_tables_are_told() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from scalor_ppl.data.particle_truth import KnownParticles
 from scalor_ppl.errors import UserError
+from scalor_ppl.evaluation.positions import Positions
 from scalor_ppl.studies.particles import ParticleResult, compare_on_clip, make_clip, of_kind
 from scalor_ppl.tracks.mot_reader import read_rows
 from scalor_ppl.tracks.mot_rows import track_row
@@ -45,7 +46,11 @@ def test_tracks_of_a_kind(clip: Path, tmp_path: Path) -> None:
     known = read_rows(clip.with_suffix(".txt"))
     particles = KnownParticles.read(clip.with_suffix(".json"))
     tracks = read_rows(noisy_truth(clip, tmp_path))
-    free = of_kind(tracks, known, particles, "free")
+    spread = np.full((len(tracks), 2), ERROR)
+    spread[0] = 0.5
+    free, stated = of_kind(Positions(tracks, spread), known, particles, "free")
+    assert stated is not None
+    assert len(stated) == len(free)
     labels = np.array(tracks.labels)[np.unique(free.objects)]
     # Ids of these tracks are places among the labels of the truth, and one more.
     kinds = particles.kinds[np.searchsorted(particles.labels, np.array(known.labels)[labels - 1])]
@@ -55,8 +60,10 @@ def test_tracks_of_a_kind(clip: Path, tmp_path: Path) -> None:
 
 def test_a_tracker_beside_trackpy(clip: Path) -> None:
     pytest.importorskip("trackpy")
-    ours, theirs = compare_on_clip(NAME, 3, clip, noisy_truth)
-    assert (ours.tracker, theirs.tracker) == ("scalor", "trackpy")
+    ours, theirs, truth = compare_on_clip(NAME, 3, clip, noisy_truth)
+    assert (ours.tracker, theirs.tracker, truth.tracker) == ("scalor", "trackpy", "true positions")
+    assert ours.places is not None
+    assert theirs.places is not None
     assert ours.places.isolated.pixels == pytest.approx(ERROR, rel=0.1)
     assert ours.places.isolated.ratio == pytest.approx(ERROR / 0.032, rel=0.12)
     assert ours.recall == (1.0, 1.0)
@@ -64,12 +71,20 @@ def test_a_tracker_beside_trackpy(clip: Path) -> None:
     assert 0.95 < theirs.places.isolated.ratio < 1.4
     assert abs(theirs.places.isolated.bias).max() < 0.01
     assert 0.7 < theirs.recall[0] <= 1.0
-    for each in (ours, theirs):
+    for each in (ours, theirs, truth):
         check_line(each)
+    # 57 to 71 in view, seven tenths of them free: D of about 1400 steps of two coordinates.
+    assert truth.limit.diffusion == pytest.approx(np.sqrt(2 / 1400), rel=0.25)
+    assert truth.limit.diffusion_fitted > 2 * truth.limit.diffusion
+    assert truth.limit.alpha_fitted > truth.limit.alpha
+    low, high = truth.motion.fit.diffusion[1:]
+    reach = 1.68 * truth.limit.diffusion
+    assert (high - low) / 2 / 0.25 == pytest.approx(reach, rel=0.35)
 
 
 def check_line(result: ParticleResult) -> None:
     line = json.loads(json.dumps(result.to_dict()))
     assert line["free_diffusion"] == pytest.approx(0.25, rel=0.25)
     assert (line["set"], line["seed"], line["true_diffusion"]) == (NAME, 3, 0.25)
-    assert {"ratio", "recall_95", "alpha_low", "coverage"} <= line.keys()
+    assert {"alpha_low", "limit_diffusion", "limit_alpha_fitted"} <= line.keys()
+    assert ({"ratio", "recall_95", "coverage"} <= line.keys()) == (result.places is not None)
