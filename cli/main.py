@@ -31,7 +31,7 @@ from scalor_ppl.cli.score import score
 from scalor_ppl.cli.track import track
 from scalor_ppl.cli.train import train
 from scalor_ppl.cli.view import view
-from scalor_ppl.errors import NotFiniteError, UserError
+from scalor_ppl.errors import ElsewhereError, NotFiniteError, RankLostError, UserError
 from scalor_ppl.files import refusal
 from scalor_ppl.studies.allocator import keep_freed_memory
 
@@ -95,9 +95,11 @@ def run() -> None:
     except UserError as error:
         _say(str(error))
         sys.exit(2)
-    except NotFiniteError as error:
+    except (NotFiniteError, RankLostError) as error:
         _say(str(error))
         sys.exit(1)
+    except ElsewhereError as error:
+        sys.exit(error.code)
     # Ctrl-C and a closed pipe are typer's: they end with 130 and 1.
     except Exception as error:
         reason = refusal(error)

@@ -20,3 +20,8 @@ def show_notes() -> None:
     log = logging.getLogger("scalor_ppl")
     if not any(isinstance(handler, _ToUser) for handler in log.handlers):
         log.addHandler(_ToUser(logging.WARNING))
+
+
+def hide_notes() -> None:
+    """Show no notes from now on: of several processes one shows them."""
+    logging.getLogger("scalor_ppl").setLevel(logging.ERROR)

@@ -20,6 +20,7 @@ from scalor_ppl.cli.options import PLAIN
 if TYPE_CHECKING:
     from scalor_ppl.config.schema import Config
     from scalor_ppl.data import ClipSource
+    from scalor_ppl.parallel.ranks import Ranks
     from scalor_ppl.programs import Program
     from scalor_ppl.training.loop import Outcome
 
@@ -146,14 +147,26 @@ def shown_training(
     source: "ClipSource | None" = None,
     resume: bool = False,
     also: "Callable[[int, Program], None] | None" = None,
+    ranks: "Ranks | None" = None,
 ) -> "Outcome":
     """Train with a bar on standard error, and say there how it ended; see `start_training`."""
+    from scalor_ppl.parallel.ranks import ALONE
     from scalor_ppl.training.start import start_training
 
+    ranks = ranks or ALONE
     with TrainingBar(Console(stderr=True), config.train.steps) as bar:
         outcome = start_training(
-            config, out, device=device, source=source, resume=resume, watcher=bar, also=also
+            config,
+            out,
+            device=device,
+            source=source,
+            resume=resume,
+            watcher=bar,
+            also=also,
+            ranks=ranks,
         )
+    if not ranks.first:
+        return outcome
     say(f"{outcome.step} steps, {out}")
     if outcome.skipped:
         say(f"{outcome.skipped} steps were skipped: loss or gradient was not finite")

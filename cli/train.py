@@ -1,11 +1,13 @@
 """``scalor-ppl train``."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalor_ppl.cli.notes import hide_notes
 from scalor_ppl.cli.options import (
     INTERRUPTED,
     ConfigName,
@@ -18,6 +20,9 @@ from scalor_ppl.cli.options import (
 )
 from scalor_ppl.cli.progress import say, shown_training
 from scalor_ppl.errors import UserError
+
+if TYPE_CHECKING:
+    from scalor_ppl.config.schema import Config
 
 
 def train(
@@ -53,46 +58,74 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/latest"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
-    """Train a program on a video or a registered set of clips."""
+    """Train a program on a video or a registered set of clips.
+
+    torchrun --nproc-per-node N --no-python scalor-ppl train ... lets N processes train together,
+    each on its share of every batch.
+    """
     use_threads(threads)
-    if resume:
-        from scalor_ppl.training.runs import run_config
+    from scalor_ppl.parallel.ranks import joined_ranks
 
-        source = (model, guide, data, data_dir, config, initial)
-        given = (*source, settings, estimator, particles, seed)
-        if any(option is not None for option in given):
-            raise UserError(
-                "--resume goes on with the run's own configuration: give --out (and --steps) only"
+    with joined_ranks() as ranks:
+        if not ranks.first:
+            hide_notes()
+        with ranks.together():
+            if resume:
+                source = (model, guide, data, data_dir, config, initial)
+                given = (*source, settings, estimator, particles, seed)
+                resolved = _resumed(out, steps, given)
+            else:
+                own = nested(
+                    data__source=data,
+                    data__folder=None if data_dir is None else str(data_dir),
+                    train__estimator=estimator,
+                    train__particles=particles,
+                    train__steps=steps,
+                    train__seed=seed,
+                    train__initial=initial,
+                )
+                resolved = _resolved(model, guide, config, settings, own)
+        outcome = shown_training(resolved, out, device=device, resume=resume, ranks=ranks)
+        if outcome.interrupted and ranks.first:
+            say(
+                f"stopped after step {outcome.step}; "
+                f"go on with: scalor-ppl train --resume --out {shlex.quote(str(out))}"
             )
-        resolved = run_config(out)
-        if steps is not None:
-            train_config = resolved.train.model_copy(update={"steps": steps})
-            resolved = resolved.model_copy(update={"train": train_config})
-    else:
-        from scalor_ppl.programs.configuration import preset_for, resolve
-        from scalor_ppl.programs.registry import files_of
-        from scalor_ppl.training.runs import CONFIG, located, run_config
-
-        model, guide = files_of(model, guide)
-        if initial is not None and config is None:
-            run_config(Path(initial))  # says what is wrong with it
-            config = str(located(Path(initial)) / CONFIG)
-        overrides = nested(
-            model_file=model,
-            guide_file=guide,
-            data__source=data,
-            data__folder=None if data_dir is None else str(data_dir),
-            train__estimator=estimator,
-            train__particles=particles,
-            train__steps=steps,
-            train__seed=seed,
-            train__initial=initial,
-        )
-        resolved = resolve(config or preset_for(data, model), settings or [], overrides)
-    outcome = shown_training(resolved, out, device=device, resume=resume)
     if outcome.interrupted:
-        say(
-            f"stopped after step {outcome.step}; "
-            f"go on with: scalor-ppl train --resume --out {shlex.quote(str(out))}"
-        )
         raise typer.Exit(INTERRUPTED)
+
+
+def _resumed(out: Path, steps: int | None, given: Sequence[Any]) -> "Config":
+    """The configuration of a run that goes on, with another number of steps if that is given."""
+    from scalor_ppl.training.runs import run_config
+
+    if any(option is not None for option in given):
+        raise UserError(
+            "--resume goes on with the run's own configuration: give --out (and --steps) only"
+        )
+    config = run_config(out)
+    if steps is None:
+        return config
+    return config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})
+
+
+def _resolved(
+    model: str | None,
+    guide: str | None,
+    config: str | None,
+    settings: list[str] | None,
+    options: dict[str, Any],
+) -> "Config":
+    """The configuration of a new run."""
+    from scalor_ppl.programs.configuration import preset_for, resolve
+    from scalor_ppl.programs.registry import files_of
+    from scalor_ppl.training.runs import CONFIG, located, run_config
+
+    model, guide = files_of(model, guide)
+    initial = options.get("train", {}).get("initial")
+    if initial is not None and config is None:
+        run_config(Path(initial))  # says what is wrong with it
+        config = str(located(Path(initial)) / CONFIG)
+    data = options.get("data", {}).get("source")
+    overrides = options | {"model_file": model, "guide_file": guide}
+    return resolve(config or preset_for(data, model), settings or [], overrides)

@@ -15,3 +15,19 @@ class NotFiniteError(Exception):
 
 class TrainingError(NotFiniteError):
     """Losses or gradients were not finite for several steps; says which, and what to do."""
+
+
+class RankLostError(Exception):
+    """Another process of a training is gone: the command line prints it in one line, code 1."""
+
+
+class ElsewhereError(Exception):
+    """What is wrong is told by another process of a training; this one ends without a word.
+
+    Attributes:
+        code: with which the command line ends, as that other one does.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__("what is wrong is told by another process of this training")
+        self.code = code

@@ -27,6 +27,37 @@ class Batch(NamedTuple):
     corner: np.ndarray | None
 
 
+class Share(NamedTuple):
+    """Which clips of every batch are made here: of several processes each takes its own.
+
+    Attributes:
+        number: of the share, from 0.
+        shares: how many there are.
+    """
+
+    number: int
+    shares: int
+
+    def of(self, batch: int) -> slice:
+        """Which clips of a batch of so many are in it.
+
+        Raises:
+            UserError: the shares would not be equal.
+        """
+        size, left = divmod(batch, self.shares)
+        if left or not size:
+            nearest = self.shares * max(1, size)
+            raise UserError(
+                f"train.batch = {batch} cannot be shared by {self.shares} processes: give a "
+                f"multiple of {self.shares}, such as --set train.batch={nearest}"
+            )
+        return slice(self.number * size, (self.number + 1) * size)
+
+
+WHOLE = Share(0, 1)
+"""All clips of a batch."""
+
+
 class Place(NamedTuple):
     """Where a batch lies among the batches that share its clips.
 
@@ -60,13 +91,14 @@ def make_batch(
     upright: bool = False,
     chunks: int = 1,
     chunks_from: int = 0,
+    share: Share = WHOLE,
 ) -> Batch:
     """Batch `number`: a pure function of its arguments.
 
     Args:
         source: where clips come from.
         number: of the batch, from 0.
-        batch: B, how many clips.
+        batch: how many clips all shares have together.
         frames: T, or a function from the number of the batch to T.
         seed: another seed gives other batches.
         augment: flip, transpose (square frames only) and reverse in time, each clip at random.
@@ -74,11 +106,13 @@ def make_batch(
         chunks: batches that follow one another in the same clips; each goes on where the one
             before ended, until so many are done.
         chunks_from: the first batch that others follow in its clips; those before stand alone.
+        share: B of these clips are made; with all shares they are those of one process alone.
 
     Raises:
-        UserError: the source is shorter than all chunks of a clip together.
+        UserError: the source is shorter than all chunks of a clip together, or the batch cannot be
+            shared so.
     """
-    make = _maker(source, batch, frames, seed, augment, upright, chunks, chunks_from)
+    make = _maker(source, batch, frames, seed, augment, upright, chunks, chunks_from, share)
     return make(number)
 
 
@@ -91,12 +125,14 @@ def _maker(
     upright: bool,
     chunks: int,
     chunks_from: int,
+    share: Share,
 ) -> Callable[[int], Batch]:
     """What makes a batch from its number; arguments as in `make_batch`."""
+    own = share.of(batch)
 
     @lru_cache(maxsize=1)  # an episode's clips are made once for all its chunks
     def clips(episode: int, whole: int) -> Batch:
-        return _clips(source, episode, whole, batch, seed, augment, upright)
+        return _clips(source, episode, whole, batch, seed, augment, upright, own)
 
     def make(number: int) -> Batch:
         place = place_of(number, chunks, chunks_from)
@@ -119,21 +155,23 @@ def _clips(
     seed: int,
     augment: bool,
     upright: bool,
+    own: slice,
 ) -> Batch:
-    """The clips of an episode in full length, ``[B, whole, H, W, C]``."""
+    """The own clips of an episode in full length, ``[B, whole, H, W, C]``."""
     rng = generator(f"batches of {source.name}", "train", seed, episode)
     clips = source.starts(whole)
     if clips < 1:
         source.clip(0, whole)  # says what is wrong
-    indices = rng.integers(0, max(clips, 1), batch)
+    # Everything is drawn for the whole batch: a clip does not depend on who makes it.
+    indices = rng.integers(0, max(clips, 1), batch)[own]
     found = [source.clip(int(index), whole) for index in indices]
     videos = [clip.video for clip in found]
     corner = None if found[0].corner is None else np.array([clip.corner for clip in found])
     if augment:
-        coins = [_tossed(rng, upright) for _ in videos]
+        coins = [_tossed(rng, upright) for _ in range(batch)][own]
         videos = [_augmented(*each) for each in zip(videos, coins, strict=True)]
         if upright:
-            corner = np.zeros((batch, 2), np.int64) if corner is None else corner
+            corner = np.zeros((len(videos), 2), np.int64) if corner is None else corner
             mirrored = [each.mirrored for each in coins]
             corner = np.column_stack((corner, mirrored)).astype(np.int64)
     return Batch(np.stack(videos), corner)
@@ -174,6 +212,7 @@ def batches(
     upright: bool = False,
     chunks: int = 1,
     chunks_from: int = 0,
+    share: Share = WHOLE,
 ) -> Generator[Batch, None, None]:
     """Batches without end; batch i is the same bytes however the loop came to it.
 
@@ -182,17 +221,18 @@ def batches(
 
     Args:
         source: where clips come from.
-        batch: B, at least 1.
+        batch: how many clips all shares have together, at least 1.
         frames: T, or a function from the number of the batch to T.
-        seed: another seed gives other batches; processes that train together take different ones.
+        seed: another seed gives other batches.
         start: number of the first batch; training resumed at step i starts here at i.
-        augment, upright, chunks, chunks_from: as in `make_batch`.
+        augment, upright, chunks, chunks_from, share: as in `make_batch`.
 
     Yields:
         Batches; videos are contiguous.
 
     Raises:
-        UserError: batch, start or seed out of range; the source is shorter than `frames`.
+        UserError: batch, start or seed out of range; the batch cannot be shared so; the source is
+            shorter than `frames`.
     """
     if batch < 1:
         raise UserError(f"batch={batch}: give at least 1 clip a batch")
@@ -200,5 +240,5 @@ def batches(
         raise UserError(f"start={start}: batches count from 0")
     generator(source.name, "train", seed)  # a bad seed is told now
 
-    make = _maker(source, batch, frames, seed, augment, upright, chunks, chunks_from)
+    make = _maker(source, batch, frames, seed, augment, upright, chunks, chunks_from, share)
     return ahead((make(number) for number in count_from(start)), _AHEAD, name="batches")

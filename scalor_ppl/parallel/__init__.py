@@ -1,1 +1,1 @@
-"""Many tasks that do not need each other: one by one here, or side by side on Dask."""
+"""Tasks side by side, here or on Dask; processes that train one program together."""

@@ -13,14 +13,21 @@ log = logging.getLogger(__name__)
 _BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str, rank: int | None = None) -> torch.device:
     """``auto``, ``cpu``, ``cuda`` or ``cuda:N`` as a device.
+
+    Args:
+        name: of the device.
+        rank: number of this process among several on this machine, which take a GPU each; none
+            where it is alone.
 
     Raises:
         UserError: no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        if rank is None:
+            return torch.device(name)
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -29,6 +36,17 @@ def pick_device(name: str) -> torch.device:
         raise UserError(f"--device {name}: a CPU has no number, use cpu")
     if device.type == "cuda":
         count = torch.cuda.device_count()
+        if rank is not None:
+            if device.index is not None:
+                raise UserError(
+                    f"--device {name}: of several processes each takes a GPU of its own, say cuda"
+                )
+            if 0 < count <= rank:
+                raise UserError(
+                    f"torch sees {count} GPU here, too few for all processes: start torchrun with "
+                    f"--nproc-per-node {count}"
+                )
+            device = torch.device("cuda", rank)
         if (device.index or 0) >= count:
             raise UserError(
                 f"--device {name}: torch sees {count or 'no'} GPU here; use --device cpu, or "

@@ -1,12 +1,13 @@
 """The training loop: SVI with a torch optimizer, schedules, checkpoints, and a calm end.
 
 Deterministic by seed: batch number i is a pure function of the data's seed and i, and a resumed
-run restores the optimizer and the random state, so that on a CPU it goes on bit for bit.
+run restores the optimizer and the random state, so that on a CPU it goes on bit for bit. Several
+processes (see parallel.ranks) run this loop side by side, each on its share of every batch; what
+decides how it goes on is the same in all of them.
 """
 
 import logging
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,14 @@ from torch import Tensor
 from scalor_ppl.config.schedules import value_at
 from scalor_ppl.config.schema import TrainConfig
 from scalor_ppl.data import Batch, ClipSource, batches
-from scalor_ppl.data.batches import place_of
+from scalor_ppl.data.batches import Share, place_of
 from scalor_ppl.errors import NotFiniteError, TrainingError, UserError
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.culprits import culprit, parameters_culprit
 from scalor_ppl.objectives.estimate import Estimate
 from scalor_ppl.objectives.particles import ParticleEstimator
+from scalor_ppl.parallel.ranks import ALONE, Ranks
 from scalor_ppl.programs import Memory, Program
 from scalor_ppl.training.checkpoints import (
     all_checkpoints,
@@ -43,9 +45,13 @@ from scalor_ppl.training.runs import (
     write_config,
 )
 from scalor_ppl.training.signals import stop_signals
-from scalor_ppl.training.step import TrainingStep
+from scalor_ppl.training.state import Progress, pack, unpack
+from scalor_ppl.training.step import TrainingStep, Update
 
 log = logging.getLogger(__name__)
+
+ECHO = 10.0
+"""Seconds in which several processes take a signal that comes again for the same one."""
 
 
 class Watcher(Protocol):
@@ -96,20 +102,6 @@ class Outcome:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass
-class _Progress:
-    step: int = 0
-    skipped: int = 0
-    in_a_row: int = 0
-    before: float = 0.0  # seconds, of the parts before this one
-    since: float = 0.0  # reading of the clock at the beginning of this part
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock seconds of training up to now."""
-        return self.before + time.perf_counter() - self.since
-
-
 def train(
     program: Program,
     source: ClipSource,
@@ -117,6 +109,7 @@ def train(
     *,
     resume: bool = False,
     watcher: Watcher | None = None,
+    ranks: Ranks = ALONE,
 ) -> Outcome:
     """Train a program on a source of clips; write figures and checkpoints into the run's folder.
 
@@ -125,29 +118,36 @@ def train(
         source: of training clips.
         run: the run's folder, made by ``create_run``.
         resume: go on from the run's newest checkpoint.
-        watcher: told of progress.
+        watcher: told of progress, by the first rank alone.
+        ranks: that train together; all call this, the first alone writes.
 
     Returns:
         How it ended; SIGINT and SIGTERM end it after the step at hand, with a checkpoint.
 
     Raises:
         TrainingError: ``train.patience`` steps in a row were not finite.
-        UserError: the checkpoint cannot be used, or the source is too short.
+        UserError: the checkpoint cannot be used, the source is too short, or the batch cannot be
+            shared by so many ranks.
+        RankLostError: another rank has ended or does not answer.
     """
-    return _Training(program, source, run, watcher or Silent()).run_all(resume)
+    with ranks.reaching():
+        return _Training(program, source, run, watcher or Silent(), ranks).run_all(resume)
 
 
 class _Training:
     """The state of one training."""
 
-    def __init__(self, program: Program, source: ClipSource, run: Path, watcher: Watcher) -> None:
+    def __init__(
+        self, program: Program, source: ClipSource, run: Path, watcher: Watcher, ranks: Ranks
+    ) -> None:
         self.program = program
         self.config: TrainConfig = program.config.train
         self.source = source
         self.run = run
         self.watcher = watcher
-        self.progress = _Progress()
-        self.step = TrainingStep(program)
+        self.ranks = ranks
+        self.progress = Progress()
+        self.step = TrainingStep(program, ranks)
         if self.config.chunks > 1 and not isinstance(self.step.estimator, ParticleEstimator):
             raise UserError(
                 f"train.chunks = {self.config.chunks} wants an estimator of this package: "
@@ -162,18 +162,16 @@ class _Training:
         """Train to the end, or until a signal comes."""
         config = self.config
         torch.manual_seed(config.seed)
+        checkpoint: Path | None = None
         if resume:
-            self._restore()
-            cut_metrics(self.run, self.progress.step)
-            if self.program.config != run_config(self.run):  # another number of steps
-                write_config(self.run, self.program.config)
+            checkpoint = self._restore()
         elif config.initial is None:  # otherwise it has been begun by another run's weights
             self.program.begin(self.source)
-        if self.progress.step < config.steps:
-            note_part(self.run, self.progress.step, self.program.device)
-        self.watcher.began(self.progress.step)
+        if not resume and not self.ranks.first:
+            torch.manual_seed(self.ranks.seed(config.seed, 0))
+        if self.ranks.first:
+            self._begin(resume)
         figures: dict[str, float] = {}
-        checkpoint: Path | None = last_checkpoint(self.run) if resume else None
         stream = batches(
             self.source,
             batch=config.batch,
@@ -184,9 +182,14 @@ class _Training:
             upright=self.program.config.upright,
             chunks=config.chunks,
             chunks_from=config.chunks_from,
+            share=Share(self.ranks.rank, self.ranks.count),
         )
-        with fast_pyro(), stop_signals() as stopped:
-            self.progress.since = time.perf_counter()
+        with fast_pyro(), stop_signals(ECHO if self.ranks.several else 0.0) as asked:
+
+            def stopped() -> bool:
+                return self.ranks.any(asked())
+
+            self.progress.begin()
             try:
                 while self.progress.step < config.steps and not stopped():
                     figures = self._step(next(stream)) or figures
@@ -195,7 +198,7 @@ class _Training:
                 stream.close()
             if checkpoint != checkpoint_folder(self.run, self.progress.step):
                 checkpoint = self._save()
-            interrupted = stopped()
+            interrupted = stopped()  # by which the checkpoint is there for all
         return Outcome(
             self.progress.step,
             self.progress.skipped,
@@ -204,6 +207,16 @@ class _Training:
             self.progress.seconds / 60,
             figures,
         )
+
+    def _begin(self, resume: bool) -> None:
+        """Bring the run's files into the state that training begins or goes on with."""
+        if resume:
+            cut_metrics(self.run, self.progress.step)
+            if self.program.config != run_config(self.run):  # another number of steps
+                write_config(self.run, self.program.config)
+        if self.progress.step < self.config.steps:
+            note_part(self.run, self.progress.step, self.program.device, self.ranks.count)
+        self.watcher.began(self.progress.step)
 
     def _step(self, batch: Batch) -> dict[str, float] | None:
         """One optimizer step; its figures where it is a logged one."""
@@ -216,25 +229,20 @@ class _Training:
         video = to_video(batch.video, self.program.device)
         where = None if batch.corner is None else torch.from_numpy(batch.corner).to(video.device)
         arguments = self.program.inputs(video, where)
-        try:
-            estimate = self._estimate(arguments)
-        except RuntimeError:  # from what is no number nothing can be drawn
-            if culprit(self.program.parts, arguments, None) is None:
-                raise
-            estimate = Estimate(video.new_full((), math.nan, requires_grad=True))
-        loss = self.step.per_frame(estimate.loss, video)
-        self.step.backward(loss)
-        norm, finite = self.step.update(loss)
-        if finite:
+        estimate = self._estimate(arguments)
+        own_loss = self.step.per_frame(estimate.loss, video)
+        self.step.backward(own_loss)
+        update = self.step.update(own_loss)
+        if update.finite:
             self.progress.in_a_row = 0
         else:
-            self._skip(loss, norm, arguments, estimate)
+            self._skip(update, arguments, estimate)
         self.progress.step += 1
         last = self.progress.step == config.steps
-        if finite and (self.progress.step % config.log_every == 0 or last):
+        if update.finite and (self.progress.step % config.log_every == 0 or last):
             figures = {
-                "loss": loss.item(),
-                "gradient_norm": norm.item(),
+                "loss": update.loss.item(),
+                "gradient_norm": update.norm.item(),
                 "learning_rate": rate,
                 **driven,
             }
@@ -245,11 +253,12 @@ class _Training:
         """The objective of all clips; where chunks follow one another, the memory goes on."""
         place = place_of(self.progress.step, self.config.chunks, self.config.chunks_from)
         if place.chunks == 1:
-            return self.step.objective(*arguments)
+            return self.step.estimate(*arguments)
         before = self.memory if place.chunk else None
-        estimate = self.step.objective(*arguments, memory=before)
+        estimate = self.step.estimate(*arguments, memory=before)
         self.memory = None
-        if place.chunk + 1 < place.chunks:
+        # Without traces nothing could be drawn: the step is skipped.
+        if place.chunk + 1 < place.chunks and estimate.traces is not None:
             self.memory = self.program.remembered(
                 before, arguments[0].shape[1], estimate.scene, estimate.inferred
             )
@@ -265,46 +274,55 @@ class _Training:
             **figures,
             "skipped": self.progress.skipped,
         }
-        figures |= {name: value / frames for name, value in estimate.parts().items()}
+        own = {name: value / frames for name, value in estimate.parts().items()}
         if estimate.scene is not None:
-            figures |= self.program.figures(estimate.scene)
-        append_metrics(self.run, figures)
-        self.watcher.stepped(self.progress.step, figures)
+            own |= self.program.figures(estimate.scene)
+        figures |= self.ranks.mean_of(own)
+        if self.ranks.first:
+            append_metrics(self.run, figures)
+            self.watcher.stepped(self.progress.step, figures)
         return figures
 
     def _afterwards(self, figures: Mapping[str, float]) -> Path | None:
         step, config = self.progress.step, self.config
-        if config.image_every and step % config.image_every == 0:
-            state = torch.get_rng_state()
-            try:
-                self.watcher.pictured(step, self.program)
-            except NotFiniteError as error:  # the steps that follow decide whether it heals
-                log.warning("no pictures after step %d: %s", step, error)
-            torch.set_rng_state(state)
+        if self.ranks.first and config.image_every and step % config.image_every == 0:
+            device = self.program.device
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):
+                try:
+                    self.watcher.pictured(step, self.program)
+                except NotFiniteError as error:  # the steps that follow decide whether it heals
+                    log.warning("no pictures after step %d: %s", step, error)
         # After a step that was not finite the parameters may be the reason: they are not "good".
         good = not self.progress.in_a_row
         return self._save() if good and step % config.checkpoint_every == 0 else None
 
-    def _skip(
-        self, loss: Tensor, norm: Tensor, arguments: tuple[Tensor, ...], estimate: Estimate
-    ) -> None:
+    def _skip(self, update: Update, arguments: tuple[Tensor, ...], estimate: Estimate) -> None:
         """Count a step that was not finite, say why; give up after several in a row."""
         self.progress.skipped += 1
         self.progress.in_a_row += 1
         # Clips that follow would go on from numbers that are none.
         self.memory = None
-        found = culprit(self.program.parts, arguments, estimate.traces)
-        found = found or "all parameters and gradients are finite, the loss is not"
+        found = self._culprit(arguments, estimate)
         if self.progress.in_a_row < self.config.patience:
-            if found != self.found:
+            if found != self.found and self.ranks.first:
                 log.warning("step %d was skipped: %s", self.progress.step + 1, found)
             self.found = found
             return
-        raise TrainingError(
-            f"{self.progress.in_a_row} steps in a row were not finite "
-            f"(loss {loss.item():.3g}, gradient norm {norm.item():.3g}; {found}); "
-            f"lower train.learning_rate or train.clip, or raise model.sigma, {self._way_on()}"
+        self.ranks.told(
+            TrainingError(
+                f"{self.progress.in_a_row} steps in a row were not finite "
+                f"(loss {update.loss.item():.3g}, gradient norm {update.norm.item():.3g}; "
+                f"{found}); lower train.learning_rate or train.clip, or raise model.sigma, "
+                f"{self._way_on()}"
+            )
         )
+
+    def _culprit(self, arguments: tuple[Tensor, ...], estimate: Estimate) -> str:
+        """What was not finite first; of several ranks that of one whose own clips did it."""
+        found = culprit(self.program.parts, arguments, estimate.traces)
+        found = found or "all parameters and gradients are finite, the loss is not"
+        all_found = self.ranks.gathered((bool(torch.isfinite(estimate.loss)), found))
+        return min(all_found, key=lambda each: each[0])[1]
 
     def _way_on(self) -> str:
         kept = all_checkpoints(self.run)
@@ -320,43 +338,41 @@ class _Training:
         """
         found = parameters_culprit(self.program.parts)
         if found is not None:
-            raise TrainingError(
-                f"step {self.progress.step} left parameters that are not finite ({found}), though "
-                "loss and gradient were; no checkpoint was written; lower train.learning_rate, "
-                f"{self._way_on()}"
+            self.ranks.told(
+                TrainingError(
+                    f"step {self.progress.step} left parameters that are not finite ({found}), "
+                    "though loss and gradient were; no checkpoint was written; lower "
+                    f"train.learning_rate, {self._way_on()}"
+                )
             )
-        training = {
-            "optimizer": self.step.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-            "skipped": self.progress.skipped,
-            "in_a_row": self.progress.in_a_row,
-            "seconds": self.progress.seconds,
-        }
-        if self.memory is not None:
-            training["memory"] = self.program.packed(self.memory)
-        if self.program.device.type == "cuda":
-            training["random_cuda"] = torch.cuda.get_rng_state(self.program.device)
+        training = pack(self.progress, self.step, self.memory)
+        if not self.ranks.first:
+            return checkpoint_folder(self.run, self.progress.step)
         return save_checkpoint(self.run, self.progress.step, self.program.parts, training)
 
-    def _restore(self) -> None:
-        folder = last_checkpoint(self.run)
-        load_weights(folder, self.program.parts)
-        training = load_training(folder)
-        try:
-            self.step.optimizer.load_state_dict(training["optimizer"])
-            self.progress = _Progress(
-                training["step"], training["skipped"], training["in_a_row"], training["seconds"]
+    def _restore(self) -> Path:
+        """Go on from the newest checkpoint, which is returned."""
+        with self.ranks.together():
+            folder = last_checkpoint(self.run)
+            load_weights(folder, self.program.parts)
+            try:
+                self.progress, self.memory = unpack(
+                    load_training(folder), self.step, self.config.seed
+                )
+            except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+                raise UserError(
+                    f"{folder} does not fit this configuration ({error}); resume with the "
+                    "configuration that it was trained with"
+                ) from None
+        steps = self.ranks.gathered(self.progress.step)
+        if len(set(steps)) > 1:
+            self.ranks.told(
+                UserError(
+                    f"the processes find checkpoints of different steps in {self.run} "
+                    f"({', '.join(map(str, steps))}): give a folder that all machines share"
+                )
             )
-            torch.set_rng_state(training["random"])
-            if "memory" in training:
-                self.memory = self.program.unpacked(training["memory"])
-            if "random_cuda" in training and self.program.device.type == "cuda":
-                torch.cuda.set_rng_state(training["random_cuda"], self.program.device)
-        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-            raise UserError(
-                f"{folder} does not fit this configuration ({error}); resume with the "
-                "configuration that it was trained with"
-            ) from None
+        return folder
 
 
 def frames_needed(config: TrainConfig) -> int:

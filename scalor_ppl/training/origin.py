@@ -13,9 +13,11 @@ from scalor_ppl.files import written_whole
 ORIGIN = "origin.json"
 
 
-def note_part(run: Path, step: int, device: torch.device) -> None:
+def note_part(run: Path, step: int, device: torch.device, processes: int = 1) -> None:
     """Note that training begins, or goes on after ``step`` steps, here and now."""
     part = {"step": step, "commit": commit(), **environment(device)}
+    if processes > 1:
+        part["processes"] = processes
     parts = [*read_parts(run), part]
     with written_whole(run / ORIGIN) as path:
         path.write_text(json.dumps(parts, indent=2))

@@ -1,12 +1,17 @@
 """Beginning or going on with a training: everything that can be wrong is found first."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+
+import torch
 
 from scalor_ppl.config.schema import Config
 from scalor_ppl.data import ClipSource
+from scalor_ppl.data.batches import Share
 from scalor_ppl.inference.pictures import snapshot
 from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.parallel.ranks import ALONE, Ranks
 from scalor_ppl.programs import Program
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.loader import family_of
@@ -29,6 +34,7 @@ def start_training(
     resume: bool = False,
     watcher: Watcher | None = None,
     also: Callable[[int, Program], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Outcome:
     """Check everything that can be wrong, then make the run's folder, then train.
 
@@ -41,31 +47,48 @@ def start_training(
             first checkpoint.
         watcher: told of progress, after the contact sheets were written.
         also: called wherever pictures are written, with the step and the program.
+        ranks: that train together, each calling this; files and pictures are the first one's.
 
     Raises:
         UserError: something is wrong with the configuration, the data, the device or the folder.
         TrainingError: too many steps in a row were not finite.
+        RankLostError: another rank has ended, or does not answer.
+        ElsewhereError: another rank tells what is wrong.
     """
-    where = pick_device(device)
-    latents = family_of(config.model_file).program.kind_of_latents(config)
-    make_estimator(config.train.estimator, config.train.particles, latents)
-    source = source or open_data(config.data, "train")
-    check_length(source, config.train)
-    config = fitted(anchored(config), source)
-    program = build_program(config, where)
-    warn_of_precision(config.train.precision, where)
-    if config.train.initial is not None and not resume:
-        begin_from(located(Path(config.train.initial)), program.parts)
-    with owned_folder(out):
-        begun = resume and not _killed_at_once(out)
-        if not resume:
-            create_run(out, config)
-            trust_own(config.model_dump(mode="json"))
-        elif not begun:
-            cut_metrics(out, 0)
-            (out / ORIGIN).unlink(missing_ok=True)
-        sheets = _ContactSheets(config, out, source, watcher or Silent(), also)
-        return train(program, source, out, resume=begun, watcher=sheets)
+    with ExitStack() as held:
+        with ranks.together():
+            where = pick_device(device, ranks.local if ranks.several else None)
+            if where.index is not None:
+                torch.cuda.set_device(where)  # whatever torch puts on "the" GPU lies there too
+            latents = family_of(config.model_file).program.kind_of_latents(config)
+            make_estimator(config.train.estimator, config.train.particles, latents)
+            Share(ranks.rank, ranks.count).of(config.train.batch)
+            source = source or open_data(config.data, "train")
+            check_length(source, config.train)
+            config = fitted(anchored(config), source)
+            program = build_program(config, where)
+            warn_of_precision(config.train.precision, where)
+            if config.train.initial is not None and not resume:
+                begin_from(located(Path(config.train.initial)), program.parts)
+            if ranks.first:
+                held.enter_context(owned_folder(out))
+            begun = resume and not _killed_at_once(out)
+        begun = ranks.of_first(begun)
+        with ranks.together():
+            if ranks.first:
+                _make_ready(config, out, resume, begun)
+                watcher = _ContactSheets(config, out, source, watcher or Silent(), also)
+        return train(program, source, out, resume=begun, watcher=watcher, ranks=ranks)
+
+
+def _make_ready(config: Config, out: Path, resume: bool, begun: bool) -> None:
+    """Make the folder of a new run, or let one begin again that came to no checkpoint."""
+    if not resume:
+        create_run(out, config)
+        trust_own(config.model_dump(mode="json"))
+    elif not begun:
+        cut_metrics(out, 0)
+        (out / ORIGIN).unlink(missing_ok=True)
 
 
 def _killed_at_once(run: Path) -> bool:

@@ -1,13 +1,17 @@
 """A step of training: the objective's gradient, clipped, and the optimizer's step along it."""
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from scalor_ppl.objectives.culprits import culprit
+from scalor_ppl.objectives.estimate import Estimate
 from scalor_ppl.objectives.estimators import make_estimator
 from scalor_ppl.objectives.objective import Objective
+from scalor_ppl.parallel.ranks import ALONE, Ranks
 from scalor_ppl.programs import Program
 from scalor_ppl.training.muon import ADAM, Muon
 
@@ -22,33 +26,68 @@ class Update(NamedTuple):
     """What became of a gradient.
 
     Attributes:
+        loss: nats a frame, the mean over ranks.
         norm: of the whole gradient before it was clipped, a scalar.
         finite: whether loss and norm are; where they are not, nothing was changed.
     """
 
+    loss: Tensor
     norm: Tensor
     finite: bool
 
 
+class _Guarded(nn.Module):
+    """An objective whose loss is no number where nothing can be drawn from what is none.
+
+    Ranks then still average their gradients, and find out together.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, *arguments: Tensor, **more: Any) -> Estimate:
+        try:
+            return self.objective(*arguments, **more)
+        except RuntimeError:
+            parts = {"model": self.objective.model, "guide": self.objective.guide}
+            if culprit(parts, arguments, None) is None:
+                raise
+        learns = next(each for each in self.parameters() if each.requires_grad)
+        return Estimate(math.nan * learns.sum())
+
+
 class TrainingStep:
-    """The step of a program's training in its phases: objective, ``backward``, ``update``.
+    """The step of a program's training in its phases: ``estimate``, ``backward``, ``update``.
+
+    Args:
+        program: what is trained.
+        ranks: that train it together, each with videos of its own.
 
     Attributes:
-        program: what is trained.
+        program: the same.
+        ranks: the same.
         estimator: of its configuration (``train.estimator``, ``train.particles``).
         objective: the estimator of model and guide, nats of all videos.
         parameters: all that learn.
         optimizer: at learning rate 0 until it is given one.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, ranks: Ranks = ALONE) -> None:
         train = program.config.train
         self.program = program
+        self.ranks = ranks
         latents = program.kind_of_latents(program.config)
         self.estimator = make_estimator(train.estimator, train.particles, latents)
         self.objective = Objective(self.estimator, program.model, program.guide)
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
         self.optimizer = OPTIMIZERS[train.optimizer](self.parameters, lr=0.0)
+        self._averaged = ranks.parallel(_Guarded(self.objective))
+
+    def estimate(self, *arguments: Tensor, **more: Any) -> Estimate:
+        """The objective of the videos given, whose gradient will be the mean over ranks."""
+        estimate: Estimate = self._averaged(*arguments, **more)
+        return estimate
 
     def per_frame(self, loss: Tensor, video: Tensor) -> Tensor:
         """A loss of all videos ``[B, T, C, H, W]`` as nats a frame, whatever the batch."""
@@ -63,9 +102,11 @@ class TrainingStep:
         """Clip the gradient (``train.clip``), and step where it and the loss are finite."""
         slopes = [each.grad for each in self.parameters if each.grad is not None]
         norm = nn.utils.get_total_norm(slopes)
-        finite = bool(torch.isfinite(loss.detach()) & torch.isfinite(norm))
+        # Both are the same on all ranks, bit for bit: so is what follows from them.
+        loss = self.ranks.mean(loss)
+        finite = bool(torch.isfinite(loss) & torch.isfinite(norm))
         # A gradient that is not finite is left as it is, for who asks which it was.
         if finite:
             nn.utils.clip_grads_with_norm_(self.parameters, self.program.config.train.clip, norm)
             self.optimizer.step()
-        return Update(norm, finite)
+        return Update(loss, norm, finite)
