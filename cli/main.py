@@ -27,6 +27,7 @@ from scalor_ppl.cli.particles import particles
 from scalor_ppl.cli.realism import realism
 from scalor_ppl.cli.report import report
 from scalor_ppl.cli.reproduce import reproduce
+from scalor_ppl.cli.scaling import scaling
 from scalor_ppl.cli.score import score
 from scalor_ppl.cli.track import track
 from scalor_ppl.cli.train import train
@@ -53,6 +54,7 @@ app.command()(msd)
 app.command()(opens_runs(report))
 app.command()(view)
 app.command()(opens_runs(bench))
+app.command()(opens_runs(scaling))
 app.command()(demo)
 app.command()(opens_runs(reproduce))
 app.command()(opens_runs(curves))

@@ -87,6 +87,14 @@ class CountsObjects(FindsObjects):
     def with_room(cls, config: Config, objects: int) -> Config:
         """The configuration with room for so many objects, none of which is ever deleted."""
 
+    @classmethod
+    def with_exact_room(cls, config: Config, objects: int) -> Config:
+        """The same with no more room than for so many, where the program can have less.
+
+        By default it is what :meth:`with_room` gives.
+        """
+        return cls.with_room(config, objects)
+
     @abstractmethod
     def finding(self, objects: int) -> Any:
         """The guide, called like it, made to find so many objects in the first frame and keep them.

@@ -229,6 +229,12 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings):
         assert isinstance(config, ScalorConfig)
         return roomy(config, objects)
 
+    @classmethod
+    def with_exact_room(cls, config: Config, objects: int) -> Config:
+        """As many slots and proposals as objects, and the fewest cells of a square grid."""
+        assert isinstance(config, ScalorConfig)
+        return roomy(config.with_model(grid=(1, 1), capacity=1, proposals=1), objects)
+
     def finding(self, objects: int) -> Any:
         """The guide with the values of its presence sites overwritten."""
         return ScriptedPresence(self.model.presence, objects)(self.guide)

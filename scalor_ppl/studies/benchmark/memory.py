@@ -1,5 +1,6 @@
 """Peak memory of training, measured in a process of its own."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -13,14 +14,25 @@ import torch
 from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import CountsObjects, require
 from scalor_ppl.programs.configuration import checked
 from scalor_ppl.studies.allocator import keep_freed_memory
 from scalor_ppl.studies.benchmark.results import PeakMemory
 from scalor_ppl.studies.benchmark.step import WARM_UP, Stepper
 
 
-def peak_memory(config: Config, batch: int, frames: int, device: torch.device) -> PeakMemory:
+def peak_memory(
+    config: Config, batch: int, frames: int, device: torch.device, *, objects: int | None = None
+) -> PeakMemory:
     """Peak memory of training, in a fresh process: a process's own peak never goes down.
+
+    Args:
+        config: of the program.
+        batch: videos a step.
+        frames: length of a video.
+        device: where.
+        objects: how many it is made to find, for a program that can be told (``CountsObjects``);
+            none leaves that to its guide.
 
     Raises:
         UserError: the process failed, most likely for want of memory.
@@ -30,6 +42,7 @@ def peak_memory(config: Config, batch: int, frames: int, device: torch.device) -
         "batch": batch,
         "frames": frames,
         "device": str(device),
+        "objects": objects,
         "threads": torch.get_num_threads(),
     }
     child = subprocess.run(
@@ -56,9 +69,14 @@ def _measure_memory(request: Mapping[str, Any]) -> PeakMemory:
     with fast_pyro():
         config = checked(request["config"])
         stepper = Stepper(config, request["batch"], request["frames"], device)
+        objects = request["objects"]
+        forward = stepper.forward
+        if objects is not None:
+            guide = require(stepper.program, CountsObjects, "memory").finding(objects)
+            forward = functools.partial(stepper.forward, guide)
         before = _peak_bytes(device)
         for _ in range(WARM_UP):
-            stepper.timed()
+            stepper.timed(forward)
     return PeakMemory(_peak_bytes(device), before, "cuda" if device.type == "cuda" else "resident")
 
 

@@ -47,7 +47,7 @@ def time_objects(
     program: Any = stepper.program
     guides = {n: program.finding(n) for n in counts}
     for n, guide in guides.items():
-        _check_alive(stepper, guide, n)
+        check_alive(stepper, guide, n, "use --no-objects")
     times: dict[int, list[float]] = {n: [] for n in counts}
     for number in range(steps + 1):
         # Up and down in turns, so that a drift of the machine favours no number.
@@ -58,11 +58,22 @@ def time_objects(
     return [ObjectsTime(n, Quartiles.of(seconds)) for n, seconds in times.items()]
 
 
-def _check_alive(stepper: Stepper, guide: Any, objects: int) -> None:
+def check_alive(stepper: Stepper, guide: Any, objects: int, remedy: str) -> None:
+    """Complain about a program that does not find as many objects as it is told.
+
+    Args:
+        stepper: of the program.
+        guide: made to find them.
+        objects: how many.
+        remedy: what to do.
+
+    Raises:
+        UserError: it finds another number.
+    """
     program: Any = stepper.program
     alive = objects_alive(program, infer(program.model, guide, stepper.video, sample=True))
     if not (alive == objects).all():
         raise UserError(
             f"{program.name} was told to find {objects} objects and found {alive.mean():.1f}; "
-            "use --no-objects"
+            f"{remedy}"
         )

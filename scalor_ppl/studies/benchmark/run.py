@@ -62,7 +62,7 @@ def run_benchmark(
         counts_objects(config)
     elif objects is None:
         objects = issubclass(family_of(config.model_file).program, CountsObjects)
-    with _threads(threads), fast_pyro():
+    with torch_threads(threads), fast_pyro():
         conditions = environment(device)
         say("memory, in a process of its own")
         memory = peak_memory(config, batch, frames, device)
@@ -107,7 +107,8 @@ def filled(config: Config) -> Config:
 
 
 @contextmanager
-def _threads(number: int | None) -> Iterator[None]:
+def torch_threads(number: int | None) -> Iterator[None]:
+    """Torch's threads on the CPU for a while; none leaves them as they are."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:

@@ -1,0 +1,153 @@
+"""``scalor-ppl scaling``: time and memory of programs against the number of objects."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from scalor_ppl.cli.options import PLAIN, Device, Threads, check_figure
+from scalor_ppl.cli.tables import print_table, ruled_table
+from scalor_ppl.errors import UserError
+from scalor_ppl.files import written_whole
+from scalor_ppl.results.locks import owned
+
+if TYPE_CHECKING:
+    from scalor_ppl.config.schema import Config
+    from scalor_ppl.studies.benchmark.scaling import ScalingPoint, ScalingReport
+
+
+def scaling(
+    programs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Each a program's name, a preset's, or a TOML file; all programs.",
+            show_default=False,
+        ),
+    ] = None,
+    objects: Annotated[
+        str, typer.Option(help="Numbers of objects, separated by commas.")
+    ] = "4,8,16,32,64",
+    batch: Annotated[int, typer.Option(min=1, help="Videos a step.")] = 4,
+    frames: Annotated[int, typer.Option(min=1, help="Frames a video.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, help="Repetitions of each measurement.")] = 5,
+    memory: Annotated[
+        bool, typer.Option(help="Peak memory too, each in a process of its own.")
+    ] = True,
+    figure: Annotated[
+        Path | None, typer.Option(help="Picture, NAME.png.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Time a forward pass and a training step, and take peak memory, against the objects present.
+
+    All programs are measured in one run, in turns. With constant room only the number of objects
+    differs; with exact room a program has room for them and no more, as in the paper's figure 8.
+    Frames, videos and networks stay as they are.
+    """
+    from scalor_ppl.studies.benchmark.scaling import measure_scaling
+    from scalor_ppl.studies.benchmark.scaling_figure import draw_scaling
+    from scalor_ppl.training.devices import pick_device
+
+    check_figure("--figure", figure)
+    counts = parse_counts(objects)
+    configs = configurations(programs)
+    with owned(out, figure):
+        with Console(stderr=True).status("scaling") as status:
+            report = measure_scaling(
+                configs,
+                counts,
+                batch=batch,
+                frames=frames,
+                rounds=rounds,
+                device=pick_device(device),
+                threads=threads,
+                memory=memory,
+                say=status.update,
+            )
+        show_scaling(report)
+        if out is not None:
+            with written_whole(out) as path:
+                path.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+        if figure is not None:
+            draw_scaling(report, figure)
+            Console().print(str(figure), **PLAIN)
+
+
+def parse_counts(text: str) -> tuple[int, ...]:
+    """``4,8,16`` as numbers, each once, from few to many.
+
+    Raises:
+        UserError: something else, or fewer than two.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UserError(f"--objects {text}: give numbers from 1 separated by commas, e.g. 4,16,64")
+    counts = tuple(sorted({int(part) for part in parts}))
+    if len(counts) < 2:
+        raise UserError(f"--objects {text}: give two numbers at least, to compare")
+    return counts
+
+
+def configurations(programs: list[str] | None) -> "dict[str, Config]":
+    """Configurations by what they are called by: a program's, a preset's, or a file's name.
+
+    Raises:
+        UserError: one is none of these, or is given twice.
+    """
+    from scalor_ppl.config.settings import nearest, preset_names
+    from scalor_ppl.programs.configuration import checked, resolve
+    from scalor_ppl.programs.registry import PROGRAMS
+
+    names = programs or list(PROGRAMS)
+    found = {}
+    for name in names:
+        if name in found:
+            raise UserError(f"{name} is given twice: leave one out")
+        if name in PROGRAMS:
+            model, guide = PROGRAMS[name]
+            found[name] = checked({"model_file": model, "guide_file": guide})
+        elif name in preset_names() or name.endswith(".toml"):
+            found[name] = resolve(name, [], {})
+        else:
+            near = nearest(name, [*PROGRAMS, *preset_names()])
+            raise UserError(f"{name} is no program, preset or TOML file{near}")
+    return found
+
+
+def show_scaling(report: "ScalingReport") -> None:
+    """Print a row for each program, kind of room and number of objects."""
+    where, setting = report.environment, report.setting
+    Console(highlight=False).print(
+        f"{where['processor']} ({where['device']}), torch {where['torch']}, {where['threads']} "
+        f"threads, load before {where['load']}, {where['date']}\n"
+        f"batch {setting['batch']}, {setting['frames']} frames, medians of {setting['rounds']} "
+        "rounds in turns; x is how many times as much as with the fewest objects",
+        soft_wrap=True,
+    )
+    for (name, room), points in report.series().items():
+        print_table(_series(f"{name}, {room}", points))
+
+
+def _series(title: str, points: "list[ScalingPoint]") -> Table:
+    """The table of one series."""
+    table = ruled_table(title, "objects")
+    times = ("forward [ms]", "quartiles", "x", "step [ms]", "quartiles", "x")
+    heads = ("parameters", *times, "memory [MiB]", "x")
+    for head in heads:
+        table.add_column(head, justify="right")
+    first = points[0]
+    for point in points:
+        cells = [f"{point.parameters:,}"]
+        for mine, base in ((point.forward, first.forward), (point.step, first.step)):
+            cells += [f"{1e3 * mine.median:.1f}", f"{1e3 * mine.low:.1f} - {1e3 * mine.high:.1f}"]
+            cells += [f"{mine.median / base.median:.2f}"]
+        if point.mebibytes is not None:
+            share = point.mebibytes / first.mebibytes if first.mebibytes else float("nan")
+            cells += [f"{point.mebibytes:.0f}", f"{share:.2f}"]
+        table.add_row(str(point.objects), *cells)
+    return table
