@@ -26,6 +26,9 @@ def particles(
     frames: Annotated[int, typer.Option(min=20, help="Length of a clip.")] = 100,
     minutes: Annotated[float, typer.Option(min=0.01, help="Of training on each clip.")] = 10.0,
     out: Annotated[Path, typer.Option(help="Folder for clips and fits.")] = Path("runs/particles"),
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw precision over recall, NAME.png.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here, a line each.")
     ] = None,
@@ -63,7 +66,7 @@ def particles(
         return measured
 
     results: list[ParticleResult] = []
-    with owned(output):
+    with owned(figure, output):
         for name in sets.split(","):
             for seed in parse_seeds(seeds):
                 clip = make_clip(name, seed, frames, out / name / f"seed_{seed}")
@@ -73,6 +76,11 @@ def particles(
             with written_whole(output) as path:
                 path.write_text("".join(f"{json.dumps(each.to_dict())}\n" for each in results))
             Console().print(str(output), **PLAIN)
+        if figure is not None:
+            from scalor_ppl.studies.particle_figure import draw_curves
+
+            draw_curves(results, figure)
+            Console().print(str(figure), **PLAIN)
 
 
 def _table(results: "list[ParticleResult]") -> Table:

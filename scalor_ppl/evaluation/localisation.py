@@ -8,6 +8,7 @@ focus is ignored: what finds it is neither right nor wrong.
 **Precision and recall** are of the tracks above each threshold on confidence, paired anew.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -104,6 +105,11 @@ class OperatingPoint(NamedTuple):
     recall: float
 
 
+def recall_at(curve: Iterable[OperatingPoint], precision: float) -> float:
+    """The largest recall of a curve at this precision or above; 0 where there is none."""
+    return max((point.recall for point in curve if point.precision >= precision), default=0.0)
+
+
 @dataclass(frozen=True)
 class Localisation:
     """Positions of tracks against those of known particles.
@@ -128,10 +134,6 @@ class Localisation:
             "all": self.every.to_dict(),
             "curve": [point._asdict() for point in self.curve],
         }
-
-    def recall_at(self, precision: float) -> float:
-        """The largest recall of the curve at this precision or above; 0 where there is none."""
-        return max((p.recall for p in self.curve if p.precision >= precision), default=0.0)
 
 
 def localisation(

@@ -18,7 +18,14 @@ from scalor_ppl.data.particle_truth import KnownParticles
 from scalor_ppl.data.toy_video import write_toy_video
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.diffusion_likelihood import MotionLaw, fisher_information
-from scalor_ppl.evaluation.localisation import Localisation, centres_of, localisation, matched
+from scalor_ppl.evaluation.localisation import (
+    Localisation,
+    OperatingPoint,
+    centres_of,
+    localisation,
+    matched,
+    recall_at,
+)
 from scalor_ppl.evaluation.motion import MotionAnalysis, measure_motion
 from scalor_ppl.evaluation.positions import Positions, read_positions
 from scalor_ppl.evaluation.stretches import Stretches, stretches
@@ -65,6 +72,7 @@ class ParticleResult:
         motion: of the tracks that follow a free particle for most of their length.
         diffusion: true D of these, in pixels squared a frame.
         limit: of the clip.
+        curve: precision and recall above thresholds on confidence; none of the true ones.
     """
 
     set: str
@@ -74,8 +82,12 @@ class ParticleResult:
     motion: MotionAnalysis
     diffusion: float
     limit: MotionLimit
-    recall: tuple[float, ...] = ()
-    """At each of the `PRECISIONS`."""
+    curve: tuple[OperatingPoint, ...] = ()
+
+    @property
+    def recall(self) -> tuple[float, ...]:
+        """At each of the `PRECISIONS`; none without a curve."""
+        return tuple(recall_at(self.curve, each) for each in PRECISIONS) if self.curve else ()
 
     def to_dict(self) -> dict[str, Any]:
         """A line of results."""
@@ -151,7 +163,7 @@ def compare_on_clip(name: str, seed: int, clip: Path, tracker: Tracker) -> list[
         tracker_name: str,
         tracks: Positions,
         where: Localisation | None = None,
-        recall: Callable[[float], float] | None = None,
+        curve: tuple[OperatingPoint, ...] = (),
     ) -> ParticleResult:
         return ParticleResult(
             set=name,
@@ -161,12 +173,12 @@ def compare_on_clip(name: str, seed: int, clip: Path, tracker: Tracker) -> list[
             motion=measure_motion(tracks.table, spread=tracks.spread),
             diffusion=free,
             limit=limit,
-            recall=() if recall is None else tuple(recall(each) for each in PRECISIONS),
+            curve=curve,
         )
 
     return [
-        result(OURS, of_kind(ours, known, particles, "free"), places, places.recall_at),
-        result(PEER, of_kind(theirs, known, particles, "free"), peer.places, peer.recall_at),
+        result(OURS, of_kind(ours, known, particles, "free"), places, places.curve),
+        result(PEER, of_kind(theirs, known, particles, "free"), peer.places, peer.curve),
         result(TRUTH, Positions(true, np.zeros((len(true), 2)))),
     ]
 

@@ -13,7 +13,7 @@ import numpy as np
 from scalor_ppl.data.particle_specs import BOX_WIDTHS
 from scalor_ppl.data.particle_truth import KnownParticles
 from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation.localisation import Localisation, localisation
+from scalor_ppl.evaluation.localisation import Localisation, OperatingPoint, localisation
 from scalor_ppl.tracks.box_table import BoxTable
 
 DIAMETERS = (7, 9, 11, 13, 15)
@@ -45,9 +45,18 @@ class Peer:
     diameter: int
     least_mass: float
 
-    def recall_at(self, precision: float) -> float:
-        """The largest recall at this precision, whatever the diameter."""
-        return max(each.recall_at(precision) for each in self.every.values())
+    @property
+    def curve(self) -> tuple[OperatingPoint, ...]:
+        """Its best operating points, whatever the diameter, by rising recall."""
+        points = sorted(
+            (point for each in self.every.values() for point in each.curve),
+            key=lambda point: (-point.recall, -point.precision),
+        )
+        best: list[OperatingPoint] = []
+        for point in points:
+            if not best or point.precision > best[-1].precision:
+                best.append(point)
+        return tuple(reversed(best))
 
 
 def tracked_by_trackpy(video: np.ndarray, known: BoxTable, particles: KnownParticles) -> Peer:

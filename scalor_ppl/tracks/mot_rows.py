@@ -14,9 +14,10 @@ def track_row(frame: int, identity: int, box: Iterable[float], confidence: float
         frame: counted from 0.
         identity: counted from 0; the file counts from 1.
         box: [4] left, top, width, height in pixels, from the upper left corner of the view.
-        confidence: how sure it is that it is there, 0..1.
+        confidence: how sure it is that it is there, 0..1. It has six digits: most objects are all
+            but sure, and what is least so must be told from the rest.
     """
-    return _row(frame, identity + 1, box, f"{confidence:.4f}")
+    return _row(frame, identity + 1, box, f"{confidence:.6f}")
 
 
 def truth_row(frame: int, identity: int, box: Iterable[float], ignored: bool = False) -> str:

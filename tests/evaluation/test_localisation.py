@@ -15,7 +15,13 @@ from scalor_ppl.data.particle_truth import KnownParticles
 from scalor_ppl.data.particles import ParticleSource
 from scalor_ppl.data.toy_video import write_toy_video
 from scalor_ppl.errors import UserError
-from scalor_ppl.evaluation.localisation import centres_of, isolated, localisation, matched
+from scalor_ppl.evaluation.localisation import (
+    centres_of,
+    isolated,
+    localisation,
+    matched,
+    recall_at,
+)
 from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.mot_reader import read_rows
 from scalor_ppl.tracks.mot_rows import track_row
@@ -113,9 +119,7 @@ def test_what_finds_the_unfocused_is_set_aside_and_ghosts_are_wrong(
     )
     curve = localisation(mixed, known, particles, size=SIZE).curve
     assert [round(point.precision, 2) for point in curve] == [0.5, 1.0]
-    assert localisation(mixed, known, particles, size=SIZE).recall_at(0.9) == pytest.approx(
-        0.5, abs=0.01
-    )
+    assert recall_at(curve, 0.9) == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_command(cli: CommandLine, truth: Path, known: BoxTable, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_mot_rows(tmp_path: Path) -> None:
     tracks.boxes[0, 0] = (1.5, -2, 10, 12.25)
     write_mot(tmp_path / "tracks.txt", tracks)
     lines = (tmp_path / "tracks.txt").read_text().splitlines()
-    assert lines[0] == "1,1,1.500,-2.000,10.000,12.250,0.9000,-1,-1,-1"
+    assert lines[0] == "1,1,1.500,-2.000,10.000,12.250,0.900000,-1,-1,-1"
     assert [line.split(",")[:2] for line in lines] == [
         ["1", "1"],
         ["1", "5"],

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scalor_ppl.data.particle_truth import KnownParticles
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation.positions import Positions
+from scalor_ppl.studies.particle_figure import draw_curves
 from scalor_ppl.studies.particles import ParticleResult, compare_on_clip, make_clip, of_kind
 from scalor_ppl.tracks.mot_reader import read_rows
 from scalor_ppl.tracks.mot_rows import track_row
@@ -58,7 +60,7 @@ def test_tracks_of_a_kind(clip: Path, tmp_path: Path) -> None:
     assert 25 < len(labels) < 70
 
 
-def test_a_tracker_beside_trackpy(clip: Path) -> None:
+def test_a_tracker_beside_trackpy(clip: Path, tmp_path: Path) -> None:
     pytest.importorskip("trackpy")
     ours, theirs, truth = compare_on_clip(NAME, 3, clip, noisy_truth)
     assert (ours.tracker, theirs.tracker, truth.tracker) == ("scalor", "trackpy", "true positions")
@@ -73,6 +75,14 @@ def test_a_tracker_beside_trackpy(clip: Path) -> None:
     assert 0.7 < theirs.recall[0] <= 1.0
     for each in (ours, theirs, truth):
         check_line(each)
+    # Of trackpy's diameters the best: what is less precise finds more.
+    recalls, precisions = zip(*((p.recall, p.precision) for p in theirs.curve), strict=True)
+    assert list(recalls) == sorted(recalls)
+    assert list(precisions) == sorted(precisions, reverse=True)
+    assert (recalls[-1], truth.curve) == (pytest.approx(theirs.recall[0], abs=0.1), ())
+    draw_curves([ours, theirs, truth], tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size == (504, 456)
     # 57 to 71 in view, seven tenths of them free: D of about 1400 steps of two coordinates.
     assert truth.limit.diffusion == pytest.approx(np.sqrt(2 / 1400), rel=0.25)
     assert truth.limit.diffusion_fitted > 2 * truth.limit.diffusion
