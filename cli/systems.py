@@ -10,7 +10,7 @@ from rich.table import Table
 
 from scalor_ppl.cli.options import INTERRUPTED, PLAIN
 from scalor_ppl.cli.progress import say, shown_training
-from scalor_ppl.cli.tables import print_table, ruled_table, shown, wide_console
+from scalor_ppl.cli.tables import plus_minus, print_table, ruled_table, shown, wide_console
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.locks import owned_folder
 
@@ -205,8 +205,8 @@ def column_table(work: "CellWork", column: str, cells: "Sequence[Cell]", values:
         if len(own) > 1:
             bounds = [cell.judgement.nll_bound for cell in own]
             errors = [cell.judgement.mse for cell in own]
-            nll = _with_error(sum(bounds) / len(own), standard_error(bounds), ".3f")
-            mse = _with_error(sum(errors) / len(own), standard_error(errors), ".5f")
+            nll = plus_minus(sum(bounds) / len(own), standard_error(bounds), ".3f")
+            mse = plus_minus(sum(errors) / len(own), standard_error(errors), ".5f")
             table.add_row("", "mean", nll, "", "", mse, style="bold")
     for row, figures in work.table.paper.items():
         if row not in {cell.row for cell in cells} and column in figures:
@@ -223,19 +223,15 @@ def _cells_of(work: "CellWork", cell: "Cell", first: "Cell") -> tuple[str, ...]:
     return (
         title if cell.budget is not None else f"{title}, {cell.origin}",
         str(cell.seed),
-        _with_error(mine.nll_bound, mine.nll_error, ".3f"),
+        plus_minus(mine.nll_bound, mine.nll_error, ".3f"),
         mine.bound.presence or "none",
-        "" if cell is first else _with_error(*mine.over(first.judgement), ".3f"),
-        _with_error(mine.mse, mine.mse_error, ".5f"),
+        "" if cell is first else plus_minus(*mine.over(first.judgement), ".3f"),
+        plus_minus(mine.mse, mine.mse_error, ".5f"),
         shown(paper.nll, ".2f"),
         shown(paper.mse, ".4f"),
         str(cell.steps),
         shown(cell.minutes, ".1f") + planned,
     )
-
-
-def _with_error(value: float, error: float | None, form: str) -> str:
-    return f"{value:{form}}" + ("" if error is None else f" +- {error:{form}}")
 
 
 def parse_choice(option: str, text: str | None, known: Sequence[str]) -> list[str]:

@@ -48,8 +48,13 @@ def print_table(table: Table, console: Console | None = None) -> None:
 
 def with_error(value: float | None, error: float | None) -> str:
     """``-12.3 +- 4.5``, as far as there are such: one clip has no error."""
-    text = shown(value, ".1f")
-    return text if error is None or math.isnan(error) else f"{text} +- {error:.1f}"
+    return plus_minus(value, error, ".1f")
+
+
+def plus_minus(value: float | None, error: float | None, form: str) -> str:
+    """The same in any format."""
+    text = shown(value, form)
+    return text if error is None or math.isnan(error) else f"{text} +- {error:{form}}"
 
 
 def shown(value: float | None, form: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,11 +40,14 @@ class RecordingSource:
     Attributes:
         whole: height and width of the frames in pixels, before any crop.
         deep_levels: what became black and white of pixels of more than 8 bits; None without such.
+        overlapping: clips of neighbouring indices share frames.
 
     Raises:
         UserError: it cannot be read, is too large for memory (which is told before all of it is
             decoded, where its length is known), or smaller than the crop.
     """
+
+    overlapping: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -3,9 +3,6 @@
 from scalor_ppl.data.records import Clip, ClipSource
 from scalor_ppl.errors import UserError
 
-ENDLESS = 2**31
-"""So many clips has a generated set, none of which shares a frame with another."""
-
 
 class SpreadClips:
     """Some clips of a source, evenly spread over it, none of which shares a frame with another.
@@ -49,19 +46,19 @@ class SpreadClips:
 
 
 def spread_clips(source: ClipSource, clips: int, frames: int) -> ClipSource:
-    """At most so many clips of a source that share no frame, evenly spread; the first of a set.
+    """At most so many clips that share no frame: of a recording they are evenly spread over it.
 
     Args:
-        source: of a recording; of a generated set no clips share any frames, and it is given back.
+        source: of clips; one whose clips do not overlap is given back as it is.
         clips: how many are wanted.
         frames: length of each.
 
     Raises:
         UserError: the source is shorter than one clip.
     """
-    starts = source.starts(frames)
-    if starts >= ENDLESS:
+    if not getattr(source, "overlapping", False):
         return source
+    starts = source.starts(frames)
     if starts < 1:
         source.clip(0, frames)  # says what is wrong
     count = min(clips, (starts - 1) // frames + 1)
