@@ -19,9 +19,12 @@ dense-discovery  10 to 15 new at frames 1, 5, 9  all      7          0.8 to 2
 crossing         4 to 8                          -        10         1.5 to 4
 colliding        6 to 8                          all      9          1.5 to 3 at first
 wide             30                              -        12         1 to 3
+two              0 to 2                          -        17         up to 10
 ===============  ==============================  =======  =========  ==================
 
-The view is 64 pixels a side (paper, section 5.1), that of `wide` 256: about as sparse as vld.
+The view is 64 pixels a side (paper, section 5.1), that of `wide` 256: about as sparse as vld; that
+of `two` 50. `two` is the set of SQAIR (Kosiorek et al. 2018), see `ToySpec.acceleration`; sizes,
+speeds and accelerations are those of the code that its authors published.
 
 Where objects turn round. In the paper objects leave the view completely and come back within a few
 frames, yet in VLD 2.9 of 3 are visible on average. One wall for all cannot give both: a wall far
@@ -61,6 +64,10 @@ class ToySpec:
             mass, and go straight on in between; jitter and spring play no part, and speeds are
             those of the first frame. One cohort only.
         view: height and width of the view, in pixels.
+        acceleration: greatest along each axis, in pixels a frame and frame; 0 for none. With one,
+            jitter is the standard deviation of its change a frame, `speed` bounds the velocity
+            along each axis, and a box turns round where it touches the view's left or upper edge,
+            or has just left by the right or lower one (`data.accelerated`).
     """
 
     name: str
@@ -78,6 +85,7 @@ class ToySpec:
     digits: tuple[int, ...] = tuple(range(10))
     elastic: bool = False
     view: int = 64
+    acceleration: float = 0.0
 
     @property
     def world(self) -> float:
@@ -161,6 +169,20 @@ def _table() -> dict[str, ToySpec]:
         ),
         # Not in the paper: frames larger than those trained on, for videos of any length.
         replace(vld, name="moving-dsprites-wide", count=(30, 30), visible=None, view=256),
+        # Kosiorek et al. 2018, section 4.1: digits as large as MNIST has them.
+        ToySpec(
+            "moving-mnist-two",
+            "mnist",
+            count=(0, 2),
+            visible=None,
+            size=17.1,
+            speed=(0.0, 10.0),
+            reach=(0.0, 0.0),
+            spread=0.0,
+            jitter=0.01,
+            view=50,
+            acceleration=3.0,
+        ),
     ]
     return {spec.name: spec for spec in sets}
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from scalor_ppl.config.reading import DEFAULT_OPTIONS, SourceOptions
 from scalor_ppl.data import shapes
+from scalor_ppl.data.accelerated import accelerated
 from scalor_ppl.data.backgrounds import Texture
 from scalor_ppl.data.collisions import bounce, closest
 from scalor_ppl.data.generated import GeneratedSet, with_channels
@@ -134,9 +135,13 @@ class ToySource(GeneratedSet[_Scene]):
             1 - self.spec.spread, 1 + self.spec.spread, len(births)
         )
         looks = self._sprites(scene, sizes) if self._digits is None else self._glyphs(scene, sizes)
+        if self.spec.acceleration:
+            centres = self._accelerated(scene, looks.boxes, frames)
+        else:
+            centres = self._trajectories(scene, sizes, cohorts, frames)
         return _Scene(
             name=f"{self.name}/{self.split}/{index}",
-            centres=self._trajectories(scene, sizes, cohorts, frames),
+            centres=centres,
             births=births,
             looks=looks,
             texture=Texture.draw(texture, self.spec.channels) if self.spec.background else None,
@@ -213,6 +218,22 @@ class ToySource(GeneratedSet[_Scene]):
             centres[birth:, done : done + count] = tracks
             done += count
         return centres
+
+    def _accelerated(self, rng: np.random.Generator, boxes: np.ndarray, frames: int) -> np.ndarray:
+        """[T, N, 2] likewise, of a set whose objects have an acceleration.
+
+        Args:
+            rng: of the clip.
+            boxes: [N, 4] of the objects, from what they turn about, in pixels.
+            frames: T.
+        """
+        spec = self.spec
+        inside = -boxes[:, :2], spec.view - boxes[:, 2:]
+        start = place(_scattered(rng, *inside), np.zeros((0, 2)), spec.size)
+        beyond = spec.view - boxes[:, :2]
+        return accelerated(
+            rng, start, frames, inside[0], beyond, spec.speed[1], spec.acceleration, spec.jitter
+        )
 
     def _render(self, shown: _Scene, frames: range) -> Clip:
         looks, centres = shown.looks, shown.centres[frames.start : frames.stop]
