@@ -84,9 +84,8 @@ def picture(
         scale=scale,
         labels=labels,
     )
-    background = None
-    if scene.background is not None:
-        background = to_frames(scene.background[number : number + 1])[0]
+    behind = program.background(scene)
+    background = None if behind is None else to_frames(behind[number : number + 1])[0]
     glimpse = program.objects(scene).glimpse[number]
     return ScenePictures(
         video, boxed, rendered, _gallery(glimpse, tracks), background, scale, tracks
