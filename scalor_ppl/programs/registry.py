@@ -12,6 +12,7 @@ class Files(NamedTuple):
 
 PROGRAMS = {
     "scalor": Files("models/scalor.py", "guides/scalor.py"),
+    "sqair": Files("models/sqair.py", "guides/sqair.py"),
     "vrnn": Files("models/vrnn.py", "guides/vrnn.py"),
     "sequential-vae": Files("models/sequential_vae.py", "guides/sequential_vae.py"),
 }

@@ -25,6 +25,11 @@ SMALL = {"hidden": 8, "maps": 16, "latent": 4}
 
 CASES: dict[str, dict[str, Any]] = {
     "scalor": merged(SETTINGS, {"model": {"background": "vae", "background_dim": 2}}),
+    "sqair": {
+        "model": {"objects": 2, "glimpse": [6, 5], "what": 4, "hidden": 8},
+        "guide": {"hidden": 8, "maps": 8},
+        "train": {"estimator": "vimco", "particles": 2},
+    },
     "vrnn": {"model": SMALL | {"features": 6}, "guide": {"hidden": 8}},
     "sequential-vae": {"model": SMALL | {"features": 6}, "guide": {"maps": 16, "features": 8}},
     "tiny": {"model_file": OWN, "guide_file": OWN},

@@ -1,0 +1,237 @@
+"""The networks of SQAIR's posterior: what is seen, how objects are found, how they are followed."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scalor_ppl.nn.layers import GridEncoder, Size, kept_in_scale, mlp, positive
+from scalor_ppl.render.boxes import cell_centres
+from scalor_ppl.render.glimpses import read_glimpses
+
+# Standard deviations before anything is learned (before softplus): z_where's 0.05 where an object
+# is found and half that where it is followed, z_what's 0.3.
+FOUND_SHIFT = -3.0
+FOLLOWED_SHIFT = -4.0
+WHAT_SHIFT = -1.0
+# How far the networks' word counts on where to look for an object.
+AIM = 0.1
+# Pixels of a frame for each of its features, along each axis.
+STRIDE = 8
+
+
+def biased(layers: nn.Sequential, *bias: float) -> nn.Sequential:
+    """Layers whose last one has these biases, before anything is learned."""
+    last = layers[-1]
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        last.bias.copy_(torch.tensor(bias))
+    return layers
+
+
+class FrameFeatures(NamedTuple):
+    """What is seen of a frame.
+
+    Attributes:
+        whole: one vector ``[B, hidden]``.
+        cells: features by place, row by row ``[B, cells, maps]``.
+    """
+
+    whole: Tensor
+    cells: Tensor
+
+
+class FrameEncoder(nn.Module):
+    """A whole frame, at half its resolution: a glimpse will show the rest.
+
+    Args:
+        channels: of the frame.
+        size: height and width of the frame.
+        maps: channels of the features.
+        hidden: dimension of the vector.
+    """
+
+    centres: Tensor
+
+    def __init__(self, channels: int, size: Size, maps: int, hidden: int) -> None:
+        super().__init__()
+        half = (size[0] // 2, size[1] // 2)
+        grid = (max(1, size[0] // STRIDE), max(1, size[1] // STRIDE))
+        self.features = GridEncoder(channels, maps, half, grid, width=max(1, maps // 4))
+        self.head = kept_in_scale(nn.Sequential(nn.Linear(maps * grid[0] * grid[1], hidden)))
+        self.register_buffer("centres", cell_centres(grid), persistent=False)
+
+    def forward(self, frames: Tensor) -> FrameFeatures:
+        """What is seen of frames ``[B, C, H, W]``."""
+        features = self.features(F.avg_pool2d(frames, 2))
+        whole = F.celu(self.head(features.flatten(1)))
+        return FrameFeatures(whole, features.flatten(2).transpose(1, 2))
+
+
+class GlimpseReader(nn.Module):
+    """Glimpses of a frame, encoded; the same network wherever one is read.
+
+    Args:
+        channels: of the frame.
+        glimpse: height and width of a glimpse.
+        what: dimension of z_what.
+        hidden: width.
+    """
+
+    def __init__(self, channels: int, glimpse: Size, what: int, hidden: int) -> None:
+        super().__init__()
+        self.glimpse = glimpse
+        self.layers = kept_in_scale(mlp(channels * glimpse[0] * glimpse[1], hidden, hidden))
+        self.head = nn.Linear(hidden, 2 * what)
+
+    def forward(self, frame: Tensor, where: Tensor, attention: Tensor | None = None) -> Tensor:
+        """What is in boxes, ``[B, n, hidden]``.
+
+        Args:
+            frame: ``[B, C, H, W]``.
+            where: boxes ``[B, n, 4]``.
+            attention: how far each glimpse pixel counts ``[B, n, h * w]``; none counts all.
+        """
+        seen = read_glimpses(frame, where, self.glimpse).flatten(3)
+        if attention is not None:
+            seen = seen * attention[:, :, None]
+        return F.celu(self.layers(seen.flatten(2)))
+
+    def what(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation for z_what, ``[B, n, D]`` each, from what is in the boxes."""
+        loc, scale = self.head(seen).chunk(2, -1)
+        return loc, positive(scale, WHAT_SHIFT)
+
+
+class DiscoveryCell(nn.Module):
+    """The RNN over the steps of discovery, and what it says in each.
+
+    It attends to a place: where an object lies is told as a distance from there, by what is seen
+    there, so that what is learned of one place holds for all. (The authors' code tells it by the
+    RNN's state alone, which takes a hundred times as many steps to learn.)
+
+    Args:
+        what: dimension of z_what.
+        maps: channels of the features.
+        hidden: width.
+        odds: added to the log-odds of finding an object.
+    """
+
+    def __init__(self, what: int, maps: int, hidden: int, odds: float) -> None:
+        super().__init__()
+        self.beginning = nn.Parameter(torch.zeros(hidden))
+        self.rnn = nn.GRUCell(2 * hidden + what + 4, hidden)
+        self.query = nn.Linear(hidden, maps)
+        self.salience = nn.Linear(maps, 1)
+        self.presence = biased(mlp(hidden + maps, hidden, 1), odds)
+        self.where = mlp(hidden + maps, hidden, 8)
+
+    def forward(
+        self, view: FrameFeatures, centres: Tensor, summary: Tensor, last: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A step.
+
+        Args:
+            view: of the frame.
+            centres: of its cells, x and y in (-1, 1), ``[cells, 2]``.
+            summary: of the objects that went on ``[B, hidden]``.
+            last: z_what and z_where found in the step before, zeros in the first, ``[B, D + 4]``.
+            state: of the RNN ``[B, hidden]``.
+
+        Returns:
+            Log-odds ``[B, 1]``, mean and standard deviation of z_where ``[B, 1, 4]``, the state.
+        """
+        state = self.rnn(torch.cat((view.whole, summary, last), -1), state)
+        heat = self.salience(view.cells) + view.cells @ self.query(state)[..., None]
+        attention = torch.softmax(heat, 1).transpose(1, 2)
+        seen = torch.cat((state, (attention @ view.cells)[:, 0]), -1)
+        place = torch.atanh(attention @ centres)
+        loc, scale = self.where(seen)[:, None].chunk(2, -1)
+        loc = torch.cat((loc[..., :2] + place, loc[..., 2:]), -1)
+        return self.presence(seen), loc, positive(scale, FOUND_SHIFT), state
+
+
+class PropagationCell(nn.Module):
+    """How an object is followed: a recurrent state of its own, and one over the objects in order.
+
+    Args:
+        what: dimension of z_what.
+        glimpse: height and width of a glimpse.
+        hidden: width.
+        odds: added to the log-odds of going on.
+    """
+
+    def __init__(self, what: int, glimpse: Size, hidden: int, odds: float) -> None:
+        super().__init__()
+        self.what = what
+        self.newborn = nn.Parameter(torch.zeros(hidden))
+        self.beginning = nn.Parameter(torch.zeros(hidden))
+        # It may have gone anywhere: the first look is a little wider than the object.
+        self.aim = biased(mlp(hidden, hidden // 2, 4), 0.0, 0.0, 1.0 / AIM, 1.0 / AIM)
+        self.attention = mlp(hidden, hidden // 2, glimpse[0] * glimpse[1])
+        # The glimpse, the object before in this frame, and the object itself a frame ago.
+        self.relation = nn.GRUCell(hidden + (what + 5) + (what + 4) + hidden, hidden)
+        self.presence = biased(mlp(2 * hidden, hidden // 2, 1), odds)
+        self.where = mlp(2 * hidden + 4, hidden, 8)
+        self.time = nn.GRUCell(hidden + 4 + 2 * what, hidden)
+        self.imagined = nn.Linear(hidden, 2 * what)
+        self.gates = nn.Linear(hidden, 3 * what)
+        nn.init.constant_(self.gates.bias, 1.0)
+
+    def expected(self, raw: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Where to look for an object, and at which pixels of the glimpse.
+
+        Args:
+            raw: z_where a frame ago ``[B, N, 4]``.
+            memory: the objects' own states ``[B, N, hidden]``.
+
+        Returns:
+            z_where of the glimpse ``[B, N, 4]``, and attention ``[B, N, h * w]`` in [0, 1].
+        """
+        return raw + AIM * self.aim(memory), self.attend(memory)
+
+    def attend(self, memory: Tensor) -> Tensor:
+        """How far the pixels of a glimpse belong to the object, ``[B, n, h * w]`` in [0, 1]."""
+        return torch.sigmoid(self.attention(memory) + 1)
+
+    def relate(self, *seen: Tensor, state: Tensor) -> Tensor:
+        """The state over the objects in order, one further; everything ``[B, .]``."""
+        return self.relation(torch.cat(seen, -1), state)
+
+    def moved(self, raw: Tensor, relation: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of z_where ``[B, 1, 4]``; arguments ``[B, .]``."""
+        seen = torch.cat((relation, raw, memory), -1)
+        loc, scale = self.where(seen)[:, None].chunk(2, -1)
+        return raw[:, None] + loc, positive(scale, FOLLOWED_SHIFT)
+
+    def changed(
+        self,
+        last: Tensor,
+        look: tuple[Tensor, Tensor],
+        raw: Tensor,
+        relation: Tensor,
+        memory: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What an object looks like: what it was, what is seen, and what its own state expects.
+
+        Args:
+            last: z_what a frame ago ``[B, 1, D]``.
+            look: mean and standard deviation of what is seen ``[B, 1, D]``.
+            raw: z_where now ``[B, 1, 4]``.
+            relation, memory: states ``[B, hidden]``.
+
+        Returns:
+            Mean and standard deviation of z_what ``[B, 1, D]``, and the object's own new state.
+        """
+        loc, scale = look
+        seen = torch.cat((relation, raw[:, 0], loc[:, 0], scale[:, 0]), -1)
+        memory = self.time(seen, memory)
+        own, own_scale = self.imagined(memory)[:, None].chunk(2, -1)
+        # Not quite 1, so that no standard deviation comes to 0.
+        keep, seen_gate, own_gate = (0.9999 * torch.sigmoid(self.gates(memory)))[:, None].chunk(
+            3, -1
+        )
+        mean = keep * last + (1 - seen_gate) * loc + (1 - own_gate) * own
+        deviation = (1 - seen_gate) * scale + (1 - own_gate) * positive(own_scale, WHAT_SHIFT)
+        return mean, deviation, memory
