@@ -5,9 +5,17 @@ import torch
 from torch import Tensor
 
 
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array on a device; a GPU fetches it while the host goes on."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def to_video(frames: np.ndarray, device: torch.device) -> Tensor:
     """Frames ``[B, T, H, W, C]`` uint8 to the model's ``[B, T, C, H, W]`` in [0, 1]."""
-    pixels = torch.from_numpy(frames).to(device)
+    pixels = to_device(frames, device)
     return pixels.permute(0, 1, 4, 2, 3).float().div_(255)
 
 

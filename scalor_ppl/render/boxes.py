@@ -53,16 +53,14 @@ def where_from_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.stack((centre_x, centre_y, wide / width, high / height), -1)
 
 
-def cell_size(grid: tuple[int, int], like: Tensor | None = None) -> Tensor:
+def cell_size(grid: tuple[int, int]) -> Tensor:
     """Width and height of one grid cell in image coordinates: [2], each in (0, 2].
 
     Args:
         grid: rows and columns of cells.
-        like: a tensor whose type and device the answer takes (default: float32 on the CPU).
     """
     rows, columns = grid
-    sides = (2 / columns, 2 / rows)
-    return torch.tensor(sides) if like is None else like.new_tensor(sides)
+    return torch.tensor((2 / columns, 2 / rows))
 
 
 def cell_centres(grid: tuple[int, int]) -> Tensor:

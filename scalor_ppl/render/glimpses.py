@@ -14,13 +14,14 @@ zero gradients.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.amp import is_autocast_available
 
 from scalor_ppl.render import torch_backend
 
@@ -110,11 +111,11 @@ def _expect(name: str, tensor: Tensor | None, *shape: int) -> None:
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
 
 
-@contextmanager
-def _no_autocast(tensor: Tensor) -> Iterator[None]:
+def _no_autocast(tensor: Tensor) -> AbstractContextManager[Any]:
     """Keep matrix products of tap weights in full precision under mixed precision."""
-    with torch.autocast(tensor.device.type, enabled=False):
-        yield
+    kind = tensor.device.type
+    # A device without mixed precision refuses to switch it off.
+    return torch.autocast(kind, enabled=False) if is_autocast_available(kind) else nullcontext()
 
 
 def read_glimpses(images: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:

@@ -152,8 +152,8 @@ class PropagationPosterior(nn.Module):
         self.attention = config.attention
         self.anywhere = shape.anywhere
         self.window = tuple(-(-n // 2) for n in grid) if config.attention else grid
-        # Half the frame (the paper's), or as much of it as so many cells are.
-        extent = (0.5, 0.5)
+        # Half the frame (the paper's), or as much of it as so many cells are; or all of it.
+        extent = (0.5, 0.5) if config.attention else (1.0, 1.0)
         if config.attention and config.window is not None:
             self.window = config.window
             extent = (config.window[1] / grid[1], config.window[0] / grid[0])
@@ -184,12 +184,10 @@ class PropagationPosterior(nn.Module):
             features: a frame's map after ``project``, ``[B, hidden / 2, Gh, Gw]``.
             trackers: after the frame before.
         """
-        where = torch.zeros_like(trackers.objects.where)
-        if self.attention:
-            position = trackers.objects.where[..., :2]
-            where = torch.cat((position, self.extent.expand_as(position)), -1)
-        else:
-            where = where + where.new_tensor([0.0, 0.0, 1.0, 1.0])
+        position = trackers.objects.where[..., :2]
+        if not self.attention:
+            position = torch.zeros_like(position)
+        where = torch.cat((position, self.extent.expand_as(position)), -1)
         window = read_glimpses(features, where, self.window)
         return F.celu(self.look(window.flatten(2)))
 

@@ -21,7 +21,7 @@ from scalor_ppl.config.schema import TrainConfig
 from scalor_ppl.data import Batch, ClipSource, batches
 from scalor_ppl.data.batches import Share, place_of
 from scalor_ppl.errors import NotFiniteError, TrainingError, UserError
-from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.pixels import to_device, to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.culprits import culprit, parameters_culprit
 from scalor_ppl.objectives.estimate import Estimate
@@ -227,7 +227,7 @@ class _Training:
         for group in self.step.optimizer.param_groups:
             group["lr"] = rate
         video = to_video(batch.video, self.program.device)
-        where = None if batch.corner is None else torch.from_numpy(batch.corner).to(video.device)
+        where = None if batch.corner is None else to_device(batch.corner, video.device)
         arguments = self.program.inputs(video, where)
         estimate = self._estimate(arguments)
         own_loss = self.step.per_frame(estimate.loss, video)
