@@ -16,6 +16,7 @@ from watched import META, Seen, watched
 
 from scalor_ppl.config.schema import Config
 from scalor_ppl.data import ClipSource, make_batch
+from scalor_ppl.inference.posterior import infer
 from scalor_ppl.nn.pixels import to_device
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.parallel.ranks import ALONE
@@ -63,8 +64,12 @@ def seen_in(config: Config, source: ClipSource, run: Path, count: int = 1) -> li
             assert loop._step(batch) is None
         seen += found
     assert loop.progress.skipped == 0
-    # The indices of Pyro's plates stay on the host, and nobody uses them.
-    return [each for each in seen if each.file != "subsample_messenger.py" or each.what != "stray"]
+    return without_plates(seen)
+
+
+def without_plates(seen: list[Seen]) -> list[Seen]:
+    """Without the indices of Pyro's plates, which stay on the host and are not used."""
+    return [each for each in seen if (each.what, each.file) != ("stray", "subsample_messenger.py")]
 
 
 def kinds(seen: list[Seen]) -> list[tuple[str, str, str]]:
@@ -170,6 +175,17 @@ def test_a_mistake_in_the_step_fails(
     found = kinds(seen_in(config_of(train=UNLOGGED), Square(), tmp_path))
     assert found != [ARRIVES, CHECKED]
     assert (what, "tests/training/test_device_step.py", "<lambda>") in found
+
+
+def test_inference_waits_once_a_clip() -> None:
+    config = config_of(guide={"refine": 2})
+    program = build_program(config, META)
+    program.drive_to(0)
+    with watched() as seen, fast_pyro():
+        infer(program.model, program.guide, torch.zeros(2, 3, 3, 16, 16, device=META))
+    assert kinds(without_plates(seen)) == [
+        ("item", "scalor_ppl/inference/finite.py", "check_scene")
+    ]
 
 
 def test_a_gpu_fetches_frames_while_the_host_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
