@@ -143,12 +143,12 @@ def labelled(runs: Sequence[str]) -> dict[str, Path]:
 
 
 def nested(**settings: Any) -> dict[str, Any]:
-    """``train__steps=5`` as ``{"train": {"steps": 5}}``."""
+    """``train__steps=5`` as ``{"train": {"steps": 5}}``, to any depth."""
     result: dict[str, Any] = {}
     for name, value in settings.items():
-        table, _, key = name.partition("__")
-        if key:
-            result.setdefault(table, {})[key] = value
-        else:
-            result[table] = value
+        *tables, key = name.split("__")
+        inside = result
+        for table in tables:
+            inside = inside.setdefault(table, {})
+        inside[key] = value
     return result

@@ -90,6 +90,12 @@ class Bar:
         self.progress.update(self.task, completed=done, total=total)
         self.progress.start()
 
+    def tell(self, done: int, total: int, figures: str) -> None:
+        """Move the bar, which is shown from the first call on, and change the figures beside it."""
+        if not self.progress.live.is_started:
+            self.show(done, total)
+        self.progress.update(self.task, completed=done, total=total, figures=figures)
+
     def move(self, done: int, figures: str) -> None:
         """Move the bar, and change the figures beside it."""
         self.progress.update(self.task, completed=done, figures=figures)
@@ -171,6 +177,19 @@ def shown_training(
     if outcome.skipped:
         say(f"{outcome.skipped} steps were skipped: loss or gradient was not finite")
     return outcome
+
+
+def show_priors_training(run: Path, config: "Config", out: Path, *, device: str) -> None:
+    """Train a run's priors alone with a bar on standard error, and say there how it ended."""
+    from scalor_ppl.training.priors import train_priors_of
+
+    with Bar(Console(stderr=True)) as bar:
+        record = train_priors_of(run, config, out, device=device, tell=bar.tell)
+    rate = record.steps / record.seconds
+    say(
+        f"priors: {record.steps} steps ({rate:.1f}/s) at draws of {record.clips} clips; -log p(z) "
+        f"{sum(record.before.values()):.2f} -> {sum(record.after.values()):.2f} nats a frame, {out}"
+    )
 
 
 def say(message: str) -> None:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,11 +19,17 @@ from scalor_ppl.cli.options import (
     nested,
     use_threads,
 )
-from scalor_ppl.cli.progress import say, shown_training
+from scalor_ppl.cli.progress import say, show_priors_training, shown_training
 from scalor_ppl.errors import UserError
 
 if TYPE_CHECKING:
     from scalor_ppl.config.schema import Config
+
+
+class Only(StrEnum):
+    """Parts of a program that can be trained alone."""
+
+    PRIORS = "priors"
 
 
 def train(
@@ -46,6 +53,13 @@ def train(
             metavar="RUN",
         ),
     ] = None,
+    only: Annotated[
+        Only | None,
+        typer.Option(
+            help="Train the priors of --from alone, so that videos are sampled well; see "
+            "train.priors.",
+        ),
+    ] = None,
     settings: Settings = None,
     estimator: Annotated[str | None, typer.Option(help="Objective: elbo, iwae, vimco, ...")] = None,
     particles: Annotated[
@@ -66,7 +80,11 @@ def train(
     use_threads(threads)
     from scalor_ppl.parallel.ranks import joined_ranks
 
+    if only is not None and (resume or initial is None):
+        raise UserError("--only priors trains those of a run: give --from RUN, and no --resume")
     with joined_ranks() as ranks:
+        if only is not None and ranks.several:
+            raise UserError("--only priors takes one process: leave torchrun out")
         if not ranks.first:
             hide_notes()
         with ranks.together():
@@ -80,11 +98,14 @@ def train(
                     data__folder=None if data_dir is None else str(data_dir),
                     train__estimator=estimator,
                     train__particles=particles,
-                    train__steps=steps,
+                    **{"train__steps" if only is None else "train__priors__steps": steps},
                     train__seed=seed,
                     train__initial=initial,
                 )
                 resolved = _resolved(model, guide, config, settings, own)
+        if only is not None:
+            show_priors_training(Path(str(initial)), resolved, out, device=device)
+            return
         outcome = shown_training(resolved, out, device=device, resume=resume, ranks=ranks)
         if outcome.interrupted and ranks.first:
             say(

@@ -38,6 +38,7 @@ from typing import NamedTuple
 import pyro
 import torch
 from pyro import poutine
+from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from scalor_ppl.nn.distributions import PixelNormal, Presence
@@ -52,7 +53,7 @@ from scalor_ppl.scalor.networks import Template, glimpse_decoder, run_mixed
 from scalor_ppl.scalor.priors import (
     BackgroundPrior,
     DiscoveryPrior,
-    ObjectDistributions,
+    JointDistribution,
     PropagationPrior,
 )
 from scalor_ppl.scalor.priors.registry import build_priors
@@ -336,7 +337,9 @@ class Scalor(nn.Module):
                 with plates, slots, poutine.mask(mask=trackers.alive):
                     z = sample_objects(f"prop_{t}", prior)
                 propagated = self.once(self.moved_objects, trackers, *z)
-            prior = self.discovery(self.presence, (videos, self.cells), rates[t], begun + t)
+            tracked = None if propagated is None else propagated.objects
+            shape = (videos, self.cells)
+            prior = self.discovery(self.presence, shape, rates[t], begun + t, tracked)
             with plates, cells:
                 z = sample_objects(f"disc_{t}", prior)
             trackers = self.once(self.updated_trackers, trackers, propagated, *z)
@@ -405,19 +408,20 @@ class Scalor(nn.Module):
         return torch.sigmoid(pixels)
 
 
-def sample_objects(suffix: str, prior: ObjectDistributions) -> Latents:
+def sample_objects(suffix: str, prior: JointDistribution) -> Latents:
     """The four sites of one phase and frame (the braces of equations 4 and 5).
 
     ``infer["exists"]`` names the presence site under which a latent exists; the paper's own
     objective weights divergences by it.
     """
-    exists = {"exists": f"z_pres_{suffix}"}
-    return Latents(
-        pyro.sample(f"z_pres_{suffix}", prior.presence),
-        pyro.sample(f"z_where_{suffix}", prior.where, infer=exists),
-        pyro.sample(f"z_depth_{suffix}", prior.depth, infer=exists),
-        pyro.sample(f"z_what_{suffix}", prior.what, infer=exists),
-    )
+    presence = f"z_pres_{suffix}"
+
+    def site(name: str, fn: TorchDistribution) -> Tensor:
+        if name == "presence":
+            return pyro.sample(presence, fn)
+        return pyro.sample(f"z_{name}_{suffix}", fn, infer={"exists": presence})
+
+    return prior.sample(site)
 
 
 def build_model(config: ScalorConfig) -> Scalor:

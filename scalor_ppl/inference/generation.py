@@ -32,8 +32,8 @@ def imagine(
         videos: how many.
         frames: how long.
         seed: of the samples.
-        first_rate: probability that a cell discovers in the first frame; the configuration's
-            (0.2, as in the paper) by default.
+        first_rate: probability that a cell discovers in the first frame; by default what the
+            prior has learned, or the configuration's (0.2, as in the paper) where it has not.
         rate: the same in later frames; the trained prior's by default.
 
     Returns:
@@ -41,7 +41,9 @@ def imagine(
     """
     options = program.imagining(0, frames, first_rate, rate)
     torch.manual_seed(seed)
-    with torch.no_grad(), fast_pyro():
+    # An object is there or it is not: relaxed, it would be half transparent.
+    kind = program.bounded_presence
+    with torch.no_grad(), fast_pyro(), program.presence_as(kind):
         scene = program.model(videos=videos, frames=frames, **options)
     check_scene(scene)
     return scene

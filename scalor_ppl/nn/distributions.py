@@ -116,6 +116,13 @@ class Presence:
             return dist.Bernoulli(logits=logits)
         return LogitRelaxedBernoulli(self.temperature, logits)
 
+    def mode(self, logits: Tensor) -> Tensor:
+        """The value of a presence site on the more likely side of 1/2."""
+        if self.kind == "hard":
+            # Not Bernoulli.mode, which is NaN at an even chance.
+            return (logits > 0).to(logits)
+        return logits / self.temperature
+
     def weight(self, value: Tensor) -> Tensor:
         """z_pres in [0, 1] from the value of a presence site."""
         return value if self.kind == "hard" else torch.sigmoid(value)

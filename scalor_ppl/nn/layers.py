@@ -26,6 +26,16 @@ def mlp(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+@torch.no_grad()
+def starting_small(layers: nn.Sequential) -> nn.Sequential:
+    """An MLP whose output is small before training: a tenth of the usual weights, no bias."""
+    last = layers[-1]
+    assert isinstance(last, nn.Linear)
+    last.weight.mul_(0.1)
+    last.bias.zero_()
+    return layers
+
+
 def positive(raw: Tensor, shift: float = 0.0) -> Tensor:
     """A standard deviation from an unbounded number: ``softplus(raw + shift) + 0.001``."""
     return F.softplus(raw + shift) + 1e-3

@@ -2,18 +2,23 @@
 
 from typing import Any
 
+import pyro.distributions as dist
+import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
+from scalor_ppl.nn.chained import ChainedPresence
 from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
+from scalor_ppl.nn.mixtures import Product, heaviest
 from scalor_ppl.nn.unfolded import Unfolded
 
 
 class MostLikely(Messenger):
     """Give every latent site the mode of its distribution in place of a sample.
 
-    For tracks and pictures, where noise helps nobody. For a Normal the mode is the mean; for
-    presence, hard or relaxed, the side of 1/2 on which its probability lies.
+    For tracks and pictures, where noise helps nobody. For a Normal the mode is the mean; for a
+    mixture, the mean of its heaviest component; for presence, hard or relaxed, the side of 1/2 on
+    which its probability lies.
     """
 
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
@@ -27,7 +32,13 @@ def mode_of(fn: Any) -> Tensor | None:
     if isinstance(fn, Unfolded):
         mode = mode_of(fn.base_dist)
         return None if mode is None else fn.unfolded(mode)
-    if isinstance(fn, LogitRelaxedBernoulli):
+    if isinstance(fn, dist.MixtureSameFamily):
+        return heaviest(fn)
+    if isinstance(fn, Product):
+        modes = [mode_of(part.expand(fn.batch_shape)) for part in fn.parts]
+        known = [mode for mode in modes if mode is not None]
+        return torch.cat(known, -1) if len(known) == len(modes) else None
+    if isinstance(fn, LogitRelaxedBernoulli | ChainedPresence):
         return fn.mode
     if hasattr(fn, "logits"):
         # Not Bernoulli.mode, which is NaN at an even chance.

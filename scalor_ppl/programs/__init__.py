@@ -20,7 +20,9 @@ from scalor_ppl.programs.capabilities import (
     FindsObjects,
     Intervenes,
     ObjectArrays,
+    PriorsRecord,
     ProposesSettings,
+    TrainsPriors,
     require,
     require_of,
 )
@@ -37,10 +39,12 @@ __all__ = [
     "Memory",
     "ObjectArrays",
     "Once",
+    "PriorsRecord",
     "Program",
     "ProposesSettings",
     "Scene",
     "TimedPart",
+    "TrainsPriors",
     "require",
     "require_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from scalor_ppl.programs.program import Program
 from scalor_ppl.tracks.table import Tracks
 
 if TYPE_CHECKING:
+    from scalor_ppl.data import ClipSource
     from scalor_ppl.fitting.proposal import Proposal
     from scalor_ppl.fitting.survey import Survey
 
@@ -115,6 +116,50 @@ class Intervenes(ABC):
     @abstractmethod
     def same_noise(self) -> AbstractContextManager[Any]:
         """A handler under which an object's noise depends on the seed and its identity alone."""
+
+
+class PriorsRecord(NamedTuple):
+    """What a training of the priors alone was.
+
+    Attributes:
+        settings: of it, as the configuration has them.
+        steps: of the optimizer.
+        clips, frames: of the draws.
+        draw_seconds: wall-clock time that the draws took.
+        seconds: that the steps took.
+        before, after: nats a frame of held-out draws, ``-log p(z)``, by part, under the priors
+            before and after.
+    """
+
+    settings: dict[str, Any]
+    steps: int
+    clips: int
+    frames: int
+    draw_seconds: float
+    seconds: float
+    before: dict[str, float]
+    after: dict[str, float]
+
+
+class TrainsPriors(ABC):
+    """Its priors can be trained alone, at draws of its posterior."""
+
+    lacking: ClassVar[str] = "has no priors that can be trained alone"
+
+    @abstractmethod
+    def with_trained_priors(
+        self, source: ClipSource, tell: Callable[[int, int, str], None]
+    ) -> tuple[Program, PriorsRecord]:
+        """The program with other priors, trained as its configuration says, all else as it is.
+
+        Args:
+            source: of training clips.
+            tell: gets how much is done, of how much, and figures.
+
+        Raises:
+            UserError: there is nothing to learn from.
+            TrainingError: a step was not finite.
+        """
 
 
 class ProposesSettings(ABC):

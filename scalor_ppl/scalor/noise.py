@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
+from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.scalor.occupancy import TrackerWatch, propagation_site
 
 # Quantiles stay this far from 0 and 1, where those of a Normal are infinite.
@@ -57,6 +58,13 @@ def identity_noise(key: int, ids: np.ndarray, event: tuple[int, ...]) -> np.ndar
 def quantile(fn: Any, share: Tensor) -> Tensor | None:
     """Values of a distribution below which ``share`` of it lies; none where it cannot say."""
     base = fn.base_dist if isinstance(fn, dist.Independent) else fn
+    if isinstance(base, Product):
+        parts = zip(base.parts, share.split(base.widths, -1), strict=True)
+        values = [quantile(part, each) for part, each in parts]
+        known = [value for value in values if value is not None]
+        return torch.cat(known, -1) if len(known) == len(values) else None
+    if isinstance(base, dist.MixtureSameFamily) and base.event_shape:
+        return _mixture_quantile(base, share)
     if isinstance(base, LogitRelaxedBernoulli):
         return (base.logits + torch.logit(share)) / base.temperature
     if isinstance(base, dist.Bernoulli):
@@ -65,3 +73,23 @@ def quantile(fn: Any, share: Tensor) -> Tensor | None:
         return base.icdf(share)
     except NotImplementedError:
         return None
+
+
+def _mixture_quantile(mixture: Any, share: Tensor) -> Tensor | None:
+    """A value of a mixture of independent coordinates.
+
+    The first coordinate's share chooses the component too: within the component's part of the
+    unit interval it is uniform again.
+    """
+    weights = torch.softmax(mixture.mixture_distribution.logits, -1).expand(*share.shape[:-1], -1)
+    ends = weights.cumsum(-1)
+    first = share[..., :1]
+    chosen = (first > ends).sum(-1, keepdim=True).clamp(max=weights.shape[-1] - 1)
+    weight = weights.gather(-1, chosen)
+    own = (first - (ends.gather(-1, chosen) - weight)) / weight
+    share = torch.cat((own.clamp(_MARGIN, 1 - _MARGIN), share[..., 1:]), -1)
+    every = quantile(mixture.component_distribution, share[..., None, :])
+    if every is None:
+        return None
+    index = chosen[..., None].expand(*chosen.shape, every.shape[-1])
+    return every.gather(-2, index).squeeze(-2)

@@ -1,6 +1,6 @@
 """What SCALOR offers to the rest of the package beyond what any program does."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
@@ -20,15 +20,18 @@ from scalor_ppl.programs import (
     Intervenes,
     Memory,
     ObjectArrays,
+    PriorsRecord,
     Program,
     ProposesSettings,
     TimedPart,
+    TrainsPriors,
 )
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.configuration import NATURAL_PRESET
 from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.memory import from_tensors, to_tensors
 from scalor_ppl.scalor.noise import SameNoise
+from scalor_ppl.scalor.prior_training import train_priors
 from scalor_ppl.scalor.proposal import propose
 from scalor_ppl.scalor.readout import confidence, spread, tracks_of
 from scalor_ppl.scalor.settings import ScalorConfig
@@ -40,7 +43,7 @@ from scalor_ppl.tracks.table import Tracks
 
 
 @dataclass(frozen=True)
-class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings):
+class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, TrainsPriors):
     """A SCALOR, or a program that builds on it."""
 
     config: ScalorConfig
@@ -103,6 +106,12 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings):
         """The inverse."""
         return from_tensors(stored)
 
+    def with_trained_priors(
+        self, source: Any, tell: Callable[[int, int, str], None]
+    ) -> tuple[Program, PriorsRecord]:
+        """See :mod:`scalor_ppl.scalor.prior_training`."""
+        return train_priors(self, source, tell)
+
     # ------------------------------------------------------------------ inference
 
     @property
@@ -145,7 +154,9 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings):
         self, observed: int, frames: int, first_rate: float | None, rate: float | None
     ) -> dict[str, Any]:
         """Rates of discovery by frame (paper section 5.1, experiment 3)."""
-        first = self.config.model.first_rate if first_rate is None else first_rate
+        first = first_rate
+        if first is None and not self.model.discovery.knows_rate:
+            first = self.config.model.first_rate
         beginning = [None] * observed if observed else [first]
         return {"discovery": [*beginning, *[rate] * (frames - len(beginning))]}
 

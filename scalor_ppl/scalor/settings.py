@@ -184,11 +184,11 @@ class PriorConfig(Section):
     ``package.module:Class``.
 
     Attributes:
-        discovery: of the cells' proposals: ``constant`` (the paper's) or ``learned``.
+        discovery: of the cells' proposals: ``constant`` (the paper's), ``learned`` or ``mixture``.
         propagation: of the tracked objects: ``recurrent`` (the paper's), ``momentum``,
-            ``velocity`` or ``interaction``.
+            ``velocity``, ``interaction`` or ``dynamics``.
         background: of z_bg, where ``model.background`` says that there is one: ``recurrent`` (the
-            paper's) or ``independent``.
+            paper's), ``independent`` or ``mixture``.
     """
 
     discovery: str = "constant"
@@ -196,14 +196,43 @@ class PriorConfig(Section):
     background: str = "recurrent"
 
 
+class PriorsTraining(Section):
+    """The last phase of a training: priors that imagine, at draws of the posterior, all else fixed.
+
+    ``discovery``, ``propagation`` and ``background`` take the place of those of the table `prior`,
+    with which model and guide were trained; names as there.
+
+    Attributes:
+        steps: of the optimizer.
+        clips: of which draws are kept.
+        frames: of each clip.
+        batch: clips a step.
+        learning_rate: at its largest.
+        discovery: ``mixture``, or any of `prior`'s.
+        propagation: ``dynamics``, or any of `prior`'s.
+        background: ``mixture``, or any of `prior`'s.
+    """
+
+    steps: int = Field(1200, ge=1)
+    clips: int = Field(512, ge=8)
+    frames: int = Field(20, ge=2)
+    batch: int = Field(16, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
+    discovery: str = "mixture"
+    propagation: str = "dynamics"
+    background: str = "mixture"
+
+
 class ScalorTrainConfig(TrainConfig):
     """How SCALOR is trained.
 
     Attributes:
+        priors: training of the priors after everything else.
         temperature: schedule of the presence relaxation.
         discovery_rate: schedule of the discovery prior.
     """
 
+    priors: PriorsTraining = PriorsTraining()
     temperature: Schedule = Schedule(start=1.0, end=0.3, steps=600)
     discovery_rate: Schedule = Schedule(start=0.1, end=1e-4, steps=300, kind="geometric")
 

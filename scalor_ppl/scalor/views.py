@@ -136,8 +136,4 @@ def feature_input(seen: Tensor, model: Any, config: GuideConfig) -> Tensor:
 
 def absent_proposals(model: Any, videos: int) -> Normals:
     """Where, depth and what of an absent proposal: the prior's, ``[B, N, 5 + D]``."""
-    prior = model.discovery(model.presence, (videos, model.cells))
-    return Normals(
-        torch.cat((prior.where.mean, prior.depth.mean[..., None], prior.what.mean), -1),
-        torch.cat((prior.where.stddev, prior.depth.stddev[..., None], prior.what.stddev), -1),
-    )
+    return Normals(*model.discovery.absent(model.presence, (videos, model.cells)))

@@ -26,6 +26,7 @@ from scalor_ppl.programs.once import Once
 from scalor_ppl.scalor.priors import ConstantDiscovery, ObjectDistributions
 from scalor_ppl.scalor.readout import tracks_of
 from scalor_ppl.scalor.settings import RulesConfig
+from scalor_ppl.scalor.slots import Objects
 from scalor_ppl.scalor.views import difference_to_template, encoder_input
 
 KINDS = ["relaxed", "hard"]
@@ -393,6 +394,7 @@ class OtherPrior(ConstantDiscovery):
         shape: tuple[int, int],
         rate: float | None = None,
         frame: int = 0,
+        tracked: Objects | None = None,
     ) -> ObjectDistributions:
         return ObjectDistributions(
             super().forward(presence, shape, rate, frame).presence,

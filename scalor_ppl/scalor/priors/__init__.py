@@ -5,19 +5,27 @@ None of them sees data. ``base`` says what each kind offers, ``registry`` which 
 Shapes: B videos, K tracker slots, N cells, D dims of z_what.
 """
 
-from scalor_ppl.scalor.priors.background import IndependentBackground, RecurrentBackground
+from scalor_ppl.scalor.priors.background import (
+    IndependentBackground,
+    MixtureBackground,
+    RecurrentBackground,
+)
 from scalor_ppl.scalor.priors.base import (
     BackgroundPrior,
     DiscoveryPrior,
+    JointDistribution,
     ObjectDistributions,
     Prior,
     PropagationPrior,
+    log_density,
     log_odds,
     object_distributions,
     persistence,
 )
 from scalor_ppl.scalor.priors.discovery import ConstantDiscovery, LearnedDiscovery
+from scalor_ppl.scalor.priors.dynamics import DynamicsPropagation
 from scalor_ppl.scalor.priors.interaction import InteractionPropagation
+from scalor_ppl.scalor.priors.mixture import MixtureDiscovery
 from scalor_ppl.scalor.priors.propagation import (
     MomentumPropagation,
     RecurrentPropagation,
@@ -29,9 +37,13 @@ __all__ = [
     "BackgroundPrior",
     "ConstantDiscovery",
     "DiscoveryPrior",
+    "DynamicsPropagation",
     "IndependentBackground",
     "InteractionPropagation",
+    "JointDistribution",
     "LearnedDiscovery",
+    "MixtureBackground",
+    "MixtureDiscovery",
     "MomentumPropagation",
     "ObjectDistributions",
     "Prior",
@@ -40,6 +52,7 @@ __all__ = [
     "RecurrentPropagation",
     "Table",
     "VelocityPropagation",
+    "log_density",
     "log_odds",
     "object_distributions",
     "persistence",

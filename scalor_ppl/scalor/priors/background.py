@@ -5,10 +5,14 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from scalor_ppl.nn.distributions import diagonal_normal
-from scalor_ppl.nn.layers import mlp, positive
+from scalor_ppl.nn.layers import mlp, positive, starting_small
+from scalor_ppl.nn.mixtures import MixtureNormals
 from scalor_ppl.scalor.priors.base import BackgroundPrior
+from scalor_ppl.scalor.priors.tables import Table
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects
+
+COMPONENTS = 16
 
 
 class RecurrentBackground(BackgroundPrior):
@@ -28,12 +32,7 @@ class RecurrentBackground(BackgroundPrior):
         self.embed = mlp(6 + config.what, hidden, hidden)
         self.cell = nn.GRUCell(background, hidden)
         self.first = nn.Parameter(torch.zeros(hidden))
-        self.head = mlp(2 * hidden, hidden, 2 * background)
-        with torch.no_grad():
-            last = self.head[-1]
-            assert isinstance(last, nn.Linear)
-            last.weight.mul_(0.1)
-            last.bias.zero_()
+        self.head = starting_small(mlp(2 * hidden, hidden, 2 * background))
 
     def initial(self, videos: int) -> Tensor:
         """The state before the first frame, ``[B, hidden]``."""
@@ -66,3 +65,51 @@ class IndependentBackground(BackgroundPrior):
         """Standard normal."""
         loc = self.zero.expand(len(objects.presence), 1, self.config.background_dim)
         return diagonal_normal(loc, torch.ones_like(loc))
+
+
+class MixtureBackground(BackgroundPrior):
+    """z_bg from a mixture at first, and then about a filtered mean, which a GRU sees drift.
+
+    What a posterior says of a background jitters; the mean follows it by learned gains, so that the
+    jitter does not add up to a walk. What the objects are is not asked for.
+
+    Args:
+        config: of the model.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        background, hidden = config.background_dim, config.hidden
+        self.widths = (hidden, background, 1)
+        self.weights = nn.Parameter(torch.zeros(COMPONENTS))
+        self.first = MixtureNormals(COMPONENTS, background)
+        self.cell = nn.GRUCell(2 * background, hidden)
+        self.gain = Table(torch.zeros(background))
+        self.head = starting_small(mlp(hidden, hidden, 2 * background))
+        self.noise = Table(torch.full((background,), -2.0))
+
+    def initial(self, videos: int) -> Tensor:
+        """The state before the first frame: nothing is known."""
+        return self.zero.expand(videos, sum(self.widths))
+
+    def update(self, state: Tensor, z_bg: Tensor) -> Tensor:
+        """The state after z_bg ``[B, background]`` of a frame is known."""
+        hidden, mean, age = state.split(self.widths, -1)
+        surprise = (z_bg - mean).masked_fill(age == 0, 0.0)
+        hidden = self.cell(torch.cat((z_bg, surprise), -1), hidden)
+        mean = torch.where(age == 0, z_bg, mean + torch.sigmoid(self.gain()) * surprise)
+        drift, _ = self.head(hidden).chunk(2, -1)
+        return torch.cat((hidden, mean + drift, age + 1), -1)
+
+    def forward(self, state: Tensor, last: Tensor | None, objects: Objects) -> TorchDistribution:
+        """The mixture in the first frame, later a normal about the mean."""
+        if last is None:
+            weights = self.weights.expand(len(state), 1, COMPONENTS)
+            return self.first(weights).first(self.config.background_dim)
+        hidden, mean, _ = state.split(self.widths, -1)
+        _, scale = self.head(hidden).chunk(2, -1)
+        return diagonal_normal(mean[:, None], positive(scale + self.noise())[:, None])
+
+    def begin(self, draws: Tensor) -> None:
+        """Begin from z_bg of first frames, ``[R, background]``, R >= 2."""
+        self.first.begin(draws)

@@ -1,7 +1,8 @@
 """What the three kinds of priors offer, and what they are put together from."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import pyro.distributions as dist
 import torch
@@ -10,11 +11,39 @@ from torch import Tensor, nn
 
 from scalor_ppl.nn.distributions import Presence, diagonal_normal
 from scalor_ppl.scalor.settings import ModelConfig
-from scalor_ppl.scalor.slots import Objects, Trackers
+from scalor_ppl.scalor.slots import Latents, Objects, Trackers
+
+Site = Callable[[str, TorchDistribution], Tensor]
+"""Gives the value of a latent (``presence``, ``where``, ``depth``, ``what``), which has a
+distribution."""
+
+
+class JointDistribution(Protocol):
+    """The joint distribution of the four latents of n objects, by the chain rule."""
+
+    def sample(self, site: Site) -> Latents:
+        """The values that ``site`` gives, asked in the order presence, where, depth, what.
+
+        Each distribution that it is asked with has batch shape ``[B, n]``, and may depend on the
+        values given before.
+        """
+
+
+def log_density(joint: JointDistribution, latents: Latents) -> Tensor:
+    """Log-density of all four latents together, ``[B, n]``."""
+    terms: list[Tensor] = []
+
+    def scored(name: str, fn: TorchDistribution) -> Tensor:
+        value: Tensor = getattr(latents, name)
+        terms.append(fn.log_prob(value))
+        return value
+
+    joint.sample(scored)
+    return torch.stack(terms).sum(0)
 
 
 class ObjectDistributions(NamedTuple):
-    """Distributions of the four latents of n objects, batch shape ``[B, n]``.
+    """Independent distributions of the four latents of n objects, batch shape ``[B, n]``.
 
     Attributes:
         presence: of z_pres (its logit where presence is relaxed), no event dims.
@@ -27,6 +56,10 @@ class ObjectDistributions(NamedTuple):
     where: TorchDistribution
     depth: TorchDistribution
     what: TorchDistribution
+
+    def sample(self, site: Site) -> Latents:
+        """Each from its own distribution; see :class:`JointDistribution`."""
+        return Latents(*(site(name, fn) for name, fn in zip(self._fields, self, strict=True)))
 
 
 class Prior(nn.Module):
@@ -46,6 +79,9 @@ class Prior(nn.Module):
         self.config = config
         self.register_buffer("zero", torch.zeros(()), persistent=False)
 
+    def progress(self, share: float) -> None:
+        """Hear how much of the priors' own training is done, 0 to 1; most priors need not."""
+
 
 class DiscoveryPrior(Prior):
     """What a discovery prior offers.
@@ -53,7 +89,11 @@ class DiscoveryPrior(Prior):
     Attributes:
         rate: the probability that a cell proposes, between 0 and 1; the training's schedule drives
             it.
+        knows_rate: whether it has learned how often something new is seen, in the first frame and
+            later, so that videos can be sampled without a rate being set.
     """
+
+    knows_rate = False
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -65,19 +105,64 @@ class DiscoveryPrior(Prior):
         shape: tuple[int, int],
         rate: float | None = None,
         frame: int = 0,
-    ) -> ObjectDistributions:
-        """Distributions of one frame's proposals.
+        tracked: Objects | None = None,
+    ) -> JointDistribution:
+        """The joint distribution of one frame's proposals.
 
-        Only z_pres may depend on the frame: the guide asks once for where, depth and what, which
-        are the posterior of absent proposals in all frames.
+        Where, depth and what of a proposal that is absent must be distributed as :meth:`absent`
+        says, so that they cancel in the bound against the guide's posterior of them. Those of one
+        that is present may be distributed in any way: see
+        :class:`~scalor_ppl.scalor.priors.absence.PresentObjects`.
 
         Args:
             presence: what z_pres is.
             shape: B, N.
             rate: probability in place of the annealed one (0 switches discovery off).
             frame: its number; 0 is the first of the clip.
+            tracked: the objects propagated to this frame, ``[B, K]``; none in the first. Priors
+                may use all but their glimpses.
         """
         raise NotImplementedError
+
+    def log_density(
+        self, presence: Presence, latents: Latents, frame: int, tracked: Objects | None
+    ) -> Tensor:
+        """Log-density of hard proposals, less that of what absent ones would be, ``[B]``.
+
+        The latter is :meth:`absent`'s, which the guide's posterior cancels in the bound.
+
+        Args:
+            presence: what z_pres is: hard.
+            latents: values of the sites.
+            frame, tracked: as of :meth:`forward`.
+        """
+        videos, cells = latents.presence.shape
+        shape = (videos, cells)
+        found = log_density(self(presence, shape, None, frame, tracked), latents)
+        loc, scale = self.absent(presence, shape)
+        value = _side_by_side(latents.where, latents.depth, latents.what)
+        absent = diagonal_normal(loc, scale).log_prob(value)
+        return (found - absent * (latents.presence < 0.5)).sum(-1)
+
+    def absent(self, presence: Presence, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Location and scale of where, depth and what of absent proposals, ``[B, N, 5 + D]`` each.
+
+        The guide's posterior of them is this, in all frames: of a prior that does not ask for
+        presence its own mean and standard deviation, otherwise standard normal.
+
+        Args:
+            presence: what z_pres is.
+            shape: B, N.
+        """
+        found = self(presence, shape)
+        if isinstance(found, ObjectDistributions):
+            where, depth, what = found.where, found.depth, found.what
+            return (
+                _side_by_side(where.mean, depth.mean, what.mean),
+                _side_by_side(where.stddev, depth.stddev, what.stddev),
+            )
+        loc = self.zero.expand(*shape, 5 + self.config.what)
+        return loc, torch.ones_like(loc)
 
     def standard(self, presence: Presence, logits: Tensor) -> ObjectDistributions:
         """Proposals with these log-odds ``[B, N]`` of z_pres, the rest standard normal."""
@@ -89,7 +174,8 @@ class PropagationPrior(Prior):
     """What a propagation prior offers: a state per tracker, and what it foresees.
 
     The state is what the prior remembers beyond the last frame. One that needs no more than that
-    leaves ``initial`` and ``update`` as they are here: a state of width 0.
+    leaves ``initial`` and ``update`` as they are here: a state of width 0. Priors see all of the
+    objects but their glimpses.
     """
 
     def initial(self, shape: tuple[int, int]) -> Tensor:
@@ -100,8 +186,8 @@ class PropagationPrior(Prior):
         """The state after the trackers' latents of this frame are known, ``[B, K, hidden]``."""
         return state
 
-    def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
-        """Distributions of the trackers' next latents, batch shape ``[B, K]``."""
+    def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> JointDistribution:
+        """The joint distribution of the trackers' next latents, batch shape ``[B, K]``."""
         raise NotImplementedError
 
 
@@ -156,7 +242,11 @@ def object_distributions(
 def persistence(last: Objects) -> Tensor:
     """Raw where, depth and what if nothing changed: no movement, same rest; ``[B, n, 5 + D]``."""
     still = torch.zeros_like(last.raw[..., :2])
-    return torch.cat((still, last.raw[..., 2:], last.depth[..., None], last.what), -1)
+    return _side_by_side(torch.cat((still, last.raw[..., 2:]), -1), last.depth, last.what)
+
+
+def _side_by_side(where: Tensor, depth: Tensor, what: Tensor) -> Tensor:
+    return torch.cat((where, depth[..., None], what), -1)
 
 
 def log_odds(probability: float) -> float:

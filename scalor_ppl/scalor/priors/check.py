@@ -12,7 +12,7 @@ from scalor_ppl.nn.distributions import Presence
 from scalor_ppl.scalor.priors.base import (
     BackgroundPrior,
     DiscoveryPrior,
-    ObjectDistributions,
+    JointDistribution,
     Prior,
     PropagationPrior,
 )
@@ -41,8 +41,12 @@ def check_prior(prior: Prior, config: ModelConfig) -> None:
 
 def _check_discovery(prior: DiscoveryPrior, config: ModelConfig) -> None:
     shape = (VIDEOS, config.grid[0] * config.grid[1])
+    for part in prior.absent(Presence(config.presence), shape):
+        _check_shape("absent", part.shape, (*shape, 5 + config.what))
+    tracked = made_up(config).objects
     for frame, rate in enumerate((None, 0.5, 0.0)):
-        found = prior(Presence(config.presence), shape, rate, frame)
+        before = tracked if frame else None
+        found = prior(Presence(config.presence), shape, rate, frame, before)
         _check_objects(found, shape, config.what)
 
 
@@ -93,10 +97,9 @@ def made_up(config: ModelConfig) -> Trackers:
     return update_trackers(None, None, objects, config.capacity, rules, (1, 1))
 
 
-def _check_objects(found: ObjectDistributions, shape: tuple[int, int], what: int) -> None:
-    events = ((), (4,), (), (what,))
-    for name, fn, event in zip(ObjectDistributions._fields, found, events, strict=True):
-        _sample(name, fn, shape, event)
+def _check_objects(found: JointDistribution, shape: tuple[int, int], what: int) -> None:
+    events = {"presence": (), "where": (4,), "depth": (), "what": (what,)}
+    found.sample(lambda name, fn: _sample(name, fn, shape, events[name]))
 
 
 def _sample(

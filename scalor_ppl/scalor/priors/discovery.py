@@ -6,6 +6,7 @@ from scalor_ppl.nn.distributions import Presence
 from scalor_ppl.scalor.priors.base import DiscoveryPrior, ObjectDistributions, log_odds
 from scalor_ppl.scalor.priors.tables import Table
 from scalor_ppl.scalor.settings import ModelConfig
+from scalor_ppl.scalor.slots import Objects
 
 
 class ConstantDiscovery(DiscoveryPrior):
@@ -21,6 +22,7 @@ class ConstantDiscovery(DiscoveryPrior):
         shape: tuple[int, int],
         rate: float | None = None,
         frame: int = 0,
+        tracked: Objects | None = None,
     ) -> ObjectDistributions:
         """The same distributions in every cell."""
         logit = log_odds(self.rate if rate is None else rate)
@@ -55,6 +57,7 @@ class LearnedDiscovery(DiscoveryPrior):
         shape: tuple[int, int],
         rate: float | None = None,
         frame: int = 0,
+        tracked: Objects | None = None,
     ) -> ObjectDistributions:
         """Log-odds by cell, the same in every video."""
         later = min(frame, 1)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from scalor_ppl.nn.distributions import Presence
-from scalor_ppl.nn.layers import mlp, positive
+from scalor_ppl.nn.layers import mlp, positive, starting_small
 from scalor_ppl.scalor.priors.base import (
     ObjectDistributions,
     PropagationPrior,
@@ -41,12 +41,7 @@ class RecurrentPropagation(PropagationPrior):
         self.embed = mlp(6 + what, hidden)
         self.cell = nn.GRUCell(hidden, hidden)
         self.newborn = nn.Parameter(torch.zeros(hidden))
-        self.head = mlp(hidden, hidden, 1 + 2 * (4 + 1 + what))
-        with torch.no_grad():
-            last = self.head[-1]
-            assert isinstance(last, nn.Linear)
-            last.weight.mul_(0.1)
-            last.bias.zero_()
+        self.head = starting_small(mlp(hidden, hidden, 1 + 2 * (4 + 1 + what)))
 
     def initial(self, shape: tuple[int, int]) -> Tensor:
         """The state of objects just discovered, ``[B, n, hidden]``."""

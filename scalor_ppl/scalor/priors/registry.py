@@ -5,11 +5,17 @@ from typing import NamedTuple, TypeVar
 
 from scalor_ppl.code import chosen_class
 from scalor_ppl.errors import UserError
-from scalor_ppl.scalor.priors.background import IndependentBackground, RecurrentBackground
+from scalor_ppl.scalor.priors.background import (
+    IndependentBackground,
+    MixtureBackground,
+    RecurrentBackground,
+)
 from scalor_ppl.scalor.priors.base import BackgroundPrior, DiscoveryPrior, Prior, PropagationPrior
 from scalor_ppl.scalor.priors.check import check_prior
 from scalor_ppl.scalor.priors.discovery import ConstantDiscovery, LearnedDiscovery
+from scalor_ppl.scalor.priors.dynamics import DynamicsPropagation
 from scalor_ppl.scalor.priors.interaction import InteractionPropagation
+from scalor_ppl.scalor.priors.mixture import MixtureDiscovery
 from scalor_ppl.scalor.priors.propagation import (
     MomentumPropagation,
     RecurrentPropagation,
@@ -22,16 +28,19 @@ Kind = TypeVar("Kind", bound=Prior)
 DISCOVERY: dict[str, type[DiscoveryPrior]] = {
     "constant": ConstantDiscovery,
     "learned": LearnedDiscovery,
+    "mixture": MixtureDiscovery,
 }
 PROPAGATION: dict[str, type[PropagationPrior]] = {
     "recurrent": RecurrentPropagation,
     "momentum": MomentumPropagation,
     "velocity": VelocityPropagation,
     "interaction": InteractionPropagation,
+    "dynamics": DynamicsPropagation,
 }
 BACKGROUND: dict[str, type[BackgroundPrior]] = {
     "recurrent": RecurrentBackground,
     "independent": IndependentBackground,
+    "mixture": MixtureBackground,
 }
 
 

@@ -1,0 +1,144 @@
+"""Draws of a posterior, kept for training priors: the latents of many clips and what came of them.
+
+The gradient of the bound with respect to a prior's parameters, given the guide, is that of
+log p(z) at draws of the guide: neither rendering nor the guide is needed once they are there.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from pyro import poutine
+from torch import Tensor
+
+from scalor_ppl.scalor.priors import log_density
+from scalor_ppl.scalor.slots import Latents, Objects, Trackers
+
+
+class Moment(NamedTuple):
+    """The latents of one frame.
+
+    Attributes:
+        trackers: after the frame, without glimpses; ``origin`` is ``[B, K]``, the row within the
+            video's own slots and proposals.
+        tracked: objects propagated to it, without glimpses; none in the first frame.
+        moved: values of the propagation sites; none in the first frame.
+        proposed: values of the discovery sites.
+        backdrop: z_bg ``[B, E]``; none where the model has no background.
+    """
+
+    trackers: Trackers
+    tracked: Objects | None
+    moved: Latents | None
+    proposed: Latents
+    backdrop: Tensor | None
+
+
+History = Sequence[Moment]
+"""The moments of B clips, one per frame."""
+
+
+@torch.no_grad()
+def drawn(model: Any, guide: Any, *inputs: Tensor) -> list[Moment]:
+    """A draw of the guide for each clip.
+
+    Args:
+        model, guide: the program, in evaluation, with hard presence.
+        inputs: of the guide: the video ``[B, T, C, H, W]``, and where crops lie.
+    """
+    with poutine.trace() as traced:
+        states = guide(*inputs).trackers
+    nodes = traced.trace.nodes
+
+    def latents(suffix: str) -> Latents:
+        names = ("pres", "where", "depth", "what")
+        return Latents(*(nodes[f"z_{name}_{suffix}"]["value"] for name in names))
+
+    moments: list[Moment] = []
+    for t, trackers in enumerate(states):
+        moved = tracked = None
+        if t:
+            moved = latents(f"prop_{t}")
+            before = moments[-1].trackers
+            where = model.moved_where(before, moved.where)
+            weight = model.presence.weight(moved.presence) * before.alive
+            none = where.new_zeros(*where.shape[:2], 0)
+            tracked = Objects(weight, where, moved.where, moved.depth, moved.what, none, where)
+        backdrop = nodes[f"z_bg_{t}"]["value"].squeeze(1) if model.background else None
+        videos, slots = trackers.alive.shape
+        base = torch.arange(videos, device=trackers.origin.device)[:, None] * candidates(model, t)
+        objects = trackers.objects
+        slim = trackers._replace(
+            objects=objects._replace(glimpse=objects.what.new_zeros(videos, slots, 0)),
+            origin=trackers.origin.unflatten(0, (videos, slots)) - base,
+        )
+        moments.append(Moment(slim, tracked, moved, latents(f"disc_{t}"), backdrop))
+    model.once.forget()
+    return moments
+
+
+def candidates(model: Any, t: int) -> int:
+    """How many slots and proposals of a video compete for its slots in frame t."""
+    return model.proposals + (model.config.capacity if t else 0)
+
+
+def density_by_part(model: Any, history: History) -> dict[str, Tensor]:
+    """log p(z) of a history by prior, ``[B]`` each: ``propagation``, ``discovery``, ``background``.
+
+    What absent proposals would be is left out: the guide cancels it.
+
+    Args:
+        model: the program, with hard presence.
+        history: of B clips.
+    """
+    videos = len(history[0].proposed.presence)
+    nothing = model.centres.new_zeros(videos)
+    parts = {"propagation": nothing, "discovery": nothing, "background": nothing}
+    trackers: Trackers | None = None
+    h: Tensor | None = None
+    state = None if model.background is None else model.background.initial(videos)
+    last: Tensor | None = None
+    for t, now in enumerate(history):
+        if trackers is not None:
+            assert now.moved is not None
+            newborn = model.propagation.initial((videos, model.proposals))
+            h = model.propagation.update(model.carry(trackers, h, newborn), trackers)
+            found = log_density(model.propagation(model.presence, h, trackers), now.moved)
+            moved = torch.where(trackers.alive, found, torch.zeros_like(found)).sum(-1)
+            parts["propagation"] = parts["propagation"] + moved
+        found = model.discovery.log_density(model.presence, now.proposed, t, now.tracked)
+        parts["discovery"] = parts["discovery"] + found
+        width = candidates(model, t)
+        base = torch.arange(videos, device=found.device)[:, None] * width
+        trackers = now.trackers._replace(origin=(now.trackers.origin + base).flatten())
+        if state is not None:
+            assert now.backdrop is not None
+            prior = model.background(state, last, trackers.objects)
+            found = prior.log_prob(now.backdrop[:, None]).squeeze(-1)
+            parts["background"] = parts["background"] + found
+            last = now.backdrop
+            state = model.background.update(state, last)
+    return parts
+
+
+def chosen(history: History, rows: Tensor) -> list[Moment]:
+    """The histories of some of the clips, in this order: int64 ``[b]``."""
+    return [_changed((moment,), lambda parts: parts[0].index_select(0, rows)) for moment in history]
+
+
+def joined(histories: Sequence[History]) -> list[Moment]:
+    """Histories of several batches of clips, of equal length, as one."""
+    return [
+        _changed(moments, lambda parts: torch.cat([*parts]))
+        for moments in zip(*histories, strict=True)
+    ]
+
+
+def _changed(moments: Sequence[Any], change: Callable[[Sequence[Tensor]], Tensor]) -> Any:
+    """Trees of named tuples, as one tree of what becomes of each tensor; nothing stays nothing."""
+    first = moments[0]
+    if first is None:
+        return None
+    if isinstance(first, Tensor):
+        return change(moments)
+    return type(first)(*(_changed(parts, change) for parts in zip(*moments, strict=True)))

@@ -1,0 +1,184 @@
+"""Priors trained alone: log p(z) at kept draws of the posterior, everything else as it is.
+
+Presence is hard meanwhile: with relaxed presence, the likeliest log-odds of a prior are no
+log-odds of anything being there.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from scalor_ppl.data import ClipSource
+from scalor_ppl.errors import TrainingError, UserError
+from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import PriorsRecord, Program
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.scalor.histories import History, Moment, chosen, density_by_part, drawn, joined
+from scalor_ppl.scalor.priors import MixtureBackground, MixtureDiscovery
+from scalor_ppl.scalor.settings import PriorsTraining, ScalorConfig
+
+AT_ONCE = 16  # clips that pass through the guide side by side
+HELD_OUT = 8  # one clip in so many is not trained on
+CLIP = 50.0  # largest gradient norm
+CHECK_EVERY = 50  # steps between looks at the held-out clips
+
+Tell = Callable[[int, int, str], None]
+
+
+def train_priors(program: Program, source: ClipSource, tell: Tell) -> tuple[Program, PriorsRecord]:
+    """See :meth:`scalor_ppl.programs.TrainsPriors.with_trained_priors`."""
+    config = program.config
+    assert isinstance(config, ScalorConfig)
+    settings = config.train.priors
+    torch.manual_seed(config.train.seed)
+    trained = with_priors(program, config, settings)  # a wrong name is told at once
+    since = time.perf_counter()
+    history = draw_histories(program, source, settings, tell)
+    draw_seconds = time.perf_counter() - since
+    begin(trained, history)
+    clips = len(history[0].proposed.presence)
+    held = max(1, clips // HELD_OUT)
+    kept = chosen(history, torch.arange(clips - held, clips))
+    history = chosen(history, torch.arange(clips - held))
+    with trained.presence_as("hard"), program.presence_as("hard"), fast_pyro():
+        before = nats_per_frame(program, kept)
+        since = time.perf_counter()
+        _descend(trained, history, kept, settings, tell)
+        seconds = time.perf_counter() - since
+        after = nats_per_frame(trained, kept)
+    return trained, PriorsRecord(
+        settings.model_dump(mode="json"),
+        settings.steps,
+        clips,
+        settings.frames,
+        round(draw_seconds, 1),
+        round(seconds, 1),
+        before,
+        after,
+    )
+
+
+def draw_histories(
+    program: Program, source: ClipSource, settings: PriorsTraining, tell: Tell
+) -> list[Moment]:
+    """One draw of the posterior of each of the first clips of a source, spread over it.
+
+    Raises:
+        UserError: the source has fewer than two clips of that length, or nothing is found in them.
+    """
+    starts = source.starts(settings.frames)
+    if starts < 2:
+        raise UserError(
+            f"{source.name} has no two clips of train.priors.frames = {settings.frames} frames: "
+            "choose fewer"
+        )
+    clips = min(settings.clips, starts)
+    numbers = [n * starts // clips for n in range(clips)]
+    parts: list[History] = []
+    with program.presence_as("hard"), fast_pyro():
+        for first in range(0, clips, AT_ONCE):
+            tell(first, clips, "clips drawn")
+            read = [source.clip(n, settings.frames) for n in numbers[first : first + AT_ONCE]]
+            video = to_video(np.stack([clip.video for clip in read]), program.device)
+            corner = None
+            if read[0].corner is not None:
+                corner = torch.tensor([clip.corner for clip in read], device=program.device)
+            parts.append(drawn(program.model, program.guide, *program.inputs(video, corner)))
+    history = joined(parts)
+    if not any((moment.proposed.presence > 0.5).any() for moment in history):
+        raise UserError(
+            f"the program finds nothing in {source.name}: there is nothing for priors to learn"
+        )
+    return history
+
+
+def with_priors(program: Program, config: ScalorConfig, settings: PriorsTraining) -> Program:
+    """The program with the priors that the phase is to train, fresh; the rest has its weights."""
+    names = {kind: getattr(settings, kind) for kind in ("discovery", "propagation", "background")}
+    prior = config.prior.model_copy(update=names)
+    built = build_program(config.model_copy(update={"prior": prior}), program.device)
+    own = built.model.state_dict()
+    kept = {k: v for k, v in program.model.state_dict().items() if k.split(".")[0] not in names}
+    built.model.load_state_dict(own | kept)
+    built.guide.load_state_dict(program.guide.state_dict())
+    built.model.anneal(
+        temperature=program.model.presence.temperature, discovery_rate=program.model.discovery.rate
+    )
+    built.model.eval()
+    built.guide.eval()
+    return replace(built, calibration=program.calibration)
+
+
+def begin(program: Program, history: History) -> None:
+    """Start from the draws what a gradient would take long to bring there."""
+    discovery, background = program.model.discovery, program.model.background
+    if isinstance(background, MixtureBackground):
+        backdrop = history[0].backdrop
+        assert backdrop is not None
+        background.begin(backdrop)
+    if isinstance(discovery, MixtureDiscovery):
+        found = []
+        for _, _, _, (presence, where, depth, what), _ in history:
+            rest = torch.cat((where[..., 2:], depth[..., None], what), -1)
+            found.append(rest[presence > 0.5])
+        cells = sum(moment.proposed.presence.numel() for moment in history)
+        rest = torch.cat(found)
+        discovery.begin(rest, len(rest) / cells)
+
+
+@torch.no_grad()
+def nats_per_frame(program: Program, history: History) -> dict[str, float]:
+    """``-log p(z)`` by part, a frame, on average over the clips."""
+    parts = density_by_part(program.model, history)
+    return {name: -value.mean().item() / len(history) for name, value in parts.items()}
+
+
+def _descend(
+    program: Program, history: History, held: History, settings: PriorsTraining, tell: Tell
+) -> None:
+    """The optimizer's steps; each prior ends as it was when it foresaw held-out draws best."""
+    model, clips = program.model, len(history[0].proposed.presence)
+    priors = {
+        name: prior
+        for name in ("propagation", "discovery", "background")
+        if (prior := getattr(model, name)) is not None
+    }
+    parameters = [p for prior in priors.values() for p in prior.parameters()]
+    if not parameters:
+        return
+    optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.1
+    )
+    best = {name: (math.inf, prior.state_dict()) for name, prior in priors.items()}
+    for step in range(1, settings.steps + 1):
+        for prior in priors.values():
+            prior.progress(step / settings.steps)
+        rows = torch.randint(clips, (settings.batch,), device=program.device)
+        parts = density_by_part(model, chosen(history, rows))
+        loss = -torch.stack(list(parts.values())).sum(0).mean() / len(history)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, CLIP)
+        if not torch.isfinite(norm):
+            raise TrainingError(
+                f"step {step} of the priors' training is not finite (loss {loss.item():.3g}); "
+                "lower train.priors.learning_rate"
+            )
+        optimizer.step()
+        schedule.step()
+        if step % CHECK_EVERY == 0 or step == settings.steps:
+            nats = nats_per_frame(program, held)
+            for name, prior in priors.items():
+                # In the first half a prior may be bound in ways that it is not in the end.
+                if 2 * step > settings.steps and nats[name] < best[name][0]:
+                    best[name] = nats[name], copy.deepcopy(prior.state_dict())
+            tell(step, settings.steps, f"{sum(nats.values()):.2f} nats a frame of held-out clips")
+    for name, prior in priors.items():
+        prior.load_state_dict(best[name][1])

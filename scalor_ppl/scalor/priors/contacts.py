@@ -1,0 +1,118 @@
+"""Contacts: bounces at walls and between objects, whose place and strength are learned.
+
+A network can learn a bounce only from the rare frames that have one, and a bounce is no smooth
+function of what came before. So the geometry is given, and the rest is learned: where the walls
+are, how far from its centre an object touches, how much of its velocity comes back, and which
+objects touch at all. Where nothing bounces, all of it is learned to be nothing.
+
+Lengths are in steps (the mean of ``max_step`` along both axes), velocities in steps a frame.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from scalor_ppl.nn.layers import mlp
+from scalor_ppl.scalor.priors.tables import Table
+
+# How far objects reach, as a share of their boxes, before training.
+REACH = 0.7
+LOOKS, WIDTH = 4, 32
+# Where two objects graze, the moment of contact has no slope: below this no gradient is taken.
+GRAZING = 3e-3
+
+
+class Bounce(NamedTuple):
+    """What a bounce in the frame that comes changes, ``[B, K, 2]`` each.
+
+    Attributes:
+        velocity: after the frame.
+        position: after it, beyond where the velocity before leads.
+    """
+
+    velocity: Tensor
+    position: Tensor
+
+
+class Walls(nn.Module):
+    """Four walls along the edges of the frame.
+
+    One that would end the frame at a distance d behind a wall ends it d (strength - 1) before it,
+    and strength - 1 of its velocity comes back: strength 2 is elastic, 0 no wall.
+
+    Args:
+        edge: of the frame from its centre ``[2]``, in steps.
+    """
+
+    edge: Tensor
+
+    def __init__(self, edge: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("edge", edge, persistent=False)
+        # Low and high, x and y: how far inside the edge a wall lies, its strength.
+        self.inside = Table(torch.zeros(2, 2))
+        self.strength = Table(torch.full((2, 2), 0.5))
+        self.reach = Table(torch.full((2, 2), REACH))
+
+    def forward(self, place: Tensor, velocity: Tensor, size: Tensor) -> Bounce:
+        """What the walls do to objects at places ``[B, K, 2]``, half as large as size."""
+        total = torch.zeros_like(place)
+        turned = torch.zeros_like(place)
+        strength = 2 * torch.sigmoid(self.strength())
+        for side, sign in enumerate((-1.0, 1.0)):
+            wall = self.edge - self.inside()[side] - self.reach()[side] * size
+            behind = (sign * (place + velocity) - wall).clamp(min=0)
+            hits = (behind > 0) & (sign * velocity > 0)
+            total = total - torch.where(hits, sign * strength[side] * behind, 0.0)
+            turned = turned - torch.where(hits, strength[side] * velocity, 0.0)
+        return Bounce(turned, total)
+
+
+class Collisions(nn.Module):
+    """Bounces of two objects of equal mass off each other.
+
+    They touch at the sum of their reaches. The impulse acts along the line of centres at the moment
+    of contact, within the frame; how much of it there is depends on the two objects' looks.
+
+    Args:
+        rest: width of what is known of an object beside its place and velocity.
+    """
+
+    def __init__(self, rest: int) -> None:
+        super().__init__()
+        self.reach = Table(torch.tensor(REACH))
+        self.look = nn.Linear(rest, LOOKS)
+        self.strength = mlp(3 * LOOKS, WIDTH, 1)
+
+    def forward(
+        self, offset: Tensor, velocity: Tensor, size: Tensor, rest: Tensor, others: Tensor
+    ) -> Bounce:
+        """What neighbours do to each object.
+
+        Args:
+            offset: of M neighbours ``[B, K, M, 2]``.
+            velocity: theirs against one's own, likewise.
+            size: sum of half the mean sides of both ``[B, K, M, 1]``.
+            rest: what is known of the object ``[B, K, n]``.
+            others: of its neighbours ``[B, K, M, n]``.
+        """
+        distance = self.reach() * size
+        a = velocity.square().sum(-1, keepdim=True) + 1e-6
+        b = (offset * velocity).sum(-1, keepdim=True)
+        c = offset.square().sum(-1, keepdim=True) - distance.square()
+        root = b.square() - a * c
+        inside = c < 0
+        moment = (-b - root.clamp(min=GRAZING).sqrt()) / a
+        moment = torch.where(inside, torch.zeros_like(moment), moment)
+        hits = (b < 0) & (inside | ((root > 0) & (moment < 1)))
+        moment = moment.clamp(0, 1)
+        line = offset + moment * velocity
+        line = line / (line.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+        own, theirs = self.look(rest)[:, :, None], self.look(others)
+        seen = torch.cat(((own - theirs).square(), own + theirs, own * theirs), -1)
+        # 1 is elastic, 0 passes through.
+        strength = torch.sigmoid(self.strength(seen))
+        push = strength * (velocity * line).sum(-1, keepdim=True) * line
+        push = torch.where(hits, push, torch.zeros_like(push))
+        return Bounce(push.sum(2), ((1 - moment) * push).sum(2))

@@ -1,0 +1,215 @@
+"""A propagation prior that tells motion and looks from the noise of a posterior."""
+
+from typing import NamedTuple
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scalor_ppl.nn.distributions import Presence, diagonal_normal
+from scalor_ppl.nn.layers import mlp, positive, starting_small
+from scalor_ppl.nn.mixtures import Product
+from scalor_ppl.scalor.priors.base import ObjectDistributions, PropagationPrior
+from scalor_ppl.scalor.priors.contacts import Bounce, Walls
+from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
+from scalor_ppl.scalor.priors.propagation import SURVIVAL
+from scalor_ppl.scalor.priors.tables import Table
+from scalor_ppl.scalor.settings import ModelConfig
+from scalor_ppl.scalor.slots import Trackers
+
+COMPONENTS = 6
+# How much wider the last component is before training, before softplus.
+WIDEST = 3.0
+# For which share of a training the components lie in one place.
+TOGETHER = 0.5
+# Gains are learned by age up to this many frames, and stay as they are from there on.
+AGES = 8
+# A movement stays this far within the largest step, as a share of it.
+MARGIN = 0.995
+
+
+class Filtered(NamedTuple):
+    """What is known of each tracker after a frame, ``[B, K, ...]``.
+
+    Attributes:
+        hidden: state of the GRU.
+        foresight: features that the next frame's distributions are made from.
+        centre: filtered, in image coordinates.
+        velocity: filtered, in steps a frame.
+        rest: running means of size (before it is bounded), depth and z_what.
+        centre_ahead, velocity_ahead: foreseen for the next frame.
+        age: frames seen.
+    """
+
+    hidden: Tensor
+    foresight: Tensor
+    centre: Tensor
+    velocity: Tensor
+    rest: Tensor
+    centre_ahead: Tensor
+    velocity_ahead: Tensor
+    age: Tensor
+
+
+class DynamicsPropagation(PropagationPrior):
+    """p(z^P_t | z_<t) as an observer's: a filter of each object's motion and looks.
+
+    What a posterior says of an object jitters about what the object does. A prior that starts from
+    the last value takes the jitter for motion, and what is sampled from it walks at random and
+    morphs. Here the state holds filtered positions, velocities and looks, which a frame corrects by
+    learned gains (the innovations form of a Kalman filter, whose gains depend on age and on what a
+    network sees), and the next frame's latents lie about what these foresee:
+
+        centre' = centre + step (velocity + wall, pair and own pushes)
+        movement ~ mixture of normals about the way from the last value to centre'
+        size, depth, z_what ~ normal about the running means,
+
+    with one component at centre' itself. Pushes are those of walls (:mod:`.contacts`), of pairs
+    (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
+    components tell futures apart that differ. In the first half of a training they lie at centre'
+    as well, and differ by their widths only: what the dynamics can explain is not to be put aside
+    for a component.
+
+    To be trained at draws of a posterior (:mod:`scalor_ppl.scalor.prior_training`).
+
+    Args:
+        config: of the model.
+        survival: log-odds of survival before training.
+    """
+
+    step: Tensor
+    unit: Tensor
+
+    def __init__(self, config: ModelConfig, survival: float = SURVIVAL) -> None:
+        super().__init__(config)
+        self.survival = survival
+        self.together = False
+        hidden, rest = config.hidden, 3 + config.what
+        self.rest = rest
+        self.widths = (hidden, hidden, 2, 2, rest, 2, 2, 1)
+        height, width = config.height or 1, config.width or 1
+        step = torch.tensor(config.max_step).expand(2)
+        self.register_buffer("step", step, persistent=False)
+        # Image coordinates in units of the mean step, the same along x and y.
+        extent = torch.tensor([width, height]) / 2
+        self.register_buffer("unit", extent / (step * extent).mean(), persistent=False)
+        self.gains = Table(first_gains(rest))
+        self.trust = starting_small(mlp(hidden + 4, hidden, 4 + rest))
+        self.embed = nn.Linear(6 + 1 + rest, hidden)
+        self.cell = nn.GRUCell(hidden, hidden)
+        self.pairs = PairForces(rest)
+        self.walls = Walls(self.unit)
+        self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 4))
+        self.foresee = nn.Linear(6 + rest + hidden + MESSAGE, hidden)
+        self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + 2 * rest))
+        self.noise = Table(torch.cat((torch.full((2,), -2.0), torch.full((rest,), -2.0))))
+        with torch.no_grad():
+            head = self.head[-1]
+            assert isinstance(head, nn.Linear)
+            head.bias[1] = 2.0
+            # Components that are alike would stay alike.
+            head.bias[1 + COMPONENTS : 3 * COMPONENTS - 1].normal_(0, 0.1)
+            widths = torch.linspace(0, WIDEST, COMPONENTS).repeat_interleave(2)
+            head.bias[3 * COMPONENTS - 1 : 5 * COMPONENTS - 1] = widths
+
+    def initial(self, shape: tuple[int, int]) -> Tensor:
+        """The state of objects just discovered: nothing is known of them."""
+        return self.zero.expand(*shape, sum(self.widths))
+
+    def update(self, state: Tensor, trackers: Trackers) -> Tensor:
+        """Correct what was foreseen by the frame, and foresee the next one."""
+        before = Filtered(*state.split(self.widths, -1))
+        objects = trackers.objects
+        seen = torch.cat((objects.raw[..., 2:], objects.depth[..., None], objects.what), -1)
+        new = before.age == 0
+        surprise = (objects.where[..., :2] - before.centre_ahead) / self.step
+        surprise = surprise.masked_fill(new, 0.0)
+        gains = self._gains(before, surprise)
+        near, turn, change = gains.split((2, 2, self.rest), -1)
+        centre = before.centre_ahead + near * surprise * self.step
+        centre = torch.where(new, objects.where[..., :2], centre)
+        velocity = before.velocity_ahead + turn * surprise
+        rest = torch.where(new, seen, torch.lerp(before.rest, seen, change))
+        age = before.age + 1
+        place, speed = centre * self.unit, velocity * self.step * self.unit
+        # Networks are told where things are in steps, in which walls and neighbours are sharp.
+        told = torch.zeros_like(place) if self.config.anywhere else place
+        moving = torch.cat((told, told + speed, speed), -1)
+        seen = torch.celu(self.embed(torch.cat((surprise, speed, told, 1 / age, rest), -1)))
+        hidden = self.cell(seen.flatten(0, 1), before.hidden.flatten(0, 1))
+        hidden = hidden.unflatten(0, age.shape[:2])
+        size = objects.where[..., 2:] * self.unit
+        pushes = self.pairs(place, speed, size, rest, trackers.alive)
+        # Crops have edges where the frame has none.
+        none = torch.zeros_like(speed)
+        bounce = Bounce(none, none) if self.config.anywhere else self.walls(place, speed, size)
+        known = torch.cat((moving, rest, hidden, pushes.message), -1)
+        pull, drift = self.push(known).split(2, -1)
+        scale = self.step * self.unit
+        pull = pull + (pushes.velocity + bounce.velocity) / scale
+        drift = drift + (pushes.position + bounce.position) / scale
+        return torch.cat(
+            Filtered(
+                hidden,
+                torch.celu(self.foresee(known)),
+                centre,
+                velocity,
+                rest,
+                centre + self.step * (velocity + drift).clamp(-1, 1),
+                # No object is faster than the largest step.
+                (velocity + pull).clamp(-1, 1),
+                age,
+            ),
+            -1,
+        )
+
+    def _gains(self, before: Filtered, surprise: Tensor) -> Tensor:
+        """How far the frame corrects centre, velocity and the rest, 0 to 1."""
+        age = before.age.squeeze(-1).long().clamp(max=AGES - 1)
+        seen = torch.cat((before.hidden, surprise, surprise.abs()), -1)
+        return torch.sigmoid(self.gains()[age] + self.trust(seen))
+
+    def progress(self, share: float) -> None:
+        """Put the components together in the first half of a training."""
+        self.together = share < TOGETHER
+
+    def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
+        """Distributions of the trackers' next latents, batch shape ``[B, K]``."""
+        known = Filtered(*state.split(self.widths, -1))
+        movement = (known.centre_ahead - trackers.objects.where[..., :2]) / self.step
+        survive, weights, offset, width, loc, scale = self.head(known.foresight).split(
+            (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest, self.rest), -1
+        )
+        noise = self.noise()
+        # The first component lies where the dynamics lead, the others where else it may go.
+        offset = F.pad(offset.unflatten(-1, (COMPONENTS - 1, 2)), (0, 0, 1, 0))
+        offset = offset * (not self.together)
+        offset = movement[..., None, :] + offset
+        width = width.unflatten(-1, (COMPONENTS, 2)) + noise[:2]
+        moves = dist.MixtureSameFamily(
+            dist.Categorical(logits=weights),
+            diagonal_normal(torch.atanh(offset.clamp(-MARGIN, MARGIN)), positive(width)),
+        )
+        loc = known.rest + loc
+        scale = positive(scale + noise[2:])
+        return ObjectDistributions(
+            presence.distribution(survive.squeeze(-1) + self.survival),
+            Product((moves, diagonal_normal(loc[..., :2], scale[..., :2]))),
+            dist.Normal(loc[..., 2], scale[..., 2]),
+            diagonal_normal(loc[..., 3:], scale[..., 3:]),
+        )
+
+
+def first_gains(rest: int) -> Tensor:
+    """Log-odds of the gains before training, by age ``[AGES, 4 + rest]``.
+
+    Those of least squares under a constant velocity and constant looks, kept from going to 0; the
+    first row is never used.
+    """
+    rows = []
+    for n in range(AGES):
+        k = n + 1
+        near, turn = 2 * (2 * k - 1) / (k * (k + 1)), 6 / (k * (k + 1))
+        rows.append([near, near, turn, turn] + [1 / k] * rest)
+    return torch.logit(torch.tensor(rows).clamp(0.05, 0.95))

@@ -1,0 +1,60 @@
+"""``scalor-ppl train --only priors`` from argv to the files of the new run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import ALONE, CPU, CommandLine, fresh, same, weights_of, write_clips
+
+from scalor_ppl.inference.generation import imagine
+from scalor_ppl.training.checkpoints import save_checkpoint
+from scalor_ppl.training.runs import load_run, run_config
+
+QUICK = ("--set", "train.priors.clips=8", "--set", "train.priors.frames=4", "--steps", "12")
+
+
+@pytest.fixture
+def seeing(place: Path) -> Path:
+    """``run``, whose untrained program finds something, beside its ``clips.nc``."""
+    write_clips(place / "clips.nc")
+    program = fresh(place / "run", data={"source": "clips.nc"})
+    program.guide.proposal.presence[-1].bias.data.fill_(1.0)
+    save_checkpoint(place / "run", 3, program.parts, {})
+    return place
+
+
+def test_a_run_gets_other_priors_in_a_folder_of_its_own(cli: CommandLine, seeing: Path) -> None:
+    train = ("train", "--only", "priors", "--from", "run", *ALONE)
+    said = cli(*train, *QUICK, "--out", "imagines")
+    assert said.code == 0, said
+    assert "priors: 12 steps" in said.err
+    config = run_config(Path("imagines"))
+    assert config.prior.model_dump()["propagation"] == "dynamics"
+    before, after = weights_of(Path("run")), weights_of(Path("imagines"))
+    kept = {name for name in before if name.startswith(("guide.", "model.decoder"))}
+    assert same({n: before[n] for n in kept}, {n: after[n] for n in kept})
+    record = json.loads(Path("imagines/priors.json").read_text())
+    assert (record["steps"], record["clips"], record["frames"]) == (12, 8, 4)
+    program = load_run(Path("imagines"), CPU)
+    scene = imagine(program, videos=2, frames=3, seed=0)
+    assert torch.isfinite(scene.image).all()
+    # Objects are there or not, in what is sampled.
+    presence = torch.stack([each.objects.presence for each in scene.trackers])
+    assert set(presence.unique().tolist()) <= {0.0, 1.0}
+
+    assert "holds something" in cli.refused(*train, *QUICK, "--out", "imagines")
+
+
+def test_what_cannot_be_done_is_said_and_nothing_is_written(cli: CommandLine, seeing: Path) -> None:
+    asked = ("train", "--only", "priors", *ALONE, "--out", "new")
+    assert "give --from RUN" in cli.refused(*asked)
+    assert "give --from RUN" in cli.refused(*asked, "--from", "run", "--resume")
+    assert "no such run: none" in cli.refused(*asked, "--from", "none")
+    long = ("--set", "train.priors.frames=50")
+    assert "train.priors.frames = 50" in cli.refused(*asked, "--from", "run", *long)
+    wrong = ("--set", "train.priors.propagation=momentous")
+    assert "momentum" in cli.refused(*asked, "--from", "run", *wrong, *QUICK[:4])
+    assert not Path("new").exists()
