@@ -213,7 +213,7 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
     )
     from scalor_ppl.training.runs import load_run
 
-    tracks = out / TRACKS
+    tracks, looks = out / TRACKS, ""
     if not tracks.exists():
         going_on = tracks.with_name(f"{TRACKS}.resume").exists()
         with TrackingBar(Console(stderr=True)) as bar:
@@ -223,7 +223,10 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
         if outcome.interrupted:
             _say_resume(video, out, overlay=overlay)
             raise typer.Exit(INTERRUPTED)
-    report_fit(out, device)
+        looks = outcome.looks
+        if looks:
+            Console(stderr=True).print(looks, **PLAIN)
+    report_fit(out, device, looks=looks)
     console = Console()
     names = (TRACKS, POSITIONS, EVENTS, *([OVERLAY] if overlay else []), REPORT)
     for name in (name for name in names if (out / name).exists()):

@@ -160,3 +160,5 @@ def track(
         say(f"interrupted after {done}; go on with the same command and --resume")
         raise typer.Exit(INTERRUPTED)
     Console().print(f"{out}: {done}", **PLAIN)
+    if outcome.looks:
+        say(outcome.looks)

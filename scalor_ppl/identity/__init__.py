@@ -4,6 +4,7 @@ from scalor_ppl.identity.gaps import Gaps, Join
 from scalor_ppl.identity.identities import AHEAD, Identities, Sight
 from scalor_ppl.identity.meetings import Event, Meetings, SeenObject
 from scalor_ppl.identity.recognise import recognised, sights_of
+from scalor_ppl.identity.telling import Telling
 
 __all__ = [
     "AHEAD",
@@ -14,6 +15,7 @@ __all__ = [
     "Meetings",
     "SeenObject",
     "Sight",
+    "Telling",
     "recognised",
     "sights_of",
 ]

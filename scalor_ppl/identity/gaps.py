@@ -16,6 +16,7 @@ from scalor_ppl.identity.association import likelier_than_not, marginals
 from scalor_ppl.identity.identities import Sight, Spread, looks_ahead
 from scalor_ppl.identity.motion import HISTORY, LONGEST, OVER, Motion
 from scalor_ppl.identity.rates import Rates
+from scalor_ppl.identity.telling import Telling
 
 _TOLD = 3  # looks of an object alone, below which nothing is said of it
 _WINDOW = 30  # looks that the mean of an object goes back, about
@@ -99,6 +100,7 @@ class Gaps:
         self.motion = Motion()
         self.rates = Rates(self.size)
         self.spread = Spread(self.dimensions)
+        self.telling = Telling()
 
     def step(self, sight: Sight, ahead: list[Sight]) -> tuple[np.ndarray, list[Join]]:
         """Go on by a frame.
@@ -112,6 +114,7 @@ class Gaps:
         """
         self.frame += 1
         self._forget()
+        self.telling.step(sight, ahead)
         known = self._names(sight)
         joins = self._join(sight, ahead, known)
         self.newest = max([self.newest, *sight.ids.tolist()])
@@ -253,8 +256,10 @@ class Gaps:
         return weights, squares
 
     def _looks(self, lost: list[int], pieces: list[_Piece]) -> np.ndarray:
-        """Log odds of looks [n, m]; 0 where they are not known."""
+        """Log odds of looks [n, m]; 0 where they are not known, or tell nothing."""
         odds = np.zeros((len(lost), len(pieces)))
+        if not self.telling.useful:
+            return odds
         rows = [n for n, identity in enumerate(lost) if self.lives[identity].count >= _TOLD]
         looks = [piece.look for piece in pieces if piece.look is not None]
         if rows and looks:
@@ -311,6 +316,7 @@ class Gaps:
             "motion": self.motion.to_state(),
             "rates": self.rates.to_state(),
             "spread": self.spread.to_state(),
+            "telling": self.telling.to_state(),
         }
 
     @classmethod
@@ -326,4 +332,5 @@ class Gaps:
         made.motion = Motion.from_state(state["motion"])
         made.rates = Rates.from_state(state["rates"])
         made.spread = Spread.from_state(state["spread"])
+        made.telling = Telling.from_state(state["telling"])
         return made

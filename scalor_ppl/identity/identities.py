@@ -4,7 +4,8 @@ A tracker follows what is where it expects its object. Where two objects meet, o
 is lost as a rule, and the other goes on with either of them; when they part, what comes out anew
 gets a number of its own. Nothing in the bound of a few frames tells whose number was whose. So each
 identity remembers what its object looked like while it stood alone, and whom it has met; when
-looks contradict a number, and agree with that of one who was met or lost there, numbers move.
+looks contradict a number, and agree with that of one who was met or lost there, numbers move. Where
+looks do not tell the objects of a video apart (`Telling`), they do not.
 
 Looks are vectors, taken as normal about the identity's mean, and means as normal about the mean of
 all, both with a diagonal covariance that is learned on the way. That two looks are of one object
@@ -18,6 +19,8 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+
+from scalor_ppl.identity.telling import Telling
 
 AHEAD = 16
 """Frames after the one at hand, whose looks decide with it."""
@@ -158,6 +161,7 @@ class Identities:
         self.speed = 0.0  # mean step of the objects, in own sides
         self.moved = 0.0  # steps that it is of
         self.spread = Spread(dimensions)
+        self.telling = Telling()
 
     def step(self, sight: Sight, ahead: list[Sight]) -> np.ndarray:
         """Go on by a frame.
@@ -172,7 +176,9 @@ class Identities:
         self.frame += 1
         self._forget(sight)
         self._greet(sight)
-        self._recognise(sight, ahead)
+        self.telling.step(sight, ahead)
+        if self.telling.useful:
+            self._recognise(sight, ahead)
         for row, tracker in enumerate(sight.ids.tolist()):
             self._learn(self.known[self.carried[tracker]], sight, row)
         return np.array([self.carried[tracker] for tracker in sight.ids.tolist()], np.int64)
@@ -283,6 +289,7 @@ class Identities:
                 for identity, known in self.known.items()
             },
             "spread": self.spread.to_state(),
+            "telling": self.telling.to_state(),
         }
 
     @classmethod
@@ -295,6 +302,7 @@ class Identities:
             arrays = {name: np.array(stored[name]) for name in ("mean", "place", "sides")}
             made.known[identity] = Known(**stored | arrays | {"met": dict(stored["met"])})
         made.spread = Spread.from_state(state["spread"])
+        made.telling = Telling.from_state(state["telling"])
         return made
 
 

@@ -99,15 +99,17 @@ def track_every_frame(
     )
 
 
-def report_fit(run: Path, device: torch.device, *, frames: int = 20) -> None:
+def report_fit(run: Path, device: torch.device, *, frames: int = 20, looks: str = "") -> None:
     """Write the report of a fit, with its tracks.
 
     Args:
         run: its folder.
         device: where to compute.
         frames: that it shows, at most.
+        looks: whether they told objects apart, see `TrackingOutcome`.
 
     Raises:
         UserError: as `gather` and `write_report`.
     """
-    write_report(gather(run, device, tracks=run / TRACKS, frames=frames), run / REPORT)
+    material = gather(run, device, tracks=run / TRACKS, frames=frames)
+    write_report(material, run / REPORT, [("identities", looks)] if looks else [])

@@ -21,17 +21,19 @@ from scalor_ppl.training.checkpoints import last_checkpoint, step_of
 from scalor_ppl.training.origin import read_parts
 
 
-def write_report(material: Material, path: Path) -> None:
+def write_report(material: Material, path: Path, more: Sequence[tuple[str, str]] = ()) -> None:
     """Write the report of a run as one HTML file, atomically.
 
     Args:
         material: the run, and what it makes of a clip.
         path: the file, ``NAME.html``.
+        more: facts, label and value, beside those of the run.
 
     Raises:
         UserError: the file cannot be written.
     """
-    page = render(material.name, facts(material), [section(material) for section in SECTIONS])
+    sections = [section(material) for section in SECTIONS]
+    page = render(material.name, [*facts(material), *more], sections)
     with written_whole(path) as lent:
         lent.write_text(page, encoding="utf-8")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.identity import Telling
 from scalor_ppl.inference.certainty import deviations_in_words
 from scalor_ppl.programs import Program
 from scalor_ppl.results.locks import owned
@@ -70,12 +71,14 @@ class TrackingOutcome:
         tracks: identities that were written.
         fps: frames a second of this part.
         interrupted: whether a signal ended it; then there are no finished files yet.
+        looks: whether looks told the objects apart, in words; empty where that was not asked.
     """
 
     frames: int
     tracks: int
     fps: float
     interrupted: bool
+    looks: str = ""
 
 
 def track_to_files(
@@ -280,7 +283,13 @@ class _Job:
             raise UserError(
                 f"{trouble}; the tracks of the {self.done} frames before are in {self.targets.out}"
             )
-        return TrackingOutcome(self.done, self.kept["tracks"]["tracks"], fps, not self.complete)
+        number = self.kept["tracks"]["tracks"]
+        return TrackingOutcome(self.done, number, fps, not self.complete, self._told())
+
+    def _told(self) -> str:
+        """What was measured of looks last."""
+        state = self.identities if self.recognise else self.gaps if self.join else None
+        return "" if state is None else Telling.from_state(state["telling"]).words
 
     def _follow(self, chunk: int, save_every: float, stopped: Callable[[], bool]) -> None:
         """Track until the end or a signal."""
