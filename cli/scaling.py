@@ -9,14 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from scalor_ppl.cli.options import PLAIN, Device, Threads, check_figure
-from scalor_ppl.cli.tables import print_table, ruled_table
+from scalor_ppl.cli.tables import print_table, ruled_table, shown
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 
 if TYPE_CHECKING:
     from scalor_ppl.config.schema import Config
+    from scalor_ppl.studies.benchmark.results import Quartiles
     from scalor_ppl.studies.benchmark.scaling import ScalingPoint, ScalingReport
+    from scalor_ppl.studies.benchmark.scaling_lines import ScalingEntry
 
 
 def scaling(
@@ -40,6 +42,10 @@ def scaling(
         Path | None, typer.Option(help="Picture, NAME.png.", show_default=False)
     ] = None,
     out: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Ledger to add a line for each point to, .jsonl.", show_default=False),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -51,9 +57,13 @@ def scaling(
     """
     from scalor_ppl.studies.benchmark.scaling import measure_scaling
     from scalor_ppl.studies.benchmark.scaling_figure import draw_scaling
+    from scalor_ppl.studies.benchmark.scaling_lines import ScalingEntry, entries_of
+    from scalor_ppl.studies.ledger import append_entry, check_ledger
     from scalor_ppl.training.devices import pick_device
 
     check_figure("--figure", figure)
+    if results is not None:
+        check_ledger(results, ScalingEntry)
     counts = parse_counts(objects)
     configs = configurations(programs)
     with owned(out, figure):
@@ -73,6 +83,9 @@ def scaling(
         if out is not None:
             with written_whole(out) as path:
                 path.write_text(json.dumps(report.to_dict(), indent=2) + "\n")
+        if results is not None:
+            for entry in entries_of(report):
+                append_entry(results, entry)
         if figure is not None:
             draw_scaling(report, figure)
             Console().print(str(figure), **PLAIN)
@@ -121,6 +134,8 @@ def configurations(programs: list[str] | None) -> "dict[str, Config]":
 
 def show_scaling(report: "ScalingReport") -> None:
     """Print a row for each program, kind of room and number of objects."""
+    from scalor_ppl.studies.benchmark.scaling_lines import entries_of
+
     where, setting = report.environment, report.setting
     Console(highlight=False).print(
         f"{where['processor']} ({where['device']}), torch {where['torch']}, {where['threads']} "
@@ -129,25 +144,37 @@ def show_scaling(report: "ScalingReport") -> None:
         "rounds in turns; x is how many times as much as with the fewest objects",
         soft_wrap=True,
     )
-    for (name, room), points in report.series().items():
-        print_table(_series(f"{name}, {room}", points))
+    lines = entries_of(report)
+    for name, room in dict.fromkeys((line.program, line.room) for line in lines):
+        own = [
+            (line, point)
+            for line, point in zip(lines, report.in_series(), strict=True)
+            if (line.program, line.room) == (name, room)
+        ]
+        print_table(_series(f"{name}, {room}", own))
 
 
-def _series(title: str, points: "list[ScalingPoint]") -> Table:
+def _series(title: str, points: "list[tuple[ScalingEntry, ScalingPoint]]") -> Table:
     """The table of one series."""
     table = ruled_table(title, "objects")
     times = ("forward [ms]", "quartiles", "x", "step [ms]", "quartiles", "x")
-    heads = ("parameters", *times, "memory [MiB]", "x")
-    for head in heads:
+    for head in ("parameters", *times, "memory [MiB]", "x"):
         table.add_column(head, justify="right")
-    first = points[0]
-    for point in points:
-        cells = [f"{point.parameters:,}"]
-        for mine, base in ((point.forward, first.forward), (point.step, first.step)):
-            cells += [f"{1e3 * mine.median:.1f}", f"{1e3 * mine.low:.1f} - {1e3 * mine.high:.1f}"]
-            cells += [f"{mine.median / base.median:.2f}"]
-        if point.mebibytes is not None:
-            share = point.mebibytes / first.mebibytes if first.mebibytes else float("nan")
-            cells += [f"{point.mebibytes:.0f}", f"{share:.2f}"]
-        table.add_row(str(point.objects), *cells)
+    for line, point in points:
+        table.add_row(
+            str(line.objects),
+            f"{line.parameters:,}",
+            f"{line.forward_ms:.1f}",
+            _quartiles(point.forward),
+            f"{line.forward_x:.2f}",
+            f"{line.step_ms:.1f}",
+            _quartiles(point.step),
+            f"{line.step_x:.2f}",
+            shown(line.memory_mib, ".0f"),
+            shown(line.memory_x, ".2f"),
+        )
     return table
+
+
+def _quartiles(spread: "Quartiles") -> str:
+    return f"{1e3 * spread.low:.1f} - {1e3 * spread.high:.1f}"

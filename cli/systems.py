@@ -211,7 +211,9 @@ def column_table(work: "CellWork", column: str, cells: "Sequence[Cell]", values:
     for row, figures in work.table.paper.items():
         if row not in {cell.row for cell in cells} and column in figures:
             paper = (shown(figures[column].nll, ".2f"), shown(figures[column].mse, ".4f"))
-            table.add_row(f"{row} (paper only)", *[""] * 5, *paper)
+            known = work.table.systems.get(row)
+            title = row if known is None else known.title
+            table.add_row(f"{title} (paper only)", *[""] * 5, *paper)
     return table
 
 

@@ -79,6 +79,8 @@ class ResultTable(Section):
         columns: from left to right.
         lines: a file of JSON lines beside the table's.
         where: fields that a line must have to be a row.
+        by: fields that name a row: of the lines that agree in them the last one counts, and rows
+            with the same first of them stand together. None makes a row of every line.
         rows: of the ledger.
         median: name of the field that says "median" in a last row; none adds no such row.
     """
@@ -86,6 +88,7 @@ class ResultTable(Section):
     columns: tuple[Column, ...]
     lines: str | None = None
     where: dict[str, str | int] = {}  # noqa: RUF012 (pydantic copies it)
+    by: tuple[str, ...] = ()
     rows: tuple[LedgerRow, ...] = ()
     median: str | None = None
 
@@ -202,6 +205,8 @@ def _rows(table: ResultTable, folder: Path, entries: Sequence[Entry]) -> list[di
         return [worst_of(entries, row) for row in table.rows]
     lines = [line for _, line in read_lines(folder / table.lines)]
     lines = [line for line in lines if table.where.items() <= line.items()]
+    if table.by:
+        lines = last_by(lines, table.by)
     if table.median is not None:
         middle: dict[str, Any] = {table.median: "median"}
         for name, first in lines[0].items():
@@ -209,6 +214,20 @@ def _rows(table: ResultTable, folder: Path, entries: Sequence[Entry]) -> list[di
                 middle[name] = median(line[name] for line in lines)
         lines.append(middle)
     return lines
+
+
+def last_by(lines: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
+    """The last of the lines that agree in some fields, grouped by the first field.
+
+    Groups, and lines in them, come in the order in which they were first written.
+
+    Args:
+        lines: from the first to the last.
+        fields: that name a row; a line may lack one.
+    """
+    last = {tuple(line.get(name) for name in fields): line for line in lines}
+    places = {group: n for n, group in enumerate(dict.fromkeys(key[0] for key in last))}
+    return [last[key] for key in sorted(last, key=lambda key: places[key[0]])]
 
 
 def _cell(column: Column, row: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from scalor_ppl.studies.tables import (
     Column,
     LedgerRow,
     ResultTable,
+    last_by,
     markdown,
     pages_with_tables,
     with_tables,
@@ -194,3 +195,15 @@ def test_what_does_not_fit_is_refused_and_the_page_left(
     before = (place / "RESULTS.md").read_text()
     assert said in cli.refused("reproduce", "--table")
     assert (place / "RESULTS.md").read_text() == before
+
+
+def test_the_last_line_of_a_row_counts_and_sets_stand_together() -> None:
+    first = [
+        {"set": "a", "system": "x", "nll": 1},
+        {"set": "b", "system": "x", "nll": 2},
+        {"set": "a", "system": "y", "nll": 3},
+        {"set": "a", "system": "x", "nll": 4},
+        {"set": "b", "nll": 5},
+    ]
+    found = last_by(first, ("set", "system"))
+    assert [line["nll"] for line in found] == [4, 3, 2, 5]

@@ -22,7 +22,9 @@ from scalor_ppl.studies.benchmark import scaling
 from scalor_ppl.studies.benchmark.memory import peak_memory
 from scalor_ppl.studies.benchmark.results import Quartiles
 from scalor_ppl.studies.benchmark.scaling import CONSTANT, EXACT, NO_ROOM, measure_scaling
+from scalor_ppl.studies.benchmark.scaling_lines import ScalingEntry
 from scalor_ppl.studies.benchmark.step import Stepper
+from scalor_ppl.studies.ledger import read_ledger
 from scalor_ppl.studies.systems.judge import parameters_of
 
 FEW: Any = {"batch": 1, "frames": 2, "rounds": 2, "device": CPU, "threads": 1}
@@ -137,7 +139,8 @@ def test_the_command_prints_writes_and_draws(cli: CommandLine, tmp_path: Path) -
         (tmp_path / f"{name}.toml").write_text(document)
     files = [tmp_path / f"{name}.toml" for name in ("one", "two")]
     few = ("--objects", "2,3", "--batch", 1, "--frames", 2, "--rounds", 1, "--no-memory")
-    outputs = ("--figure", tmp_path / "s.png", "--json", tmp_path / "s.json")
+    lines = tmp_path / "lines.jsonl"
+    outputs = ("--figure", tmp_path / "s.png", "--json", tmp_path / "s.json", "--results", lines)
     said = cli("scaling", *files, *few, *outputs, *ALONE, "--trust")
     assert said.code == 0, said
     assert "constant room" in said.out
@@ -149,6 +152,16 @@ def test_the_command_prints_writes_and_draws(cli: CommandLine, tmp_path: Path) -
     assert [(point["room"], point["objects"]) for point in points] == [
         (CONSTANT, 2), (CONSTANT, 3), (EXACT, 2), (EXACT, 3), (NO_ROOM, 2), (NO_ROOM, 3),
     ]  # fmt: skip
+    entries = read_ledger(lines, ScalingEntry)
+    assert [(line.room, line.objects) for line in entries] == [
+        (point["room"], point["objects"]) for point in points
+    ]
+    few_ms, many_ms = (1e3 * point["forward"]["median"] for point in points[:2])
+    assert entries[1].forward_ms == pytest.approx(many_ms, abs=0.01)
+    assert entries[1].forward_x == pytest.approx(many_ms / few_ms, abs=0.001)
+    assert (entries[0].forward_x, entries[2].step_x, entries[0].memory_mib) == (1, 1, None)
+    refused = cli.refused("scaling", "vrnn", "--results", tmp_path / "lines.txt")
+    assert "end its name in .jsonl" in refused
 
 
 def test_counts_and_programs_that_are_none_are_refused(cli: CommandLine) -> None:

@@ -86,6 +86,10 @@ class ScalingReport:
             found.setdefault((point.program, point.room), []).append(point)
         return found
 
+    def in_series(self) -> list[ScalingPoint]:
+        """All points, series by series."""
+        return [point for points in self.series().values() for point in points]
+
     def to_dict(self) -> dict[str, Any]:
         """Fit for JSON."""
         return asdict(self)
