@@ -1,4 +1,4 @@
-"""How many objects, and how they came to be: CountMAE, propagation rate, discoveries."""
+"""How many objects, and how they came to be: their number, propagation rate, discoveries."""
 
 from dataclasses import dataclass
 
@@ -16,36 +16,49 @@ class CountSums:
     Attributes:
         error: sum of ``|predicted - true| / true`` over the frames that have objects.
         frames: how many these are. A frame without objects has no relative error and is left out;
-            what is predicted there shows in the precision.
+            what is predicted there shows in the precision and in the accuracy.
+        right: frames whose number of objects is right, those without any included.
+        all_frames: number of frames.
     """
 
     error: float = 0.0
     frames: int = 0
+    right: int = 0
+    all_frames: int = 0
 
     def __add__(self, other: "CountSums") -> "CountSums":
-        return CountSums(self.error + other.error, self.frames + other.frames)
+        return CountSums(
+            self.error + other.error,
+            self.frames + other.frames,
+            self.right + other.right,
+            self.all_frames + other.all_frames,
+        )
 
     @property
     def mae(self) -> float:
         """CountMAE, 0 or more; NaN where no frame has an object."""
         return self.error / self.frames if self.frames else float("nan")
 
+    @property
+    def accuracy(self) -> float:
+        """Share of the frames whose number is right, 0..1 (AIR's and SQAIR's); NaN without any."""
+        return self.right / self.all_frames if self.all_frames else float("nan")
 
-def count_errors(clip: ScoredClip) -> CountSums:
-    """The paper's CountMAE: the error in the number of objects, relative to their true number.
+
+def count_errors(clip: ScoredClip, total: int) -> CountSums:
+    """The error in the number of objects, relative to their true number, and how often it is right.
 
     Args:
         clip: frames, slivers already set aside.
+        total: how many frames there are, with those in which there is nothing.
 
     Returns:
-        The sums that CountMAE is made of.
+        The sums that CountMAE and accuracy are made of.
     """
-    errors = [
-        abs(len(frame.predictions) - len(frame.objects)) / len(frame.objects)
-        for frame in clip.frames
-        if len(frame.objects)
-    ]
-    return CountSums(float(sum(errors)), len(errors))
+    counts = [(len(frame.predictions), len(frame.objects)) for frame in clip.frames]
+    errors = [abs(found - true) / true for found, true in counts if true]
+    wrong = sum(found != true for found, true in counts)
+    return CountSums(float(sum(errors)), len(errors), total - wrong, total)
 
 
 @dataclass(frozen=True)

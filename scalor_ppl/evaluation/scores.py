@@ -43,6 +43,7 @@ class Scores:
         deta: HOTA's detection accuracy, mean over the similarities, 0..1.
         assa: HOTA's association accuracy, likewise.
         count_mae: mean over frames of ``|predicted - true| / true``; empty ones left out.
+        count_accuracy: share of frames whose number of objects is right, empty ones included.
         mse: mean squared error of the reconstruction in 0..1 units; NaN where it was not given.
         propagation_rate: share of objects after the first frame that were propagated, 0..1.
         discoveries_per_video: discoveries a clip, the first frame's included.
@@ -67,6 +68,7 @@ class Scores:
     deta: float
     assa: float
     count_mae: float
+    count_accuracy: float
     mse: float
     propagation_rate: float
     discoveries_per_video: float
@@ -196,7 +198,7 @@ class _Sums:
         self._events += events
         self._identities += identity(clip)
         self._association += hota(clip)
-        self._counts += count_errors(clip)
+        self._counts += count_errors(clip, frames)
         self._origins += origins
         self._clips += 1
         self._frames += frames
@@ -218,6 +220,7 @@ class _Sums:
             deta=float(association.detection.mean()),
             assa=float(association.assa.mean()) if events.objects else math.nan,
             count_mae=self._counts.mae,
+            count_accuracy=self._counts.accuracy,
             mse=mse,
             propagation_rate=self._origins.rate,
             discoveries_per_video=self._origins.discoveries_per_video,

@@ -70,6 +70,7 @@ def test_one_miss() -> None:
     assert (scores.recall, scores.precision) == (pytest.approx(5 / 6), 1)
     assert (scores.misses, scores.fragmentations, scores.id_switches) == (1, 1, 0)
     assert scores.count_mae == pytest.approx((0 + 1 / 2 + 0) / 3)
+    assert scores.count_accuracy == pytest.approx(2 / 3)
 
 
 def test_a_miss_at_the_end_is_no_fragmentation() -> None:
@@ -213,6 +214,7 @@ def test_nothing_there_and_nothing_found() -> None:
     assert (only_found.precision, only_found.false_positives, only_found.idf1) == (0, 2, 0)
     assert math.isnan(only_found.count_mae)
     only_true = score([{}, {}], truth_at([[A]] * 2))
+    assert (scores.count_accuracy, only_found.count_accuracy, only_true.count_accuracy) == (1, 0, 0)
     assert (only_true.mota, only_true.recall, only_true.hota, only_true.count_mae) == (0, 0, 0, 1)
     assert math.isnan(only_true.precision)
     assert math.isnan(only_true.propagation_rate)
