@@ -70,8 +70,11 @@ class SqairGuide(nn.Module):
         self.encoder = FrameEncoder(model.channels, model.size, config.maps, wide)
         self.reader = GlimpseReader(model.channels, shape.glimpse, shape.what, wide)
         self.summary = Summary(shape.what, wide)
-        self.discovery = DiscoveryCell(shape.what, config.maps, wide, config.discover)
-        self.propagation = PropagationCell(shape.what, shape.glimpse, wide, config.propagate)
+        grid, maps = self.encoder.grid, config.maps
+        self.discovery = DiscoveryCell(shape.what, grid, maps, wide, config.discover)
+        self.propagation = PropagationCell(
+            shape.what, grid, maps, shape.glimpse, wide, config.propagate
+        )
 
     @property
     def model(self) -> Sqair:
@@ -94,15 +97,14 @@ class SqairGuide(nn.Module):
         if memory is not None:
             slots, _prior = model.once(model.begin, memory.foreseen)
             states = memory.seen
-        # Without the difference nothing that whole frames show depends on the objects.
-        shown = None if self.config.difference else self.views(video)
+        shown = self.shown(video)
         after = []
         with pyro.plate("videos", len(video), dim=-2):
             for t, frame in enumerate(video.unbind(1)):
                 went_on = None
                 if slots is not None:
-                    went_on, states = self.propagate(t, frame, slots, states)
-                found = self.discover(t, frame, went_on, None if shown is None else shown[t])
+                    went_on, states = self.propagate(t, frame, shown[t], slots, states)
+                found = self.discover(t, frame, shown[t], went_on)
                 slots = model.once(model.after, slots, went_on, *found)
                 after.append(slots)
         return Inferred(tuple(after), states)
@@ -113,38 +115,52 @@ class SqairGuide(nn.Module):
         """Mean and standard deviation of z_what as seen at z_where; see the reader."""
         return self.reader.what(self.reader(frame, self.model.boxes(raw), attention))
 
-    def views(self, video: Tensor) -> list[FrameFeatures]:
-        """The frames of a video ``[B, T, C, H, W]`` as they are."""
-        view = self.encoder(video.flatten(0, 1))
-        parts = (part.unflatten(0, video.shape[:2]).unbind(1) for part in view)
+    def shown(self, video: Tensor) -> list[FrameFeatures]:
+        """What is seen of the frames of a video ``[B, T, C, H, W]``, as they are."""
+        seen = self.encoder(video.flatten(0, 1))
+        parts = (part.unflatten(0, video.shape[:2]).unbind(1) for part in seen)
         return [FrameFeatures(*frame) for frame in zip(*parts, strict=True)]
 
     # ------------------------------------------------------------------ propagation
 
     def propagate(
-        self, t: int, frame: Tensor, last: Slots, states: Tensor | None
+        self,
+        t: int,
+        frame: Tensor,
+        shown: FrameFeatures,
+        last: Slots,
+        states: Tensor | None,
     ) -> tuple[Candidates, Tensor]:
         """Sites ``z_*_prop_*_t``, and the objects' own new states.
 
         Args:
             t: number of the frame.
             frame: ``[B, C, H, W]``.
+            shown: what is seen of it.
             last: the slots after the frame before.
             states: the objects' own, in the slots before that; none after the first frame.
         """
         model, cell = self.model, self.propagation
         memory = carried(states, cell.newborn, last.order)
-        aim, attention = cell.expected(last.raw, memory)
         # What is seen where objects are expected: all of them at once.
-        looks = self.reader(frame, model.boxes(aim), attention)
+        expected = cell.expected(shown, last.raw, memory)
+        looks = self.reader(frame, model.boxes(expected.raw), expected.attention)
         relation = cell.beginning.expand(len(frame), -1)
         before = frame.new_zeros(len(frame), model.config.what + 5)
         latents: list[Tensor] = []
         remembered = []
         for k in range(model.config.objects):
             own, last_raw, last_what = memory[:, k], last.raw[:, k], last.what[:, k : k + 1]
+            place, there = expected.raw[:, k], expected.there[:, k]
             relation = cell.relate(
-                looks[:, k], before, last_what[:, 0], last_raw, own, state=relation
+                looks[:, k],
+                there,
+                before,
+                last_what[:, 0],
+                last_raw,
+                place - last_raw,
+                own,
+                state=relation,
             )
             exists = last.presence[:, k : k + 1]
             odds = cell.presence(torch.cat((relation, own), -1))
@@ -156,7 +172,7 @@ class SqairGuide(nn.Module):
                 own: Tensor = own,
                 last_what: Tensor = last_what,
             ) -> TorchDistribution:
-                look = self.look(frame, raw, attention[:, k : k + 1])
+                look = self.look(frame, raw, expected.attention[:, k : k + 1])
                 loc, scale, own = cell.changed(last_what, look, raw, relation, own)
                 remembered.append(own)
                 return diagonal_normal(loc, scale)
@@ -165,7 +181,7 @@ class SqairGuide(nn.Module):
                 f"prop_{k}_{t}",
                 dist.Bernoulli(logits=odds),
                 exists,
-                diagonal_normal(*cell.moved(last_raw, relation, own)),
+                diagonal_normal(*cell.moved(last_raw, place[:, :2], relation, own)),
                 seen,
             )
             latents += values
@@ -175,15 +191,15 @@ class SqairGuide(nn.Module):
     # ------------------------------------------------------------------ discovery
 
     def discover(
-        self, t: int, frame: Tensor, went_on: Candidates | None, shown: FrameFeatures | None
+        self, t: int, frame: Tensor, shown: FrameFeatures, went_on: Candidates | None
     ) -> list[Candidates]:
         """Sites ``z_*_disc_*_t``, step by step.
 
         Args:
             t: number of the frame.
             frame: ``[B, C, H, W]``.
+            shown: what is seen of it.
             went_on: the objects that went on; none in the first frame.
-            shown: the frame as it is; none where the difference is seen.
         """
         model, cell = self.model, self.discovery
         state = cell.beginning.expand(len(frame), -1)
@@ -194,12 +210,14 @@ class SqairGuide(nn.Module):
         found: list[Candidates] = []
         for k in range(model.config.objects):
             exists = model.once(model.room, went_on, *found)
-            view = shown
-            if view is None:
-                parts = found if went_on is None else [went_on, *found]
-                left = frame - model.once(model.canvas, *parts) if parts else frame
-                view = self.encoder(left)
-            odds, loc, scale, state = cell(view, self.encoder.centres, summary, last[:, :-1], state)
+            parts = found if went_on is None else [went_on, *found]
+            seen = shown
+            if self.config.difference and parts:
+                seen = self.encoder(frame - model.once(model.canvas, *parts))
+            whole = self.encoder.whole(seen)
+            odds, loc, scale, state = cell(seen, whole, summary, last[:, :-1], state)
+            if went_on is not None:
+                odds = odds + model.late_odds
             values = sample_object(
                 f"disc_{k}_{t}",
                 dist.Bernoulli(logits=odds),

@@ -104,6 +104,9 @@ class Sqair(nn.Module):
         self.decoder.extend([nn.CELU(), last])
         nn.init.normal_(last.weight, std=1e-2)
         self.once = Once()
+        # Added to the log-odds of finding an object after the first frame, in prior and posterior
+        # alike; the training drives it.
+        self.late_odds = 0.0
 
     # ------------------------------------------------------------------ the recursion, shared
     # Guide and model both call the methods of this part, through ``self.once``.
@@ -256,6 +259,8 @@ class Sqair(nn.Module):
         for k in range(self.config.objects):
             exists = self.once(self.room, went_on, *found)
             odds = prior.log_odds(first, self.once(self.there, went_on, *found))
+            if not first:
+                odds = odds + self.late_odds
             loc, scale, state = prior.place(last, state)
             presence = dist.Bernoulli(logits=odds.expand(videos, 1))
             if rate is not None:

@@ -15,8 +15,12 @@ from scalor_ppl.render.glimpses import read_glimpses
 FOUND_SHIFT = -3.0
 FOLLOWED_SHIFT = -4.0
 WHAT_SHIFT = -1.0
-# How far the networks' word counts on where to look for an object.
+# How far an object's own state counts in where to look for it; how fast places lose weight with the
+# squared distance from there (a cell counts a tenth at 0.4 half-widths); how much wider, before it
+# is bounded, the first look is.
 AIM = 0.1
+NEARNESS = 14.0
+WIDER = 1.0
 # Pixels of a frame for each of its features, along each axis.
 STRIDE = 8
 
@@ -34,12 +38,12 @@ class FrameFeatures(NamedTuple):
     """What is seen of a frame.
 
     Attributes:
-        whole: one vector ``[B, hidden]``.
         cells: features by place, row by row ``[B, cells, maps]``.
+        salience: how far something is seen there ``[B, 1, cells]``, unbounded.
     """
 
-    whole: Tensor
     cells: Tensor
+    salience: Tensor
 
 
 class FrameEncoder(nn.Module):
@@ -52,21 +56,64 @@ class FrameEncoder(nn.Module):
         hidden: dimension of the vector.
     """
 
-    centres: Tensor
-
     def __init__(self, channels: int, size: Size, maps: int, hidden: int) -> None:
         super().__init__()
         half = (size[0] // 2, size[1] // 2)
-        grid = (max(1, size[0] // STRIDE), max(1, size[1] // STRIDE))
-        self.features = GridEncoder(channels, maps, half, grid, width=max(1, maps // 4))
-        self.head = kept_in_scale(nn.Sequential(nn.Linear(maps * grid[0] * grid[1], hidden)))
-        self.register_buffer("centres", cell_centres(grid), persistent=False)
+        self.grid = (max(1, size[0] // STRIDE), max(1, size[1] // STRIDE))
+        self.features = GridEncoder(channels, maps, half, self.grid, width=max(1, maps // 4))
+        self.salience = nn.Linear(maps, 1)
+        cells = self.grid[0] * self.grid[1]
+        self.head = kept_in_scale(nn.Sequential(nn.Linear(maps * cells, hidden)))
 
     def forward(self, frames: Tensor) -> FrameFeatures:
         """What is seen of frames ``[B, C, H, W]``."""
-        features = self.features(F.avg_pool2d(frames, 2))
-        whole = F.celu(self.head(features.flatten(1)))
-        return FrameFeatures(whole, features.flatten(2).transpose(1, 2))
+        cells = self.features(F.avg_pool2d(frames, 2)).flatten(2).transpose(1, 2)
+        return FrameFeatures(cells, self.salience(cells).transpose(1, 2))
+
+    def whole(self, features: FrameFeatures) -> Tensor:
+        """One vector ``[B, hidden]`` of each frame."""
+        return F.celu(self.head(features.cells.flatten(1)))
+
+
+class PlaceAttention(nn.Module):
+    """A place in a frame, chosen by a recurrent state.
+
+    Where an object lies is then told as a distance from there, by what is seen there: what is
+    learned of one place holds for all. (In the authors' code the recurrent state alone tells it.)
+
+    Args:
+        grid: rows and columns of cells.
+        maps: channels of the features.
+        hidden: of the state.
+    """
+
+    centres: Tensor
+
+    def __init__(self, grid: Size, maps: int, hidden: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(hidden, maps)
+        self.register_buffer("centres", cell_centres(grid), persistent=False)
+
+    def forward(
+        self, seen: FrameFeatures, state: Tensor, near: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Places for n states ``[B, n, hidden]``.
+
+        Args:
+            seen: of the frame.
+            state: of who asks.
+            near: what is added to the cells' log-weights ``[B, n, cells]``.
+
+        Returns:
+            Features there ``[B, n, maps]``, and the place ``[B, n, 2]`` before it is bounded.
+        """
+        heat = seen.salience + self.query(state) @ seen.cells.transpose(1, 2)
+        weights = torch.softmax(heat if near is None else heat + near, -1)
+        return weights @ seen.cells, torch.atanh(weights @ self.centres)
+
+    def away(self, position: Tensor) -> Tensor:
+        """Squared distances of cells from positions ``[B, n, 2]``, ``[B, n, cells]``."""
+        return (position[:, :, None] - self.centres).square().sum(-1)
 
 
 class GlimpseReader(nn.Module):
@@ -107,34 +154,30 @@ class GlimpseReader(nn.Module):
 class DiscoveryCell(nn.Module):
     """The RNN over the steps of discovery, and what it says in each.
 
-    It attends to a place: where an object lies is told as a distance from there, by what is seen
-    there, so that what is learned of one place holds for all. (The authors' code tells it by the
-    RNN's state alone, which takes a hundred times as many steps to learn.)
-
     Args:
         what: dimension of z_what.
+        grid: rows and columns of the features.
         maps: channels of the features.
         hidden: width.
         odds: added to the log-odds of finding an object.
     """
 
-    def __init__(self, what: int, maps: int, hidden: int, odds: float) -> None:
+    def __init__(self, what: int, grid: Size, maps: int, hidden: int, odds: float) -> None:
         super().__init__()
         self.beginning = nn.Parameter(torch.zeros(hidden))
         self.rnn = nn.GRUCell(2 * hidden + what + 4, hidden)
-        self.query = nn.Linear(hidden, maps)
-        self.salience = nn.Linear(maps, 1)
+        self.attention = PlaceAttention(grid, maps, hidden)
         self.presence = biased(mlp(hidden + maps, hidden, 1), odds)
         self.where = mlp(hidden + maps, hidden, 8)
 
     def forward(
-        self, view: FrameFeatures, centres: Tensor, summary: Tensor, last: Tensor, state: Tensor
+        self, seen: FrameFeatures, whole: Tensor, summary: Tensor, last: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """A step.
 
         Args:
-            view: of the frame.
-            centres: of its cells, x and y in (-1, 1), ``[cells, 2]``.
+            seen: of the frame.
+            whole: the same as one vector ``[B, hidden]``.
             summary: of the objects that went on ``[B, hidden]``.
             last: z_what and z_where found in the step before, zeros in the first, ``[B, D + 4]``.
             state: of the RNN ``[B, hidden]``.
@@ -142,14 +185,26 @@ class DiscoveryCell(nn.Module):
         Returns:
             Log-odds ``[B, 1]``, mean and standard deviation of z_where ``[B, 1, 4]``, the state.
         """
-        state = self.rnn(torch.cat((view.whole, summary, last), -1), state)
-        heat = self.salience(view.cells) + view.cells @ self.query(state)[..., None]
-        attention = torch.softmax(heat, 1).transpose(1, 2)
-        seen = torch.cat((state, (attention @ view.cells)[:, 0]), -1)
-        place = torch.atanh(attention @ centres)
-        loc, scale = self.where(seen)[:, None].chunk(2, -1)
+        state = self.rnn(torch.cat((whole, summary, last), -1), state)
+        there, place = self.attention(seen, state[:, None])
+        known = torch.cat((state, there[:, 0]), -1)
+        loc, scale = self.where(known)[:, None].chunk(2, -1)
         loc = torch.cat((loc[..., :2] + place, loc[..., 2:]), -1)
-        return self.presence(seen), loc, positive(scale, FOUND_SHIFT), state
+        return self.presence(known), loc, positive(scale, FOUND_SHIFT), state
+
+
+class Expected(NamedTuple):
+    """Where objects seem to be, before they are looked at closely.
+
+    Attributes:
+        raw: z_where: the place attended to, and a size somewhat larger than before ``[B, N, 4]``.
+        there: features of that place ``[B, N, maps]``.
+        attention: how far the pixels of a glimpse belong to the object ``[B, N, h * w]``.
+    """
+
+    raw: Tensor
+    there: Tensor
+    attention: Tensor
 
 
 class PropagationCell(nn.Module):
@@ -157,21 +212,25 @@ class PropagationCell(nn.Module):
 
     Args:
         what: dimension of z_what.
+        grid: rows and columns of the features.
+        maps: channels of the features.
         glimpse: height and width of a glimpse.
         hidden: width.
         odds: added to the log-odds of going on.
     """
 
-    def __init__(self, what: int, glimpse: Size, hidden: int, odds: float) -> None:
+    def __init__(
+        self, what: int, grid: Size, maps: int, glimpse: Size, hidden: int, odds: float
+    ) -> None:
         super().__init__()
-        self.what = what
         self.newborn = nn.Parameter(torch.zeros(hidden))
         self.beginning = nn.Parameter(torch.zeros(hidden))
-        # It may have gone anywhere: the first look is a little wider than the object.
-        self.aim = biased(mlp(hidden, hidden // 2, 4), 0.0, 0.0, 1.0 / AIM, 1.0 / AIM)
-        self.attention = mlp(hidden, hidden // 2, glimpse[0] * glimpse[1])
-        # The glimpse, the object before in this frame, and the object itself a frame ago.
-        self.relation = nn.GRUCell(hidden + (what + 5) + (what + 4) + hidden, hidden)
+        self.aim = mlp(hidden, hidden // 2, 2)
+        self.nearness = nn.Parameter(torch.tensor(NEARNESS))
+        self.place = PlaceAttention(grid, maps, hidden)
+        self.pixels = mlp(hidden, hidden // 2, glimpse[0] * glimpse[1])
+        # What is seen, the object before in this frame, and the object itself a frame ago.
+        self.relation = nn.GRUCell(hidden + maps + (what + 5) + (what + 8) + hidden, hidden)
         self.presence = biased(mlp(2 * hidden, hidden // 2, 1), odds)
         self.where = mlp(2 * hidden + 4, hidden, 8)
         self.time = nn.GRUCell(hidden + 4 + 2 * what, hidden)
@@ -179,31 +238,43 @@ class PropagationCell(nn.Module):
         self.gates = nn.Linear(hidden, 3 * what)
         nn.init.constant_(self.gates.bias, 1.0)
 
-    def expected(self, raw: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Where to look for an object, and at which pixels of the glimpse.
+    def expected(self, seen: FrameFeatures, raw: Tensor, memory: Tensor) -> Expected:
+        """Where to look for objects, and at which pixels of the glimpse.
 
         Args:
+            seen: of the frame.
             raw: z_where a frame ago ``[B, N, 4]``.
             memory: the objects' own states ``[B, N, hidden]``.
-
-        Returns:
-            z_where of the glimpse ``[B, N, 4]``, and attention ``[B, N, h * w]`` in [0, 1].
         """
-        return raw + AIM * self.aim(memory), self.attend(memory)
+        position, size = raw.split(2, -1)
+        ahead = torch.tanh(position + AIM * self.aim(memory))
+        near = -self.nearness * self.place.away(ahead)
+        there, place = self.place(seen, memory, near)
+        # It may have gone anywhere: the first look is a little wider than the object.
+        return Expected(torch.cat((place, size + WIDER), -1), there, self.attend(memory))
 
     def attend(self, memory: Tensor) -> Tensor:
         """How far the pixels of a glimpse belong to the object, ``[B, n, h * w]`` in [0, 1]."""
-        return torch.sigmoid(self.attention(memory) + 1)
+        return torch.sigmoid(self.pixels(memory) + 1)
 
     def relate(self, *seen: Tensor, state: Tensor) -> Tensor:
         """The state over the objects in order, one further; everything ``[B, .]``."""
         return self.relation(torch.cat(seen, -1), state)
 
-    def moved(self, raw: Tensor, relation: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of z_where ``[B, 1, 4]``; arguments ``[B, .]``."""
+    def moved(
+        self, raw: Tensor, place: Tensor, relation: Tensor, memory: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of z_where ``[B, 1, 4]``.
+
+        Args:
+            raw: z_where a frame ago ``[B, 4]``.
+            place: the position that was attended to ``[B, 2]``.
+            relation, memory: states ``[B, hidden]``.
+        """
         seen = torch.cat((relation, raw, memory), -1)
         loc, scale = self.where(seen)[:, None].chunk(2, -1)
-        return raw[:, None] + loc, positive(scale, FOLLOWED_SHIFT)
+        start = torch.cat((place, raw[:, 2:]), -1)
+        return start[:, None] + loc, positive(scale, FOLLOWED_SHIFT)
 
     def changed(
         self,

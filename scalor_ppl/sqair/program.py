@@ -1,5 +1,6 @@
 """What SQAIR offers to the rest of the package beyond what any program does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from pyro.poutine import Trace
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
+from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.config.schema import Config
 from scalor_ppl.programs import CountsObjects, ObjectArrays, Program
 from scalor_ppl.render.looks import part_colours
@@ -23,6 +25,14 @@ class SqairProgram(Program, CountsObjects):
     config: SqairConfig
 
     latents = "hard"
+
+    def schedules(self) -> Mapping[str, Schedule]:
+        """How readily objects are found after the first frame."""
+        return {"late_odds": self.config.train.late_odds}
+
+    def drive(self, values: Mapping[str, float]) -> None:
+        """Set that."""
+        self.model.late_odds = values["late_odds"]
 
     def figures(self, scene: Any) -> dict[str, float]:
         """Objects a frame, discoveries a video."""

@@ -55,11 +55,19 @@ class SqairGuideSettings(Section):
 
 
 class SqairTraining(TrainConfig):
-    """How it is trained: the paper's objective, and clips that grow longer."""
+    """How it is trained: the paper's objective, and clips that grow longer.
+
+    Attributes:
+        late_odds: schedule of what is added to the log-odds of finding an object after the first
+            frame, in prior and posterior alike; the program is the paper's where it ends at 0.
+            Where objects are found anew from the beginning, following them is never learned:
+            finding is learned first, and explains every frame by itself.
+    """
 
     estimator: str = "vimco"
     particles: int = Field(5, ge=1)
     frames: int | Schedule = Schedule(start=3, end=10)
+    late_odds: Schedule = Schedule(start=-20.0, end=0.0)
 
 
 class SqairConfig(Config):

@@ -191,6 +191,25 @@ def test_rates_of_discovery(rate: float) -> None:
         assert not scene.slots[2].discovered.any()
 
 
+def test_objects_are_hardly_found_late_until_following_is_learned() -> None:
+    late = {"start": -20.0, "end": 0.0, "steps": 10}
+    program = build("sqair", train={"late_odds": late})
+    video = clip(3, videos=30)
+    assert program.drive_to(10) == {"late_odds": 0.0}
+    freely, prior = traced(program.model, program.guide, video)
+    assert program.drive_to(5) == {"late_odds": -10.0}
+    again = poutine.trace(poutine.replay(program.guide, trace=freely)).get_trace(video)
+    hardly = poutine.trace(poutine.replay(program.model, trace=freely)).get_trace(video)
+    for before, after in ((freely, again), (prior, hardly)):
+        for name, shift in (("z_pres_disc_0_0", 0.0), ("z_pres_disc_0_1", -10.0)):
+            moved = after.nodes[name]["fn"].logits - before.nodes[name]["fn"].logits
+            torch.testing.assert_close(moved, torch.full_like(moved, shift), rtol=0, atol=1e-4)
+    program.drive_to(0)
+    scene = program.model(videos=200, frames=3)
+    assert scene.slots[0].discovered.any()
+    assert not scene.slots[1].discovered.any()
+
+
 # ---------------------------------------------------------------------- the bound
 
 
