@@ -45,7 +45,7 @@ from scalor_ppl.training.runs import (
     write_config,
 )
 from scalor_ppl.training.signals import stop_signals
-from scalor_ppl.training.state import Progress, pack, unpack
+from scalor_ppl.training.state import Progress, check_alike, pack, unpack
 from scalor_ppl.training.step import TrainingStep, Update
 
 log = logging.getLogger(__name__)
@@ -167,6 +167,7 @@ class _Training:
             checkpoint = self._restore()
         elif config.initial is None:  # otherwise it has been begun by another run's weights
             self.program.begin(self.source)
+        check_alike(self.progress, self.step)
         if not resume and not self.ranks.first:
             torch.manual_seed(self.ranks.seed(config.seed, 0))
         if self.ranks.first:
@@ -364,14 +365,6 @@ class _Training:
                     f"{folder} does not fit this configuration ({error}); resume with the "
                     "configuration that it was trained with"
                 ) from None
-        steps = self.ranks.gathered(self.progress.step)
-        if len(set(steps)) > 1:
-            self.ranks.told(
-                UserError(
-                    f"the processes find checkpoints of different steps in {self.run} "
-                    f"({', '.join(map(str, steps))}): give a folder that all machines share"
-                )
-            )
         return folder
 
 

@@ -7,12 +7,15 @@ others beside them.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import torch
+from torch import nn
 
+from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Memory
 from scalor_ppl.programs.memory import mapped
 from scalor_ppl.training.step import TrainingStep
@@ -116,6 +119,40 @@ def unpack(
             )
         return progress, None
     return progress, _on(device, step.program.unpacked(own["memory"]))
+
+
+def check_alike(progress: Progress, step: TrainingStep) -> None:
+    """Complain about ranks that would train something else than the first one; collective.
+
+    Raises:
+        UserError: one begins with other steps, settings or weights.
+    """
+    if not step.ranks.several:
+        return
+    own = {
+        "steps": progress.step,
+        "settings": step.program.config.model_dump_json(),
+        "weights": _fingerprint(step.program.parts.values()),
+    }
+    everybody = step.ranks.gathered(own)
+    for rank, other in enumerate(everybody):
+        for what, value in everybody[0].items():
+            if other[what] != value:
+                step.ranks.told(
+                    UserError(
+                        f"process {rank} begins with other {what} than process 0: give all "
+                        "machines the same files, the same versions and one folder of runs"
+                    )
+                )
+
+
+def _fingerprint(parts: Iterable[nn.Module]) -> int:
+    """A number that other weights do not have."""
+    found = 0
+    for part in parts:
+        for tensor in part.state_dict().values():
+            found = crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), found)
+    return found
 
 
 def _on(device: torch.device, memory: Memory) -> Memory:

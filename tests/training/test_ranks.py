@@ -21,12 +21,13 @@ from scalor_ppl.data.batches import Share
 from scalor_ppl.errors import ElsewhereError, RankLostError, TrainingError, UserError
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.parallel.ranks import ALONE, Ranks, joined_ranks
+from scalor_ppl.programs import Program
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.training import loop as training
 from scalor_ppl.training.checkpoints import last_checkpoint, load_training
 from scalor_ppl.training.devices import pick_device
 from scalor_ppl.training.loop import Outcome, train
-from scalor_ppl.training.runs import create_run
+from scalor_ppl.training.runs import METRICS, create_run
 from scalor_ppl.training.start import start_training
 from scalor_ppl.training.state import OTHERS
 from scalor_ppl.training.step import TrainingStep
@@ -317,6 +318,31 @@ def test_mistakes_are_told_by_one_and_end_all(tmp_path: Path) -> None:
     told, silent = several(2, started, tmp_path / "run", 2)
     assert "is a run already" in str(told.value)
     assert isinstance(silent.value, ElsewhereError)
+
+
+def unlike(ranks: Ranks, run: Path, what: str) -> Outcome:
+    """A training for which the second process has something else than the first."""
+    config = config_of(train={"steps": 3 + ranks.rank if what == "settings" else 3})
+    program = build_program(config, CPU)
+
+    def begin(program: Program, source: Any) -> None:
+        with torch.no_grad():  # as another recording would make a template
+            next(program.model.parameters())[0] += 1e-3 * ranks.rank
+
+    if what == "weights":
+        type(program).begin = begin  # type: ignore
+    if ranks.first:
+        create_run(run, config)
+    return train(program, Square(), run, ranks=ranks)
+
+
+@pytest.mark.parametrize("what", ["settings", "weights"])
+def test_processes_that_differ_are_refused(what: str, tmp_path: Path) -> None:
+    told, silent = several(2, unlike, tmp_path / "run", what)
+    assert isinstance(told.value, UserError)
+    assert f"process 1 begins with other {what} than process 0" in str(told.value)
+    assert isinstance(silent.value, ElsewhereError)
+    assert not (tmp_path / "run" / METRICS).exists()
 
 
 def test_without_torchrun_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
