@@ -79,6 +79,8 @@ def train(
     """
     use_threads(threads)
     from scalor_ppl.parallel.ranks import joined_ranks
+    from scalor_ppl.training.priors import phase_of, with_phase
+    from scalor_ppl.training.runs import run_config
 
     if only is not None and (resume or initial is None):
         raise UserError("--only priors trains those of a run: give --from RUN, and no --resume")
@@ -104,7 +106,7 @@ def train(
                 )
                 resolved = _resolved(model, guide, config, settings, own)
         if only is not None:
-            show_priors_training(Path(str(initial)), resolved, out, device=device)
+            show_priors_training(Path(str(initial)), with_phase(resolved), out, device=device)
             return
         outcome = shown_training(resolved, out, device=device, resume=resume, ranks=ranks)
         if outcome.interrupted and ranks.first:
@@ -114,10 +116,16 @@ def train(
             )
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
+    if ranks.first and phase_of(resolved):
+        if ranks.several:
+            say(f"train its priors now: scalor-ppl train --only priors --from {out} --out ...")
+        else:
+            show_priors_training(out, run_config(out), out, device=device)
 
 
 def _resumed(out: Path, steps: int | None, given: Sequence[Any]) -> "Config":
     """The configuration of a run that goes on, with another number of steps if that is given."""
+    from scalor_ppl.training.priors import RECORD
     from scalor_ppl.training.runs import run_config
 
     if any(option is not None for option in given):
@@ -125,6 +133,10 @@ def _resumed(out: Path, steps: int | None, given: Sequence[Any]) -> "Config":
             "--resume goes on with the run's own configuration: give --out (and --steps) only"
         )
     config = run_config(out)
+    if (out / RECORD).is_file():
+        raise UserError(
+            f"the priors of {out} are trained, which ends a training: begin another --from {out}"
+        )
     if steps is None:
         return config
     return config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})

@@ -203,7 +203,7 @@ class PriorsTraining(Section):
     with which model and guide were trained; names as there.
 
     Attributes:
-        steps: of the optimizer.
+        steps: of the optimizer; 0 leaves the phase out.
         clips: of which draws are kept.
         frames: of each clip.
         batch: clips a step.
@@ -213,7 +213,7 @@ class PriorsTraining(Section):
         background: ``mixture``, or any of `prior`'s.
     """
 
-    steps: int = Field(1200, ge=1)
+    steps: int = Field(0, ge=0)
     clips: int = Field(512, ge=8)
     frames: int = Field(20, ge=2)
     batch: int = Field(16, ge=1)

@@ -19,6 +19,22 @@ from scalor_ppl.training.runs import create_run, load_run, located, write_config
 from scalor_ppl.training.sources import open_data
 
 RECORD = "priors.json"
+STEPS = 1200  # of the phase, where nobody says how many
+
+
+def phase_of(config: Config) -> int:
+    """Steps of the phase that a configuration's training ends with; 0 where there is none."""
+    phase = getattr(config.train, "priors", None)
+    return 0 if phase is None else int(phase.steps)
+
+
+def with_phase(config: Config) -> Config:
+    """The configuration with a phase for its priors, where it can have one."""
+    phase = getattr(config.train, "priors", None)
+    if phase is None or phase.steps:
+        return config
+    priors = phase.model_copy(update={"steps": STEPS})
+    return config.model_copy(update={"train": config.train.model_copy(update={"priors": priors})})
 
 
 def train_priors_of(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny import ALONE, CPU, CommandLine, fresh, same, weights_of, write_clips
 
 from scalor_ppl.inference.generation import imagine
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.training import start
 from scalor_ppl.training.checkpoints import save_checkpoint
 from scalor_ppl.training.runs import load_run, run_config
 
@@ -58,3 +61,23 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(cli: CommandLine, se
     wrong = ("--set", "train.priors.propagation=momentous")
     assert "momentum" in cli.refused(*asked, "--from", "run", *wrong, *QUICK[:4])
     assert not Path("new").exists()
+
+
+def test_a_training_ends_with_the_phase_that_its_configuration_has(
+    cli: CommandLine, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def eager(config: Any, device: Any) -> Any:
+        program = build_program(config, device)
+        program.guide.proposal.presence[-1].bias.data.fill_(3.0)
+        return program
+
+    monkeypatch.setattr(start, "build_program", eager)
+    phase = ("--set", "train.priors.steps=5", *QUICK[:4])
+    tiny = ("--config", "tiny.toml", "--data", "clips.nc", *ALONE)
+    said = cli("train", *tiny, *phase, "--out", "run")
+    assert said.code == 0, said
+    assert "priors: 5 steps" in said.err
+    assert Path("run/priors.json").is_file()
+    assert run_config(Path("run")).prior.model_dump()["discovery"] == "mixture"
+    load_run(Path("run"), CPU)
+    assert "which ends a training" in cli.refused("train", "--resume", "--out", "run")
