@@ -48,7 +48,8 @@ def realism(
     """Compare videos sampled from the priors with real clips that were not trained on.
 
     Each figure stands beside its floor (real against other real clips) and two controls: the real
-    clips as the program reconstructs them, and with their frames shuffled in time.
+    clips as the program reconstructs them, and with their frames shuffled in time. The column
+    "priors" tells sampled from reconstructed videos: what is due to the priors alone.
     """
     from scalor_ppl.realism.figure import draw_rows
     from scalor_ppl.realism.measure import measure_realism
@@ -106,11 +107,12 @@ def realism(
 
 def realism_table(found: "Realism", title: str) -> Table:
     """A row for each figure, a column for each side."""
-    from scalor_ppl.realism.measure import SIDES, UNITS
+    from scalor_ppl.realism.measure import PRIORS, SIDES, UNITS
 
-    table = ruled_table(title, "figure", *SIDES, "p (sampled)")
+    columns = (*SIDES, PRIORS)
+    table = ruled_table(title, "figure", *columns, "p (sampled)")
     for name, unit in UNITS.items():
-        values = (shown(found.figures[name][side], ".3f") for side in SIDES)
+        values = (shown(found.figures[name][side], ".3f") for side in columns)
         chance = found.p.get(name, {}).get("sampled")
         table.add_row(f"{name} {unit}".strip(), *values, shown(chance, ".3f"))
     return table

@@ -37,6 +37,10 @@ SIDES = ("sampled", "real", "reconstructed", "shuffled")
 program reconstructs them tell what is due to the decoder; those with frames shuffled in time must
 be told apart by whatever looks at time."""
 
+PRIORS = "priors"
+"""A fifth column, of the areas only: sampled videos against the reconstructed ones. Both are as the
+decoder paints, so that what tells them apart is the priors' doing."""
+
 UNITS = {
     "frame_auc": "",
     "clip_auc": "",
@@ -129,6 +133,7 @@ def measure_realism(
     for side in SIDES:
         _compare_pixels(gathered, side, base, clips[side], question, tell)
         _compare_objects(gathered, side, base, found[side], question, tell)
+    _compare_priors(gathered, clips, found, question, tell)
     if not isinstance(program, FindsObjects):
         for name in set(UNITS) - {"frame_auc", "clip_auc", *_OF_FEATURES}:
             gathered.missing[name] = f"{program.name} finds no objects"
@@ -137,7 +142,7 @@ def measure_realism(
     else:
         gathered.missing["nearer_to_training"] = "no clips are known to be trained on, or not to be"
     figures = {
-        name: {side: values.get(side) for side in SIDES}
+        name: {side: values.get(side) for side in (*SIDES, PRIORS)}
         for name, values in gathered.figures.items()
     }
     read = None
@@ -263,6 +268,24 @@ def _compare_objects(
         gathered.figures[f"{name}_distance"][side] = distance
     for name, value in _values(motion, found.crops, question).items():
         gathered.figures[name][side] = value
+
+
+def _compare_priors(
+    gathered: _Gathered,
+    clips: dict[str, np.ndarray],
+    found: dict[str, Extracted],
+    question: RealismQuestion,
+    tell: Callable[[str], None],
+) -> None:
+    """What tells sampled videos from reconstructed ones."""
+    tell("telling sampled from reconstructed")
+    pair = [clips[side] for side in ("reconstructed", "sampled")]
+    gathered.tested("frame_auc", PRIORS, _frames(pair[0]), _frames(pair[1]), question)
+    if pair[0].shape[1] >= WINDOW:
+        gathered.tested("clip_auc", PRIORS, _windows(pair[0]), _windows(pair[1]), question)
+    crops = [found[side].crops for side in ("reconstructed", "sampled")]
+    if crops[0] is not None and crops[1] is not None:
+        gathered.tested("crop_auc", PRIORS, _of_crops(crops[0]), _of_crops(crops[1]), question)
 
 
 def _values(
