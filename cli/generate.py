@@ -6,7 +6,16 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
+from scalor_ppl.cli.options import (
+    PLAIN,
+    DataFolder,
+    Device,
+    Run,
+    Seed,
+    Temperature,
+    Threads,
+    use_threads,
+)
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import check_writable
 from scalor_ppl.results.locks import owned, owned_folder
@@ -28,7 +37,11 @@ def generate(
     seed: Seed = 0,
     first_rate: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Chance that a cell has an object in frame 1 (0.2)."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Chance that a cell has an object in frame 1; the priors' own, if any, or 0.2.",
+        ),
     ] = None,
     discovery: Annotated[
         bool | None,
@@ -38,6 +51,7 @@ def generate(
         float | None,
         typer.Option(min=0, max=1, help="Chance per cell and later frame that one enters."),
     ] = None,
+    temperature: Temperature = 1.0,
     observe: Annotated[
         str | None, typer.Option(help="Continue this clip (set, or path).", metavar="NAME|PATH")
     ] = None,
@@ -70,6 +84,8 @@ def generate(
         raise UserError("--no-discovery and --rate contradict each other: leave one out")
     if observe is not None and (videos > 1 or first_rate is not None):
         raise UserError("--videos and --first-rate are for videos from scratch, not with --observe")
+    if temperature < 1 and (observe is not None or (out is not None and out.suffix == SUFFIX)):
+        raise UserError("--temperature is for pictures of videos from scratch: leave it out")
     if do and observe is None:
         raise UserError("--do acts on the objects of an observed clip: give one with --observe")
     interventions = [parse_intervention(words) for words in do or []]
@@ -90,7 +106,8 @@ def generate(
         return
     with owned_folder(folder), Console(stderr=True).status("sampling") as status:
         if observe is None:
-            scene = imagine(program, videos=videos, first_rate=first_rate, rate=wanted, **sampled)
+            sampled |= {"videos": videos, "first_rate": first_rate, "rate": wanted}
+            scene = imagine(program, **sampled, temperature=temperature)
             paths = []
             for path in write_generated(program, scene, folder, boxes=boxes, fps=fps):
                 status.update(f"{path.name} of {videos} videos")

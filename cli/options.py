@@ -35,6 +35,10 @@ DataFolder = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder of the MNIST IDX files, for sets of digits."),
 ]
+Temperature = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Factor of the noise of what is sampled; 1 is the program's."),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's choice by default.")]
 
 Refine = Annotated[

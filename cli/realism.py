@@ -9,7 +9,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.options import PLAIN, DataFolder, Device, Run, Seed, Threads, use_threads
+from scalor_ppl.cli.options import (
+    PLAIN,
+    DataFolder,
+    Device,
+    Run,
+    Seed,
+    Temperature,
+    Threads,
+    use_threads,
+)
 from scalor_ppl.cli.tables import print_table, ruled_table, shown
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
@@ -31,6 +40,7 @@ def realism(
     frames: Annotated[int, typer.Option(help="Length of each, at least 3.")] = 20,
     seeds: Annotated[int, typer.Option(min=1, help="Classifiers of each kind.")] = 3,
     seed: Seed = 0,
+    temperature: Temperature = 1.0,
     out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     figure: Annotated[
         Path | None,
@@ -61,7 +71,7 @@ def realism(
     from scalor_ppl.training.sources import chosen, open_data
 
     use_threads(threads)
-    question = RealismQuestion(videos, frames, seeds, seed)
+    question = RealismQuestion(videos, frames, seeds, seed, temperature)
     if figure is not None and figure.suffix != ".png":
         raise UserError(f"--figure {figure}: end it in .png")
     if blind is not None and figure is None:

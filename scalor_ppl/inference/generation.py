@@ -1,7 +1,7 @@
 """Videos from the program: sampled from scratch, or an observed clip imagined further."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from scalor_ppl.inference.finite import check_scene
 from scalor_ppl.inference.interventions import Intervention, check_imagined
 from scalor_ppl.inference.posterior import infer
 from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.nn.tempered import Tempered
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import Intervenes, Program, require
 
@@ -24,6 +25,7 @@ def imagine(
     seed: int,
     first_rate: float | None = None,
     rate: float | None = None,
+    temperature: float = 1.0,
 ) -> Any:
     """Sample whole videos from the priors (paper section 5.1, experiment 3).
 
@@ -35,6 +37,8 @@ def imagine(
         first_rate: probability that a cell discovers in the first frame; by default what the
             prior has learned, or the configuration's (0.2, as in the paper) where it has not.
         rate: the same in later frames; the trained prior's by default.
+        temperature: factor of the latents' noise, 0 to 1; below 1 these are no samples of the
+            program any more: see :class:`~scalor_ppl.nn.tempered.Tempered`.
 
     Returns:
         The scene.
@@ -43,7 +47,8 @@ def imagine(
     torch.manual_seed(seed)
     # An object is there or it is not: relaxed, it would be half transparent.
     kind = program.bounded_presence
-    with torch.no_grad(), fast_pyro(), program.presence_as(kind):
+    calm = Tempered(temperature) if temperature < 1 else nullcontext()
+    with torch.no_grad(), fast_pyro(), program.presence_as(kind), calm:
         scene = program.model(videos=videos, frames=frames, **options)
     check_scene(scene)
     return scene

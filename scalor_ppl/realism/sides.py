@@ -24,12 +24,14 @@ class RealismQuestion:
         frames: length of each, at least 3.
         seeds: how many classifiers of each kind, each with a split of its own.
         seed: of the samples and of everything drawn here.
+        temperature: factor of the latents' noise in the samples, 0 to 1.
     """
 
     videos: int = 100
     frames: int = 20
     seeds: int = 3
     seed: int = 0
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.videos < 8:
@@ -77,7 +79,13 @@ def sampled_clips(
         tell(f"sampling videos, {begin} of {question.videos}")
         videos = min(size, question.videos - begin)
         seed = int(np.random.SeedSequence([question.seed, number]).generate_state(1)[0])
-        scene = imagine(program, videos=videos, frames=question.frames, seed=seed)
+        scene = imagine(
+            program,
+            videos=videos,
+            frames=question.frames,
+            seed=seed,
+            temperature=question.temperature,
+        )
         parts.append(to_frames(scene.image))
     return np.concatenate(parts)
 

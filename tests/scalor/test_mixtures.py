@@ -10,7 +10,9 @@ from scalor_ppl.nn.chained import ChainedPresence
 from scalor_ppl.nn.distributions import Presence
 from scalor_ppl.nn.mixtures import Mixture, MixtureNormals, Product, heaviest
 from scalor_ppl.nn.modes import mode_of
+from scalor_ppl.nn.tempered import tempered
 from scalor_ppl.scalor.noise import quantile
+from scalor_ppl.scalor.priors.absence import PresentOrAbsent
 
 
 def a_mixture(count: int = 3, n: int = 4) -> Mixture:
@@ -117,3 +119,27 @@ def test_the_mode_of_a_chain_takes_the_likelier_side_cell_by_cell(kind: str) -> 
     mode = mode_of(chain(presence))
     assert mode is not None
     assert (presence.weight(mode) > 0.5).tolist() == [[True, False, True, False]]
+
+
+def test_noise_is_tempered_and_what_is_chosen_is_not() -> None:
+    torch.manual_seed(0)
+    normal = dist.Normal(torch.full((4000, 2), 3.0), 2.0).to_event(1)
+    weights = dist.Categorical(probs=torch.tensor([0.3, 0.7]).expand(4000, 2))
+    parts = dist.Normal(torch.tensor([[-9.0], [9.0]]).expand(4000, 2, 1), 1.0).to_event(1)
+    product = Product((normal, dist.MixtureSameFamily(weights, parts)))
+    drawn = tempered(product, 0.25)
+    assert drawn.shape == (4000, 3)
+    torch.testing.assert_close(drawn[:, :2].std(0), torch.full((2,), 0.5), atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn[:, :2].mean(0), torch.full((2,), 3.0), atol=0.05, rtol=0)
+    left = drawn[:, 2] < 0
+    assert abs(left.float().mean().item() - 0.3) < 0.03
+    assert drawn[left, 2].std().item() == pytest.approx(0.25, abs=0.03)
+    odds = torch.zeros(4000)
+    there = PresentOrAbsent(odds, dist.Normal(torch.full((4000,), 9.0), 1.0))
+    values = tempered(there, 0.1)
+    found = values > 5
+    assert abs(found.float().mean().item() - 0.5) < 0.03
+    assert values[found].std().item() == pytest.approx(0.1, abs=0.01)
+    assert values[~found].std().item() == pytest.approx(1.0, abs=0.05)  # of what is not there
+    bernoulli = dist.Bernoulli(torch.full((4000,), 0.3))
+    assert abs(tempered(bernoulli, 0.0).mean().item() - 0.3) < 0.03

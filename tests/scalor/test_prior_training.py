@@ -115,7 +115,7 @@ def test_the_papers_own_priors_can_be_trained_alone(tmp_path: Path) -> None:
 
 
 def test_a_program_that_finds_nothing_is_told_of(tmp_path: Path) -> None:
-    program = a_program(tmp_path)
+    program = a_program(tmp_path, clips=8, frames=2)
     program.guide.proposal.presence[-1].bias.data.fill_(-20.0)
     with pytest.raises(UserError, match="finds nothing in square"):
         train_priors(program, Square(), lambda *told: None)

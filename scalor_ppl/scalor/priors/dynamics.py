@@ -24,7 +24,7 @@ WIDEST = 3.0
 # For which share of a training the components lie in one place.
 TOGETHER = 0.5
 # Gains are learned by age up to this many frames, and stay as they are from there on.
-AGES = 8
+AGES = 24
 # A movement stays this far within the largest step, as a share of it.
 MARGIN = 0.995
 
@@ -63,7 +63,7 @@ class DynamicsPropagation(PropagationPrior):
 
         centre' = centre + step (velocity + wall, pair and own pushes)
         movement ~ mixture of normals about the way from the last value to centre'
-        size, depth, z_what ~ normal about the running means,
+        size, depth, z_what ~ normal about their running means: an object stays what it is,
 
     with one component at centre' itself. Pushes are those of walls (:mod:`.contacts`), of pairs
     (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
@@ -102,7 +102,7 @@ class DynamicsPropagation(PropagationPrior):
         self.walls = Walls(self.unit)
         self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 4))
         self.foresee = nn.Linear(6 + rest + hidden + MESSAGE, hidden)
-        self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + 2 * rest))
+        self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + rest))
         self.noise = Table(torch.cat((torch.full((2,), -2.0), torch.full((rest,), -2.0))))
         with torch.no_grad():
             head = self.head[-1]
@@ -178,8 +178,8 @@ class DynamicsPropagation(PropagationPrior):
         """Distributions of the trackers' next latents, batch shape ``[B, K]``."""
         known = Filtered(*state.split(self.widths, -1))
         movement = (known.centre_ahead - trackers.objects.where[..., :2]) / self.step
-        survive, weights, offset, width, loc, scale = self.head(known.foresight).split(
-            (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest, self.rest), -1
+        survive, weights, offset, width, scale = self.head(known.foresight).split(
+            (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest), -1
         )
         noise = self.noise()
         # The first component lies where the dynamics lead, the others where else it may go.
@@ -191,7 +191,7 @@ class DynamicsPropagation(PropagationPrior):
             dist.Categorical(logits=weights),
             diagonal_normal(torch.atanh(offset.clamp(-MARGIN, MARGIN)), positive(width)),
         )
-        loc = known.rest + loc
+        loc = known.rest
         scale = positive(scale + noise[2:])
         return ObjectDistributions(
             presence.distribution(survive.squeeze(-1) + self.survival),
