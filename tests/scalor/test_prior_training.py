@@ -15,7 +15,8 @@ from torch import Tensor
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program, TrainsPriors, require
-from scalor_ppl.scalor.histories import chosen, density_by_part, drawn, joined
+from scalor_ppl.scalor import prior_training
+from scalor_ppl.scalor.histories import Moment, chosen, density_by_part, drawn, joined
 from scalor_ppl.scalor.prior_training import train_priors
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
 from scalor_ppl.scalor.priors.contacts import Collisions, Walls
@@ -114,9 +115,19 @@ def test_the_papers_own_priors_can_be_trained_alone(tmp_path: Path) -> None:
     assert type(trained.model.discovery).__name__ == "LearnedDiscovery"
 
 
-def test_a_program_that_finds_nothing_is_told_of(tmp_path: Path) -> None:
-    program = a_program(tmp_path, clips=8, frames=2)
-    program.guide.proposal.presence[-1].bias.data.fill_(-20.0)
+def test_a_program_that_finds_nothing_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(model: Any, guide: Any, *inputs: Tensor) -> list[Moment]:
+        found = drawn(model, guide, *inputs)
+        nothing = [torch.zeros_like(moment.proposed.presence) for moment in found]
+        return [
+            moment._replace(proposed=moment.proposed._replace(presence=none))
+            for moment, none in zip(found, nothing, strict=True)
+        ]
+
+    program = a_program(tmp_path)
+    monkeypatch.setattr(prior_training, "drawn", blind)
     with pytest.raises(UserError, match="finds nothing in square"):
         train_priors(program, Square(), lambda *told: None)
 
