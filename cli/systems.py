@@ -122,11 +122,9 @@ def _column(
     if not found:
         return
     source = work.held_out(column, found[0][1].config)
-    values = work.question.frames * source.channels
-    filled = [cell for cell, _, _ in found]
-    print_table(column_table(work, column, filled, values), wide_console())
+    print_table(column_table(work, column, [cell for cell, _, _ in found]), wide_console())
     for cell, _, run in found:
-        if not append_entry(results, system_entry(work, cell, run, values)):
+        if not append_entry(results, system_entry(work, cell, run)):
             Console().print(f"{results} has the line of {column}, {cell.row} already", **PLAIN)
     # One program a system: that of the first seed.
     first = {cell.row: program for cell, program, _ in reversed(found)}
@@ -176,27 +174,34 @@ def _trained(
     return found
 
 
-def column_table(work: "CellWork", column: str, cells: "Sequence[Cell]", values: int) -> Table:
+def column_table(work: "CellWork", column: str, cells: "Sequence[Cell]") -> Table:
     """The systems on one set, and the mean of each over seeds.
 
     Args:
         work: of the table.
         column: name of the set.
         cells: of that set, system by system; differences are to the first.
-        values: of a pixel over the sequence: frames times channels.
     """
     from scalor_ppl.inference.bounds import standard_error
-    from scalor_ppl.studies.systems.judge import floor_of
 
     clips, first = work.table.sets[column], cells[0].judgement
-    floor = floor_of(clips.sigma, values)
     title = (
         f"{clips.title}: {len(first.errors)} held-out clips of {work.question.frames} frames, "
         f"sigma {clips.sigma:g}\n"
         "NLL bound: -log p(x) is at most so much, nats a pixel over the sequence "
-        f"({first.bound.particles} particles, {first.bound.clips} clips; never below {floor:.2f})"
+        f"({first.bound.particles} particles, {first.bound.clips} clips)\n"
+        f"= {first.floor:.2f} (every value hit) + misfit (squared error) + rest (the latents)"
     )
-    heads = ("presence", "over the first", "MSE", "paper's NLL", "its MSE", "steps", "min (of)")
+    heads = (
+        "presence",
+        "misfit, rest",
+        "over the first",
+        "MSE",
+        "paper's NLL",
+        "its MSE",
+        "steps",
+        "min (of)",
+    )
     table = ruled_table(title, "system", "seed", "NLL bound", *heads)
     for row in dict.fromkeys(cell.row for cell in cells):
         own = [cell for cell in cells if cell.row == row]
@@ -207,13 +212,13 @@ def column_table(work: "CellWork", column: str, cells: "Sequence[Cell]", values:
             errors = [cell.judgement.mse for cell in own]
             nll = plus_minus(sum(bounds) / len(own), standard_error(bounds), ".3f")
             mse = plus_minus(sum(errors) / len(own), standard_error(errors), ".5f")
-            table.add_row("", "mean", nll, "", "", mse, style="bold")
+            table.add_row("", "mean", nll, "", "", "", mse, style="bold")
     for row, figures in work.table.paper.items():
         if row not in {cell.row for cell in cells} and column in figures:
             paper = (shown(figures[column].nll, ".2f"), shown(figures[column].mse, ".4f"))
             known = work.table.systems.get(row)
             title = row if known is None else known.title
-            table.add_row(f"{title} (paper only)", *[""] * 5, *paper)
+            table.add_row(f"{title} (paper only)", *[""] * 6, *paper)
     return table
 
 
@@ -227,6 +232,7 @@ def _cells_of(work: "CellWork", cell: "Cell", first: "Cell") -> tuple[str, ...]:
         str(cell.seed),
         plus_minus(mine.nll_bound, mine.nll_error, ".3f"),
         mine.bound.presence or "none",
+        f"{mine.misfit:.3f}, {mine.rest:.3f}",
         "" if cell is first else plus_minus(*mine.over(first.judgement), ".3f"),
         plus_minus(mine.mse, mine.mse_error, ".5f"),
         shown(paper.nll, ".2f"),

@@ -198,6 +198,15 @@ def test_no_bound_is_below_the_floor() -> None:
     assert floor_of(0.2, 30) == pytest.approx(-density)
 
 
+def test_a_bound_is_floor_misfit_and_rest(program: Program) -> None:
+    found = judge(program, Square(), QUESTION)
+    assert found.values == 9
+    assert found.floor == floor_of(found.sigma, 9)
+    error = np.mean(found.errors[:3])  # of the clips that are bounded
+    assert found.misfit == pytest.approx(9 * error / (2 * found.sigma**2))
+    assert found.floor + found.misfit + found.rest == pytest.approx(found.nll_bound)
+
+
 # ----------------------------------------------------------------------------------- the command
 
 
@@ -226,6 +235,10 @@ def test_cells_are_trained_judged_and_written_down(cli: CommandLine, tiny: Path)
     assert first.nll_bound == pytest.approx(-first.bound / 64**2, abs=1e-4)
     assert first.nll_floor == pytest.approx(floor_of(0.3, 9), abs=1e-6)
     assert first.nll_bound > first.nll_floor
+    assert first.nll_misfit is not None
+    assert first.nll_rest is not None
+    parts = first.nll_floor + first.nll_misfit + first.nll_rest
+    assert parts == pytest.approx(first.nll_bound, abs=1e-5)
     assert (first.paper_nll, first.paper_mse) == (22.33, 0.0018)
     assert lines[2].paper_nll is None
     with Image.open("runs/reproduce/table-2/small/side_by_side.png") as image:

@@ -5,7 +5,6 @@ from pathlib import Path
 from scalor_ppl.environment import commit
 from scalor_ppl.studies.ledger import DIGITS, LedgerLine, told_of
 from scalor_ppl.studies.systems.cells import Cell, CellWork
-from scalor_ppl.studies.systems.judge import floor_of
 from scalor_ppl.training.origin import read_parts
 from scalor_ppl.training.runs import located
 
@@ -21,6 +20,7 @@ class SystemEntry(LedgerLine):
         nll_bound: upper bound on -log p(x), nats a pixel over the sequence, all channels together.
         nll_error: its standard error over clips.
         nll_floor: the least that it can be with that sigma: every value hit exactly.
+        nll_misfit: what the squared error adds to that; ``nll_rest`` is what is left, the latents.
         particles: K of the importance-weighted bound.
         presence: ``hard``, or none where the program has no presence.
         bound: on log p(x), nats a clip; ``bound_error`` its standard error.
@@ -50,6 +50,8 @@ class SystemEntry(LedgerLine):
     nll_bound: float
     nll_error: float | None = None
     nll_floor: float
+    nll_misfit: float | None = None
+    nll_rest: float | None = None
     particles: int
     presence: str | None = None
     bound: float
@@ -73,14 +75,13 @@ class SystemEntry(LedgerLine):
     date: str
 
 
-def system_entry(work: CellWork, cell: Cell, run: Path, values: int) -> SystemEntry:
+def system_entry(work: CellWork, cell: Cell, run: Path) -> SystemEntry:
     """The line of a cell.
 
     Args:
         work: of its table.
         cell: filled.
         run: that it was filled by.
-        values: of a pixel over the sequence: frames times channels.
     """
     table = work.table
     found, bound = cell.judgement, cell.judgement.bound
@@ -93,7 +94,9 @@ def system_entry(work: CellWork, cell: Cell, run: Path, values: int) -> SystemEn
         sigma=found.sigma,
         nll_bound=round(found.nll_bound, DIGITS),
         nll_error=_rounded(found.nll_error),
-        nll_floor=round(floor_of(found.sigma, values), DIGITS),
+        nll_floor=round(found.floor, DIGITS),
+        nll_misfit=round(found.misfit, DIGITS),
+        nll_rest=round(found.rest, DIGITS),
         particles=bound.particles,
         presence=bound.presence,
         bound=round(bound.per_video, 1),

@@ -41,6 +41,7 @@ class Judgement:
         sigma: of its pixels.
         parameters: how many can be trained.
         pixels: of a frame, height times width.
+        values: of a pixel over the sequence, frames times channels.
         bound: importance-weighted, with hard presence where there is presence.
         errors: mean squared error of each clip's reconstruction, most likely latents taken.
     """
@@ -49,6 +50,7 @@ class Judgement:
     sigma: float
     parameters: int
     pixels: int
+    values: int
     bound: Bound
     errors: tuple[float, ...]
 
@@ -66,6 +68,25 @@ class Judgement:
     def nll_error(self) -> float | None:
         """The standard error of that mean; none of a single clip."""
         return standard_error(self.nll_by_clip)
+
+    @property
+    def floor(self) -> float:
+        """The least that it can be: every value hit exactly, and nothing to be told."""
+        return floor_of(self.sigma, self.values)
+
+    @property
+    def misfit(self) -> float:
+        """What the squared error of the bounded clips' reconstruction adds to the floor."""
+        errors = self.errors[: len(self.bound.by_clip)]
+        return self.values * float(np.mean(errors)) / (2 * self.sigma**2)
+
+    @property
+    def rest(self) -> float:
+        """What is left: what the latents cost, and what drawing them adds to the squared error.
+
+        Latents as sure as the posterior that are no surprise to the prior cost nothing.
+        """
+        return self.nll_bound - self.floor - self.misfit
 
     @property
     def mse(self) -> float:
@@ -144,6 +165,7 @@ def judge(
         program.config.model.sigma,
         parameters_of(program),
         height * width,
+        question.frames * source.channels,
         bound,
         tuple(errors),
     )
