@@ -35,6 +35,12 @@ def scaling(
     batch: Annotated[int, typer.Option(min=1, help="Videos a step.")] = 4,
     frames: Annotated[int, typer.Option(min=1, help="Frames a video.")] = 10,
     rounds: Annotated[int, typer.Option(min=1, help="Repetitions of each measurement.")] = 5,
+    clock: Annotated[
+        str,
+        typer.Option(
+            help="wall, or processor: what it worked for this, on a machine that is busy."
+        ),
+    ] = "wall",
     memory: Annotated[
         bool, typer.Option(help="Peak memory too, each in a process of its own.")
     ] = True,
@@ -76,6 +82,7 @@ def scaling(
                 rounds=rounds,
                 device=pick_device(device),
                 threads=threads,
+                clock=clock,
                 memory=memory,
                 say=status.update,
             )
@@ -116,16 +123,16 @@ def configurations(programs: list[str] | None) -> "dict[str, Config]":
     from scalor_ppl.programs.configuration import checked, resolve
     from scalor_ppl.programs.registry import PROGRAMS
 
-    names = programs or list(PROGRAMS)
     found = {}
-    for name in names:
+    for given in programs or list(PROGRAMS):
+        name = Path(given).stem if given.endswith(".toml") else given
         if name in found:
-            raise UserError(f"{name} is given twice: leave one out")
-        if name in PROGRAMS:
-            model, guide = PROGRAMS[name]
+            raise UserError(f"{name} is given twice: leave one out, or call the file otherwise")
+        if given in PROGRAMS:
+            model, guide = PROGRAMS[given]
             found[name] = checked({"model_file": model, "guide_file": guide})
-        elif name in preset_names() or name.endswith(".toml"):
-            found[name] = resolve(name, [], {})
+        elif given in preset_names() or given.endswith(".toml"):
+            found[name] = resolve(given, [], {})
         else:
             near = nearest(name, [*PROGRAMS, *preset_names()])
             raise UserError(f"{name} is no program, preset or TOML file{near}")
@@ -141,7 +148,8 @@ def show_scaling(report: "ScalingReport") -> None:
         f"{where['processor']} ({where['device']}), torch {where['torch']}, {where['threads']} "
         f"threads, load before {where['load']}, {where['date']}\n"
         f"batch {setting['batch']}, {setting['frames']} frames, medians of {setting['rounds']} "
-        "rounds in turns; x is how many times as much as with the fewest objects",
+        f"rounds in turns, {setting['clock']} clock; x is how many times as much as with the "
+        "fewest objects",
         soft_wrap=True,
     )
     lines = entries_of(report)

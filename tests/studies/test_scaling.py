@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from scalor_ppl.scalor import ScalorConfig, ScalorProgram, timing
 from scalor_ppl.studies.benchmark import scaling
 from scalor_ppl.studies.benchmark.memory import peak_memory
 from scalor_ppl.studies.benchmark.results import Quartiles
-from scalor_ppl.studies.benchmark.scaling import CONSTANT, EXACT, NO_ROOM, measure_scaling
+from scalor_ppl.studies.benchmark.scaling import CONSTANT, EXACT, NO_ROOM, WALL, measure_scaling
 from scalor_ppl.studies.benchmark.scaling_lines import ScalingEntry
 from scalor_ppl.studies.benchmark.step import Stepper
 from scalor_ppl.studies.ledger import read_ledger
@@ -116,16 +117,30 @@ def test_memory_is_of_a_child_that_finds_so_many(monkeypatch: pytest.MonkeyPatch
     assert 0 <= mebibytes < 500
 
 
+def test_the_processors_clock_does_not_count_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slept(*arguments: Any, **more: Any) -> None:
+        time.sleep(0.2)
+
+    monkeypatch.setattr(scaling, "infer", slept)
+    (first, _), (again, _) = (
+        measure_scaling({"v": small_vrnn()}, (1, 2), memory=False, clock=clock, **FEW).points
+        for clock in ("wall", "processor")
+    )
+    assert first.forward.median > 0.2
+    assert again.forward.median < 0.1
+    with pytest.raises(UserError, match="--clock sun"):
+        measure_scaling({"v": small_vrnn()}, (1, 2), clock="sun", **FEW)
+
+
 def test_a_forward_pass_has_no_gradients_and_a_step_leaves_the_weights() -> None:
     stepper = Stepper(small_vrnn(), 1, 2, CPU)
     before = [parameter.detach().clone() for parameter in stepper.parameters]
-    runner = scaling._Runner(
-        "v", NO_ROOM, 1, stepper.config, stepper, stepper.program.guide, [], []
-    )
+    guide = stepper.program.guide
+    runner = scaling._Runner("v", NO_ROOM, 1, stepper.config, stepper, guide, WALL)
     runner.run(keep=True)
     runner.run(keep=False)
     assert len(runner.forward) == len(runner.step) == 1
-    assert 0 < runner.forward[0] < runner.step[0]
+    assert min(runner.forward[0], runner.step[0]) > 0
     assert all((a == b).all() for a, b in zip(before, stepper.parameters, strict=True))
     assert Quartiles.of(runner.step).median == runner.step[0]
 
@@ -153,6 +168,7 @@ def test_the_command_prints_writes_and_draws(cli: CommandLine, tmp_path: Path) -
         (CONSTANT, 2), (CONSTANT, 3), (EXACT, 2), (EXACT, 3), (NO_ROOM, 2), (NO_ROOM, 3),
     ]  # fmt: skip
     entries = read_ledger(lines, ScalingEntry)
+    assert {line.program for line in entries} == {"one", "two"}  # the files' names, no paths
     assert [(line.room, line.objects) for line in entries] == [
         (point["room"], point["objects"]) for point in points
     ]

@@ -12,8 +12,9 @@ A program that cannot be told how many objects to find is measured on the same v
 """
 
 import functools
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -33,6 +34,9 @@ from scalor_ppl.studies.benchmark.step import Stepper
 
 CONSTANT, EXACT, NO_ROOM = "constant room", "exact room", "no objects"
 """Kinds of series; the last is of a program that finds no objects by number."""
+WALL, PROCESSOR = "wall", "processor"
+"""Clocks: time as it passes, or that which the processor worked for this process, which hardly
+depends on what else the machine does meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class ScalingPoint:
         room: kind of series.
         objects: N.
         parameters: how many can be trained.
-        forward: seconds of a forward pass of guide and model, without gradients.
+        forward: seconds of a forward pass of guide and model, without gradients, a draw from the
+            posterior.
         step: seconds of a training step: loss, gradients, update.
         memory: peak of training, in a process of its own; none where it was not measured.
     """
@@ -105,19 +110,25 @@ class _Runner:
     config: Config
     stepper: Stepper
     guide: Any
-    forward: list[float]
-    step: list[float]
+    clock: str
+    forward: list[float] = field(default_factory=list)
+    step: list[float] = field(default_factory=list)
 
     def run(self, *, keep: bool) -> None:
         """Time a forward pass and a step."""
         stepper, program = self.stepper, self.stepper.program
-        begin = stepper.now()
+        begin = self.now()
         infer(program.model, self.guide, stepper.video, sample=True)
-        forward = stepper.now() - begin
-        step = sum(stepper.timed(functools.partial(stepper.forward, self.guide)))
+        middle = self.now()
+        stepper.timed(functools.partial(stepper.forward, self.guide))
+        end = self.now()
         if keep:
-            self.forward.append(forward)
-            self.step.append(step)
+            self.forward.append(middle - begin)
+            self.step.append(end - middle)
+
+    def now(self) -> float:
+        """Seconds on the clock, when the device has done all that it was given."""
+        return self.stepper.now() if self.clock == WALL else time.process_time()
 
     @property
     def told(self) -> int | None:
@@ -134,6 +145,7 @@ def measure_scaling(
     rounds: int,
     device: torch.device,
     threads: int | None = None,
+    clock: str = WALL,
     memory: bool = True,
     say: Say = lambda message: None,
 ) -> ScalingReport:
@@ -150,18 +162,22 @@ def measure_scaling(
         rounds: repetitions, of which medians and quartiles are taken.
         device: where to run.
         threads: torch's threads on the CPU; none leaves them as they are.
+        clock: ``wall`` or, on the CPU, ``processor``.
         memory: measure peak memory too, each point in a process of its own.
         say: told what is being measured.
 
     Raises:
-        UserError: frames of different sizes, or a program finds another number than it is told.
+        UserError: frames of different sizes, no such clock, or a program finds another number than
+            it is told.
     """
+    if clock not in (WALL, PROCESSOR) or (clock == PROCESSOR and device.type != "cpu"):
+        raise UserError(f"--clock {clock}: it is wall, or on the CPU processor")
     configs = {name: filled(config) for name, config in configs.items()}
     _check_sizes(configs)
     with torch_threads(threads), fast_pyro():
         conditions = {**environment(device), "commit": commit()}
         say("building")
-        runners = _runners(configs, counts, batch, frames, device)
+        runners = _runners(configs, counts, batch, frames, device, clock)
         for number in range(rounds + 1):
             say(f"round {number} of {rounds}" if number else "warm-up")
             for runner in runners if number % 2 else reversed(runners):
@@ -175,8 +191,8 @@ def measure_scaling(
                 peak = peak_memory(runner.config, batch, frames, device, **told)
             points.append(_point(runner, peak))
     written = {name: config.model_dump(mode="json") for name, config in configs.items()}
-    setting = {"batch": batch, "frames": frames, "rounds": rounds, "configs": written}
-    return ScalingReport(conditions, setting, tuple(points))
+    setting = {"batch": batch, "frames": frames, "rounds": rounds, "clock": clock}
+    return ScalingReport(conditions, {**setting, "configs": written}, tuple(points))
 
 
 def _check_sizes(configs: Mapping[str, Config]) -> None:
@@ -195,12 +211,13 @@ def _runners(
     batch: int,
     frames: int,
     device: torch.device,
+    clock: str,
 ) -> list[_Runner]:
     """Everything that is to be timed, series by series."""
     runners: list[_Runner] = []
 
     def add(name: str, room: str, n: int, config: Config, stepper: Stepper, guide: Any) -> None:
-        runners.append(_Runner(name, room, n, config, stepper, guide, [], []))
+        runners.append(_Runner(name, room, n, config, stepper, guide, clock))
 
     for name, config in configs.items():
         kind = family_of(config.model_file).program

@@ -13,6 +13,7 @@ class ScalingEntry(LedgerLine):
         objects: in every video and frame.
         parameters: how many can be trained.
         batch, frames, rounds: videos, their length, repetitions.
+        clock: ``wall`` or ``processor``.
         forward_ms: of a forward pass, median; ``forward_x`` over that with the fewest objects.
         step_ms, step_x: likewise of a training step.
         memory_mib, memory_x: likewise peak memory of training; none where it was not measured.
@@ -30,6 +31,7 @@ class ScalingEntry(LedgerLine):
     batch: int
     frames: int
     rounds: int
+    clock: str
     forward_ms: float
     forward_x: float
     step_ms: float
@@ -62,6 +64,7 @@ def _entry(report: ScalingReport, point: ScalingPoint, first: ScalingPoint) -> S
         batch=setting["batch"],
         frames=setting["frames"],
         rounds=setting["rounds"],
+        clock=setting["clock"],
         forward_ms=round(1e3 * point.forward.median, 2),
         forward_x=round(point.forward.median / first.forward.median, 3),
         step_ms=round(1e3 * point.step.median, 2),
