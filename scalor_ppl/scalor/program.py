@@ -33,7 +33,7 @@ from scalor_ppl.scalor.memory import from_tensors, to_tensors
 from scalor_ppl.scalor.noise import SameNoise
 from scalor_ppl.scalor.prior_training import train_priors
 from scalor_ppl.scalor.proposal import propose
-from scalor_ppl.scalor.readout import confidence, spread, tracks_of
+from scalor_ppl.scalor.readout import WholeSize, confidence, spread, tracks_of
 from scalor_ppl.scalor.settings import ScalorConfig
 from scalor_ppl.scalor.sizes import config_for_size
 from scalor_ppl.scalor.template import begin_template
@@ -181,7 +181,8 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         tight: Literal["never", "in view", "always"] = "in view" if chosen.centred else "never"
         if chosen.tight_boxes:
             tight = "always"
-        return tracks_of(scene.trackers, tuple(scene.image.shape[-2:]), tight=tight)
+        size = tuple(scene.image.shape[-2:])
+        return tracks_of(scene.trackers, size, tight=tight, whole=WholeSize.of(chosen))
 
     def objects(self, scene: Any) -> ObjectArrays:
         """The objects in the slots of each frame's trackers."""

@@ -1,7 +1,7 @@
 """What is read out of a scene: tracks, and how sure they are."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from scalor_ppl.render.boxes import boxes_from_where
 from scalor_ppl.render.glimpses import mass_centre
+from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers, take, tight_where
 from scalor_ppl.tracks.table import Tracks
 
@@ -84,11 +85,36 @@ def _in_slots(
     return take(together, trackers.origin, trackers.ids.shape[1])
 
 
+class WholeSize(NamedTuple):
+    """How large an object is as a rule, out of view or not.
+
+    Attributes:
+        width, height: in pixels; with a perspective, in the middle row of the frame.
+        perspective: see ``model.perspective``.
+    """
+
+    width: float
+    height: float
+    perspective: float = 0.0
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> "WholeSize":
+        """The middle of the bounds of boxes: they are half to 1.5 times the true size."""
+        width, height = (sum(each) / 2 for each in (config.object_width, config.object_height))
+        return cls(width, height, config.perspective)
+
+    def at(self, centres: Tensor) -> Tensor:
+        """Width and height of objects at centres ``[..., 2]`` in -1..1."""
+        scale = 1 + self.perspective * centres[..., 1:].clamp(-1, 1)
+        return centres.new_tensor([self.width, self.height]) * scale
+
+
 def tracks_of(
     trackers: Sequence[Trackers],
     size: tuple[int, int],
     *,
     tight: Literal["never", "in view", "always"] = "never",
+    whole: WholeSize | None = None,
 ) -> list[Tracks]:
     """The tracks of every video of a batch, in pixels of the view.
 
@@ -98,13 +124,15 @@ def tracks_of(
         tight: boxes about the masks in place of those of the glimpses. Of an object that is partly
             out of view the mask may show the visible part alone: ``in view`` takes the glimpse's
             edge where the mask's lies out of view, if that is further out.
+        whole: how large objects are, with ``in view``: a box that reaches out of view on one side
+            is at least as long as that.
     """
 
     def over_time(tensors: list[Tensor]) -> np.ndarray:
         return torch.stack(tensors, 1).detach().cpu().numpy()
 
     ids = over_time([each.ids for each in trackers])
-    boxes = over_time([_boxes(each.objects, size, tight) for each in trackers])
+    boxes = over_time([_boxes(each.objects, size, tight, whole) for each in trackers])
     presence = over_time([each.objects.presence for each in trackers])
     found = over_time([each.discovered for each in trackers])
     centres = over_time([mass_centres(each.objects, size) for each in trackers])
@@ -114,18 +142,23 @@ def tracks_of(
     ]
 
 
-def _boxes(objects: Objects, size: tuple[int, int], tight: str) -> Tensor:
+def _boxes(objects: Objects, size: tuple[int, int], tight: str, whole: WholeSize | None) -> Tensor:
     """Boxes ``[B, n, 4]`` in pixels."""
-    whole = boxes_from_where(objects.box, size)
+    glimpse = boxes_from_where(objects.box, size)
     if tight == "never":
-        return whole
+        return glimpse
     about = boxes_from_where(tight_where(objects), size)
     if tight == "always":
         return about
-    (low, high), (first, last) = _edges(about), _edges(whole)
-    rim = whole.new_tensor(size[::-1]) - RIM
-    low = torch.where(low >= RIM, low, torch.minimum(low, first))
-    high = torch.where(high <= rim, high, torch.maximum(high, last))
+    (low, high), (first, last) = _edges(about), _edges(glimpse)
+    before = low < RIM
+    behind = high > glimpse.new_tensor(size[::-1]) - RIM
+    low = torch.where(before, torch.minimum(low, first), low)
+    high = torch.where(behind, torch.maximum(high, last), high)
+    if whole is not None:
+        length = whole.at(objects.box[..., :2])
+        low = torch.where(before & ~behind, torch.minimum(low, high - length), low)
+        high = torch.where(behind & ~before, torch.maximum(high, low + length), high)
     return torch.cat((low, high - low), -1)
 
 

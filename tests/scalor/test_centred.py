@@ -14,7 +14,7 @@ from scalor_ppl.render.boxes import where_from_boxes
 from scalor_ppl.render.glimpses import mass_centre, write_glimpses
 from scalor_ppl.scalor.correction import corrected
 from scalor_ppl.scalor.posterior_networks import Normals
-from scalor_ppl.scalor.readout import mass_centres, spread, tracks_of
+from scalor_ppl.scalor.readout import WholeSize, mass_centres, spread, tracks_of
 from scalor_ppl.scalor.slots import Objects, update_trackers
 
 SIZE = (48, 64)
@@ -147,3 +147,23 @@ def test_boxes_lie_about_masks_as_far_as_these_are_in_view() -> None:
     found = sorted(tracks.boxes[0].tolist())
     assert found[0] == pytest.approx((-4, 6, 6, 4))
     assert found[1] == pytest.approx((6, 6, 4, 4))
+
+
+@pytest.mark.parametrize(("perspective", "height"), [(0.0, 12), (0.5, 18)])
+def test_what_reaches_out_of_view_is_as_large_as_objects_are(
+    perspective: float, height: int
+) -> None:
+    looks = torch.zeros(1, 3, 4, 8, 8)
+    looks[:, :, -1, 2:6, 2:6] = 1.0
+    # Out of view on the left, where the glimpse goes further than that; in view; out of it below.
+    boxes = torch.tensor([[[-4.0, 4.0, 8.0, 8.0], [1.0, 4.0, 8.0, 8.0], [6.0, 10.0, 8.0, 12.0]]])
+    where = where_from_boxes(boxes, (16, 16))
+    number = torch.ones(1, 3)
+    objects = Objects(number, where, where, number, number[..., None], looks, where)
+    trackers = update_trackers(None, None, objects, 3, NO_RULES, (16, 16))
+    whole = WholeSize(5.0, 12.0, perspective)
+    (tracks,) = tracks_of([trackers], (16, 16), tight="in view", whole=whole)
+    found = sorted(tracks.boxes[0].tolist())
+    assert found[0] == pytest.approx((-4, 6, 6, 4))
+    assert found[1] == pytest.approx((3, 6, 4, 4))
+    assert found[2] == pytest.approx((8, 13, 4, height))  # the glimpse makes 9
