@@ -86,12 +86,12 @@ class Ranks:
         return total / self.count
 
     def mean_of(self, figures: Mapping[str, float]) -> dict[str, float]:
-        """The mean of each figure over ranks, which all have figures of the same names."""
-        if not self.several or not figures:
-            return dict(figures)
-        total = torch.tensor(list(figures.values()), dtype=torch.float64)
-        distributed.all_reduce(total)
-        return dict(zip(figures, (total / self.count).tolist(), strict=True))
+        """The mean of each figure over the ranks that have it."""
+        values: dict[str, list[float]] = {}
+        for own in self.gathered(dict(figures)):
+            for name, value in own.items():
+                values.setdefault(name, []).append(value)
+        return {name: sum(each) / len(each) for name, each in values.items()}
 
     # ------------------------------------------------------------------ agreement
 

@@ -170,6 +170,19 @@ def test_ranks_stay_equal_bit_for_bit_and_one_of_them_writes(tmp_path: Path) -> 
     assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=0.2)  # other noise, same clips
 
 
+def means(ranks: Ranks) -> dict[str, float]:
+    """Of figures that are not the same on all ranks."""
+    return ranks.mean_of(
+        {"loss": 1.0 + ranks.rank, ("even", "odd")[ranks.rank % 2]: 8.0 * ranks.rank}
+    )
+
+
+def test_figures_are_means_over_the_ranks_that_have_them() -> None:
+    expected = {"loss": 2.0, "even": 8.0, "odd": 8.0}
+    assert each_value(3, means) == [expected] * 3
+    assert means(ALONE) == {"loss": 1.0, "even": 0.0}
+
+
 # ---------------------------------------------------------------------- ends
 
 
