@@ -239,6 +239,27 @@ def test_capabilities_that_are_claimed(name: str, runs: Mapping[str, Path]) -> N
             assert torch.isfinite(program.model(videos=1, frames=2).image).all()
 
 
+@pytest.mark.parametrize("name", sorted(FINDERS))
+def test_commands_about_objects(
+    cli: CommandLine, name: str, runs: Mapping[str, Path], tmp_path: Path
+) -> None:
+    clips, video = (
+        write_clips(tmp_path / "clips.nc", SOURCE),
+        write_video(tmp_path / "v.mp4", SOURCE),
+    )
+    rows, run = tmp_path / "tracks.txt", runs[name]
+    ahead = ("--data", clips, "--observe", 2, "--ahead", 2, "--clips", 1)
+    imagined = ("--first-rate", 0.9, "--rate", 0.5, "--frames", 3, "--out", tmp_path / "made")
+    done = [
+        cli("track", run, video, "--out", rows, *ALONE),
+        cli("foresee", run, *ahead, *ALONE),
+        cli("generate", run, *imagined, *ALONE),
+    ]
+    assert [said.code for said in done] == [0] * 3, done
+    assert all(len(line.split(",")) == 10 for line in rows.read_text().splitlines())
+    assert any((tmp_path / "made").iterdir())
+
+
 REFUSED = {
     "track": ("track", "RUN", "VIDEO", "--out", "t.txt"),
     "foresee": ("foresee", "RUN", "--data", "CLIPS", "--observe", 2, "--ahead", 2, "--clips", 1),
