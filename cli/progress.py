@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scalor_ppl.parallel.ranks import Ranks
     from scalor_ppl.programs import Program
     from scalor_ppl.training.loop import Outcome
+    from scalor_ppl.training.parts import Part
 
 # Shown beside the bar; the rest is in metrics.jsonl.
 SHOWN = {
@@ -179,17 +180,21 @@ def shown_training(
     return outcome
 
 
-def show_priors_training(run: Path, config: "Config", out: Path, *, device: str) -> None:
-    """Train a run's priors alone with a bar on standard error, and say there how it ended."""
-    from scalor_ppl.training.priors import train_priors_of
+def show_part_training(
+    part: "Part", run: Path, config: "Config", out: Path, *, device: str
+) -> None:
+    """Train a part of a run with a bar on standard error, and say there how it ended."""
+    from scalor_ppl.training.parts import train_part
 
     with Bar(Console(stderr=True)) as bar:
-        record = train_priors_of(run, config, out, device=device, tell=bar.tell)
+        record = train_part(part, run, config, out, device=device, tell=bar.tell)
     rate = record.steps / record.seconds
-    say(
-        f"priors: {record.steps} steps ({rate:.1f}/s) at draws of {record.clips} clips; -log p(z) "
-        f"{sum(record.before.values()):.2f} -> {sum(record.after.values()):.2f} nats a frame, {out}"
-    )
+    done = f"{part}: {record.steps} steps ({rate:.1f}/s) at draws of {record.clips} clips"
+    before, after = (sum(each.values()) for each in (record.before, record.after))
+    if part == "priors":
+        say(f"{done}; -log p(z) {before:.2f} -> {after:.2f} nats a frame, {out}")
+    else:
+        say(f"{done}; MSE {before:.2e} -> {after:.2e}, {out}")
 
 
 def say(message: str) -> None:

@@ -19,7 +19,7 @@ from scalor_ppl.cli.options import (
     nested,
     use_threads,
 )
-from scalor_ppl.cli.progress import say, show_priors_training, shown_training
+from scalor_ppl.cli.progress import say, show_part_training, shown_training
 from scalor_ppl.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Only(StrEnum):
     """Parts of a program that can be trained alone."""
 
     PRIORS = "priors"
+    DECODER = "decoder"
 
 
 def train(
@@ -56,8 +57,8 @@ def train(
     only: Annotated[
         Only | None,
         typer.Option(
-            help="Train the priors of --from alone, so that videos are sampled well; see "
-            "train.priors.",
+            help="Train a part of --from alone: its priors, so that videos are sampled well, or "
+            "its decoder, so that they are sharp; see train.priors, train.decoder.",
         ),
     ] = None,
     settings: Settings = None,
@@ -79,14 +80,16 @@ def train(
     """
     use_threads(threads)
     from scalor_ppl.parallel.ranks import joined_ranks
-    from scalor_ppl.training.priors import phase_of, with_phase
+    from scalor_ppl.training.parts import phase_of, with_phase
     from scalor_ppl.training.runs import run_config
 
     if only is not None and (resume or initial is None):
-        raise UserError("--only priors trains those of a run: give --from RUN, and no --resume")
+        raise UserError(
+            f"--only {only.value} trains that of a run: give --from RUN, and no --resume"
+        )
     with joined_ranks() as ranks:
         if only is not None and ranks.several:
-            raise UserError("--only priors takes one process: leave torchrun out")
+            raise UserError(f"--only {only.value} takes one process: leave torchrun out")
         if not ranks.first:
             hide_notes()
         with ranks.together():
@@ -100,13 +103,14 @@ def train(
                     data__folder=None if data_dir is None else str(data_dir),
                     train__estimator=estimator,
                     train__particles=particles,
-                    **{"train__steps" if only is None else "train__priors__steps": steps},
+                    **{f"train__{f'{only.value}__' if only else ''}steps": steps},
                     train__seed=seed,
                     train__initial=initial,
                 )
                 resolved = _resolved(model, guide, config, settings, own)
         if only is not None:
-            show_priors_training(Path(str(initial)), with_phase(resolved), out, device=device)
+            config_of_part = with_phase(resolved)
+            show_part_training(only.value, Path(str(initial)), config_of_part, out, device=device)
             return
         outcome = shown_training(resolved, out, device=device, resume=resume, ranks=ranks)
         if outcome.interrupted and ranks.first:
@@ -120,12 +124,12 @@ def train(
         if ranks.several:
             say(f"train its priors now: scalor-ppl train --only priors --from {out} --out ...")
         else:
-            show_priors_training(out, run_config(out), out, device=device)
+            show_part_training("priors", out, run_config(out), out, device=device)
 
 
 def _resumed(out: Path, steps: int | None, given: Sequence[Any]) -> "Config":
     """The configuration of a run that goes on, with another number of steps if that is given."""
-    from scalor_ppl.training.priors import RECORD
+    from scalor_ppl.training.parts import RECORDS
     from scalor_ppl.training.runs import run_config
 
     if any(option is not None for option in given):
@@ -133,9 +137,9 @@ def _resumed(out: Path, steps: int | None, given: Sequence[Any]) -> "Config":
             "--resume goes on with the run's own configuration: give --out (and --steps) only"
         )
     config = run_config(out)
-    if (out / RECORD).is_file():
+    if any((out / name).is_file() for name in RECORDS.values()):
         raise UserError(
-            f"the priors of {out} are trained, which ends a training: begin another --from {out}"
+            f"a part of {out} was trained alone, which ends a training: begin another --from {out}"
         )
     if steps is None:
         return config

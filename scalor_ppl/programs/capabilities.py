@@ -118,8 +118,8 @@ class Intervenes(ABC):
         """A handler under which an object's noise depends on the seed and its identity alone."""
 
 
-class PriorsRecord(NamedTuple):
-    """What a training of the priors alone was.
+class PartRecord(NamedTuple):
+    """What a training of a part of a program was.
 
     Attributes:
         settings: of it, as the configuration has them.
@@ -127,8 +127,8 @@ class PriorsRecord(NamedTuple):
         clips, frames: of the draws.
         draw_seconds: wall-clock time that the draws took.
         seconds: that the steps took.
-        before, after: nats a frame of held-out draws, ``-log p(z)``, by part, under the priors
-            before and after.
+        before, after: of held-out draws, under the program before and after: ``-log p(z)`` in nats
+            a frame, by prior; or the decoder's ``mse``.
     """
 
     settings: dict[str, Any]
@@ -141,25 +141,37 @@ class PriorsRecord(NamedTuple):
     after: dict[str, float]
 
 
-class TrainsPriors(ABC):
-    """Its priors can be trained alone, at draws of its posterior."""
+Tell = Callable[[int, int, str], None]
+"""Gets how much is done, of how much, and figures."""
 
-    lacking: ClassVar[str] = "has no priors that can be trained alone"
+
+class TrainsParts(ABC):
+    """Its priors, or its decoder, can be trained alone, at draws of its posterior.
+
+    Each method gives the program with the part trained, all else as it is, and a record; it raises
+    ``UserError`` where there is nothing to learn from, and ``TrainingError`` where a step was not
+    finite.
+    """
+
+    lacking: ClassVar[str] = "has no parts that can be trained alone"
 
     @abstractmethod
     def with_trained_priors(
-        self, source: ClipSource, tell: Callable[[int, int, str], None]
-    ) -> tuple[Program, PriorsRecord]:
-        """The program with other priors, trained as its configuration says, all else as it is.
+        self, config: Config, source: ClipSource, tell: Tell
+    ) -> tuple[Program, PartRecord]:
+        """The program with the priors that a configuration asks for.
 
         Args:
+            config: the program's, with the settings of the phase.
             source: of training clips.
-            tell: gets how much is done, of how much, and figures.
-
-        Raises:
-            UserError: there is nothing to learn from.
-            TrainingError: a step was not finite.
+            tell: of progress.
         """
+
+    @abstractmethod
+    def with_trained_decoder(
+        self, config: Config, source: ClipSource, tell: Tell
+    ) -> tuple[Program, PartRecord]:
+        """The program with the decoder that a configuration asks for; arguments as above."""
 
 
 class ProposesSettings(ABC):

@@ -60,15 +60,15 @@ class GlimpsePosterior(nn.Module):
     def __init__(self, config: GuideConfig, model: Any) -> None:
         super().__init__()
         shape = model.config
-        self.glimpse = shape.glimpse
+        self.glimpse = config.glimpse or shape.glimpse
         channels = seen_channels(config, model)
-        self.encoder = glimpse_encoder(config.encoder, channels, shape.glimpse, config.hidden)
+        self.encoder = glimpse_encoder(config.encoder, channels, self.glimpse, config.hidden)
         # Colours are not what an outline is told from, where the features are blind to them.
         self.outline = shape.outline if config.colour_blind else None
         self.channels = shape.channels
         if self.outline is not None:
             self.outlines = glimpse_encoder(
-                config.encoder, shape.channels, shape.glimpse, config.hidden
+                config.encoder, shape.channels, self.glimpse, config.hidden
             )
             self.mask = nn.Linear(config.hidden, 2 * self.outline)
         self.what = nn.Linear(config.hidden, 2 * (shape.what - (self.outline or 0)))

@@ -7,41 +7,54 @@ log-odds of anything being there.
 import copy
 import math
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import TrainingError, UserError
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
-from scalor_ppl.programs import PriorsRecord, Program
+from scalor_ppl.programs import PartRecord, Program, Tell
 from scalor_ppl.programs.build import build_program
-from scalor_ppl.scalor.histories import History, Moment, chosen, density_by_part, drawn, joined
+from scalor_ppl.scalor.histories import History, chosen, density_by_part, drawn, joined
 from scalor_ppl.scalor.priors import MixtureBackground, MixtureDiscovery
-from scalor_ppl.scalor.settings import PriorsTraining, ScalorConfig
+from scalor_ppl.scalor.settings import PriorConfig, PriorsTraining, ScalorConfig
 
 AT_ONCE = 16  # clips that pass through the guide side by side
 HELD_OUT = 8  # one clip in so many is not trained on
 CLIP = 50.0  # largest gradient norm
 CHECK_EVERY = 50  # steps between looks at the held-out clips
 
-Tell = Callable[[int, int, str], None]
+
+class Draws(NamedTuple):
+    """Draws of a posterior, and what they were drawn of.
+
+    Attributes:
+        history: of B clips.
+        video: ``[B, T, C, H, W]`` in [0, 1].
+        corner: where crops lie in whole frames ``[B, 2]``; none for whole frames.
+    """
+
+    history: History
+    video: Tensor
+    corner: Tensor | None
 
 
-def train_priors(program: Program, source: ClipSource, tell: Tell) -> tuple[Program, PriorsRecord]:
-    """See :meth:`scalor_ppl.programs.TrainsPriors.with_trained_priors`."""
-    config = program.config
-    assert isinstance(config, ScalorConfig)
+def train_priors(
+    program: Program, config: ScalorConfig, source: ClipSource, tell: Tell
+) -> tuple[Program, PartRecord]:
+    """See :meth:`scalor_ppl.programs.TrainsParts.with_trained_priors`."""
     settings = config.train.priors
     torch.manual_seed(config.train.seed)
     trained = with_priors(program, config, settings)  # a wrong name is told at once
     since = time.perf_counter()
-    history = draw_histories(program, source, settings, tell)
+    history = draw_histories(program, source, settings.clips, settings.frames, tell).history
     draw_seconds = time.perf_counter() - since
-    begin(trained, history)
+    begin(trained, program, history)
     clips = len(history[0].proposed.presence)
     held = max(1, clips // HELD_OUT)
     kept = chosen(history, torch.arange(clips - held, clips))
@@ -52,7 +65,7 @@ def train_priors(program: Program, source: ClipSource, tell: Tell) -> tuple[Prog
         _descend(trained, history, kept, settings, tell)
         seconds = time.perf_counter() - since
         after = nats_per_frame(trained, kept)
-    return trained, PriorsRecord(
+    return trained, PartRecord(
         settings.model_dump(mode="json"),
         settings.steps,
         clips,
@@ -65,47 +78,63 @@ def train_priors(program: Program, source: ClipSource, tell: Tell) -> tuple[Prog
 
 
 def draw_histories(
-    program: Program, source: ClipSource, settings: PriorsTraining, tell: Tell
-) -> list[Moment]:
-    """One draw of the posterior of each of the first clips of a source, spread over it.
+    program: Program, source: ClipSource, clips: int, length: int, tell: Tell
+) -> Draws:
+    """One draw of the posterior of each of some clips, spread over a source, and their frames.
+
+    Args:
+        program: trained.
+        source: of training clips.
+        clips: how many, at most as many as there are.
+        length: frames of each.
+        tell: of progress.
 
     Raises:
         UserError: the source has fewer than two clips of that length, or nothing is found in them.
     """
-    starts = source.starts(settings.frames)
+    starts = source.starts(length)
     if starts < 2:
-        raise UserError(
-            f"{source.name} has no two clips of train.priors.frames = {settings.frames} frames: "
-            "choose fewer"
-        )
-    clips = min(settings.clips, starts)
+        raise UserError(f"{source.name} has no two clips of {length} frames: ask for shorter ones")
+    clips = min(clips, starts)
     numbers = [n * starts // clips for n in range(clips)]
     parts: list[History] = []
+    inputs: list[tuple[Tensor, ...]] = []
     with program.presence_as("hard"), fast_pyro():
         for first in range(0, clips, AT_ONCE):
             tell(first, clips, "clips drawn")
-            read = [source.clip(n, settings.frames) for n in numbers[first : first + AT_ONCE]]
+            read = [source.clip(n, length) for n in numbers[first : first + AT_ONCE]]
             video = to_video(np.stack([clip.video for clip in read]), program.device)
             corner = None
             if read[0].corner is not None:
                 corner = torch.tensor([clip.corner for clip in read], device=program.device)
-            parts.append(drawn(program.model, program.guide, *program.inputs(video, corner)))
+            inputs.append(program.inputs(video, corner))
+            parts.append(drawn(program.model, program.guide, *inputs[-1]))
     history = joined(parts)
     if not any((moment.proposed.presence > 0.5).any() for moment in history):
         raise UserError(
-            f"the program finds nothing in {source.name}: there is nothing for priors to learn"
+            f"the program finds nothing in {source.name}: there is nothing to learn from"
         )
-    return history
+    video, *corners = (torch.cat(tensors) for tensors in zip(*inputs, strict=True))
+    return Draws(history, video, corners[0] if corners else None)
 
 
 def with_priors(program: Program, config: ScalorConfig, settings: PriorsTraining) -> Program:
-    """The program with the priors that the phase is to train, fresh; the rest has its weights."""
-    names = {kind: getattr(settings, kind) for kind in ("discovery", "propagation", "background")}
-    prior = config.prior.model_copy(update=names)
-    built = build_program(config.model_copy(update={"prior": prior}), program.device)
-    own = built.model.state_dict()
-    kept = {k: v for k, v in program.model.state_dict().items() if k.split(".")[0] not in names}
-    built.model.load_state_dict(own | kept)
+    """The program with the priors that the phase is to train.
+
+    Those that it has already keep their weights, and so does the rest.
+    """
+    own_config = program.config
+    assert isinstance(own_config, ScalorConfig)
+    papers, names = PriorConfig(), {}
+    for kind in ("discovery", "propagation", "background"):
+        own = getattr(own_config.prior, kind)
+        names[kind] = getattr(settings, kind) if own == getattr(papers, kind) else own
+    prior = own_config.prior.model_copy(update=names)
+    changed = {"prior": prior, "train": config.train, "data": config.data}
+    built = build_program(own_config.model_copy(update=changed), program.device)
+    fresh = {kind for kind in names if getattr(own_config.prior, kind) != names[kind]}
+    kept = {k: v for k, v in program.model.state_dict().items() if k.split(".")[0] not in fresh}
+    built.model.load_state_dict(built.model.state_dict() | kept)
     built.guide.load_state_dict(program.guide.state_dict())
     built.model.anneal(
         temperature=program.model.presence.temperature, discovery_rate=program.model.discovery.rate
@@ -115,14 +144,21 @@ def with_priors(program: Program, config: ScalorConfig, settings: PriorsTraining
     return replace(built, calibration=program.calibration)
 
 
-def begin(program: Program, history: History) -> None:
-    """Start from the draws what a gradient would take long to bring there."""
+def begin(program: Program, before: Program, history: History) -> None:
+    """Start from the draws what is new in a program and a gradient would take long to bring there.
+
+    Args:
+        program: to be begun.
+        before: the program whose priors may have been trained already.
+        history: of its posterior.
+    """
     discovery, background = program.model.discovery, program.model.background
-    if isinstance(background, MixtureBackground):
+    known = type(before.model.discovery), type(before.model.background)
+    if isinstance(background, MixtureBackground) and known[1] is not MixtureBackground:
         backdrop = history[0].backdrop
         assert backdrop is not None
         background.begin(backdrop)
-    if isinstance(discovery, MixtureDiscovery):
+    if isinstance(discovery, MixtureDiscovery) and known[0] is not MixtureDiscovery:
         found = []
         for _, _, _, (presence, where, depth, what), _ in history:
             rest = torch.cat((where[..., 2:], depth[..., None], what), -1)

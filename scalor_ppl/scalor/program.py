@@ -1,6 +1,6 @@
 """What SCALOR offers to the rest of the package beyond what any program does."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
@@ -20,14 +20,16 @@ from scalor_ppl.programs import (
     Intervenes,
     Memory,
     ObjectArrays,
-    PriorsRecord,
+    PartRecord,
     Program,
     ProposesSettings,
+    Tell,
     TimedPart,
-    TrainsPriors,
+    TrainsParts,
 )
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.configuration import NATURAL_PRESET
+from scalor_ppl.scalor.decoder_training import train_decoder
 from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.memory import from_tensors, to_tensors
 from scalor_ppl.scalor.noise import SameNoise
@@ -43,7 +45,7 @@ from scalor_ppl.tracks.table import Tracks
 
 
 @dataclass(frozen=True)
-class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, TrainsPriors):
+class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, TrainsParts):
     """A SCALOR, or a program that builds on it."""
 
     config: ScalorConfig
@@ -107,10 +109,18 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         return from_tensors(stored)
 
     def with_trained_priors(
-        self, source: Any, tell: Callable[[int, int, str], None]
-    ) -> tuple[Program, PriorsRecord]:
+        self, config: Config, source: Any, tell: Tell
+    ) -> tuple[Program, PartRecord]:
         """See :mod:`scalor_ppl.scalor.prior_training`."""
-        return train_priors(self, source, tell)
+        assert isinstance(config, ScalorConfig)
+        return train_priors(self, config, source, tell)
+
+    def with_trained_decoder(
+        self, config: Config, source: Any, tell: Tell
+    ) -> tuple[Program, PartRecord]:
+        """See :mod:`scalor_ppl.scalor.decoder_training`."""
+        assert isinstance(config, ScalorConfig)
+        return train_decoder(self, config, source, tell)
 
     # ------------------------------------------------------------------ inference
 

@@ -143,6 +143,7 @@ class GuideConfig(Section):
         lstm: channels of the ConvLSTM.
         hidden: width of the tracker GRU and of the heads.
         encoder: glimpse encoder: ``fc``, ``conv``, or ``file.py:Class``.
+        glimpse: height, width of a glimpse that is read; none is as the model paints them.
         attention: trackers see half the feature map around their last position (paper 3.2);
             without it they see all of it.
         window: rows and columns of cells that a tracker sees with attention; none is half of the
@@ -167,6 +168,7 @@ class GuideConfig(Section):
     lstm: int = Field(24, ge=1)
     hidden: int = Field(64, ge=1)
     encoder: str = "fc"
+    glimpse: Pair | None = None
     attention: bool = True
     window: Pair | None = None
     difference: bool = False
@@ -199,8 +201,9 @@ class PriorConfig(Section):
 class PriorsTraining(Section):
     """The last phase of a training: priors that imagine, at draws of the posterior, all else fixed.
 
-    ``discovery``, ``propagation`` and ``background`` take the place of those of the table `prior`,
-    with which model and guide were trained; names as there.
+    ``discovery``, ``propagation`` and ``background`` take the place of the paper's priors, with
+    which model and guide were trained; names as in the table `prior`. Where that names another one
+    than the paper's, this one stays, and is trained further.
 
     Attributes:
         steps: of the optimizer; 0 leaves the phase out.
@@ -223,15 +226,38 @@ class PriorsTraining(Section):
     background: str = "mixture"
 
 
+class DecoderTraining(Section):
+    """A decoder's own training, at draws of the posterior, all else fixed.
+
+    The decoder is that of ``model.decoder`` and paints ``model.glimpse``, which may be finer than
+    what the guide reads.
+
+    Attributes:
+        steps: of the optimizer.
+        clips: of which draws are kept.
+        frames: of each clip.
+        batch: frames a step.
+        learning_rate: at its largest.
+    """
+
+    steps: int = Field(3000, ge=1)
+    clips: int = Field(512, ge=8)
+    frames: int = Field(6, ge=1)
+    batch: int = Field(32, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+
+
 class ScalorTrainConfig(TrainConfig):
     """How SCALOR is trained.
 
     Attributes:
+        decoder: training of the decoder alone.
         priors: training of the priors after everything else.
         temperature: schedule of the presence relaxation.
         discovery_rate: schedule of the discovery prior.
     """
 
+    decoder: DecoderTraining = DecoderTraining()
     priors: PriorsTraining = PriorsTraining()
     temperature: Schedule = Schedule(start=1.0, end=0.3, steps=600)
     discovery_rate: Schedule = Schedule(start=0.1, end=1e-4, steps=300, kind="geometric")

@@ -14,10 +14,12 @@ from tiny import Square, fresh
 from torch import Tensor
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.programs import Program, TrainsPriors, require
-from scalor_ppl.scalor import prior_training
+from scalor_ppl.inference.posterior import infer
+from scalor_ppl.programs import PartRecord, Program, TrainsParts, require
+from scalor_ppl.scalor import ScalorConfig, prior_training
+from scalor_ppl.scalor.decoder_training import frames_of, painted, train_decoder
 from scalor_ppl.scalor.histories import Moment, chosen, density_by_part, drawn, joined
-from scalor_ppl.scalor.prior_training import train_priors
+from scalor_ppl.scalor.prior_training import Draws, train_priors
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
 from scalor_ppl.scalor.priors.contacts import Collisions, Walls
 from scalor_ppl.scalor.priors.dynamics import Filtered
@@ -85,12 +87,19 @@ def a_program(folder: Path, **phase: Any) -> Program:
     return program
 
 
+def trained_alone(program: Program) -> tuple[Program, PartRecord]:
+    assert isinstance(program.config, ScalorConfig)
+    return train_priors(program, program.config, Square(), lambda *told: None)
+
+
 def test_priors_come_nearer_to_the_draws_and_nothing_else_moves(tmp_path: Path) -> None:
     program = a_program(tmp_path)
     before = {name: value.clone() for name, value in program.model.state_dict().items()}
     told: list[tuple[int, int]] = []
-    able = require(program, TrainsPriors, "test")
-    trained, record = able.with_trained_priors(Square(), lambda n, of, text: told.append((n, of)))
+    able = require(program, TrainsParts, "test")
+    trained, record = able.with_trained_priors(
+        program.config, Square(), lambda n, of, text: told.append((n, of))
+    )
     assert sum(record.after.values()) < sum(record.before.values()) - 5
     assert (record.steps, record.clips, record.frames) == (60, 24, 6)
     assert told[0] == (0, 24)
@@ -106,13 +115,30 @@ def test_priors_come_nearer_to_the_draws_and_nothing_else_moves(tmp_path: Path) 
     assert isinstance(trained.model.propagation, DynamicsPropagation)
     assert not trained.model.propagation.together
 
+    # Once more: they go on from where they are.
+    further, again = trained_alone(trained)
+    assert sum(again.after.values()) < sum(record.after.values()) + 1
+    assert sum(again.before.values()) == pytest.approx(sum(record.after.values()), abs=3)
+    assert type(further.model.discovery) is MixtureDiscovery
+
+
+def test_a_prior_that_was_chosen_stays(tmp_path: Path) -> None:
+    settings = {"steps": 4, "clips": 8, "frames": 3, "batch": 4}
+    chosen_prior = {"propagation": "velocity"}
+    program = fresh(tmp_path / "run", prior=chosen_prior, train={"priors": settings})
+    presence: Any = program.guide.proposal.presence[-1]
+    presence.bias.data.fill_(1.0)
+    trained, _ = trained_alone(program)
+    assert trained.config.prior.model_dump()["propagation"] == "velocity"  # type: ignore[attr-defined]
+    assert trained.config.prior.model_dump()["discovery"] == "mixture"  # type: ignore[attr-defined]
+
 
 def test_the_papers_own_priors_can_be_trained_alone(tmp_path: Path) -> None:
-    names = {"discovery": "learned", "propagation": "recurrent", "background": "recurrent"}
+    names = {"discovery": "constant", "propagation": "recurrent", "background": "recurrent"}
     program = a_program(tmp_path, **names)
-    trained, record = train_priors(program, Square(), lambda *told: None)
+    trained, record = trained_alone(program)
     assert record.after["propagation"] < record.before["propagation"]
-    assert type(trained.model.discovery).__name__ == "LearnedDiscovery"
+    assert trained.config == program.config
 
 
 def test_a_program_that_finds_nothing_is_told_of(
@@ -129,7 +155,7 @@ def test_a_program_that_finds_nothing_is_told_of(
     program = a_program(tmp_path)
     monkeypatch.setattr(prior_training, "drawn", blind)
     with pytest.raises(UserError, match="finds nothing in square"):
-        train_priors(program, Square(), lambda *told: None)
+        trained_alone(program)
 
 
 # ---------------------------------------------------------------------- dynamics
@@ -265,3 +291,45 @@ def test_a_wall_gives_back_what_its_strength_says() -> None:
     torch.testing.assert_close(found.position[0, 0], torch.tensor([-0.6, 0.0]))
     torch.testing.assert_close(found.velocity[0, 0], torch.tensor([-1.0, 0.0]))
     assert found.position[0, 1:].abs().max() < 1e-6
+
+
+# ---------------------------------------------------------------------- the decoder
+
+
+def test_a_finer_decoder_is_trained_with_everything_else_as_it_is(tmp_path: Path) -> None:
+    settings = {"steps": 150, "clips": 24, "frames": 3, "batch": 8}
+    program = fresh(tmp_path / "run", train={"decoder": settings})
+    presence: Any = program.guide.proposal.presence[-1]
+    presence.bias.data.fill_(3.0)
+    assert isinstance(program.config, ScalorConfig)
+    finer = program.config.with_model(glimpse=(9, 10))
+    assert isinstance(finer, ScalorConfig)
+    trained, record = train_decoder(program, finer, Square(), lambda *told: None)
+    assert record.after["mse"] < 0.9 * record.before["mse"]
+    assert isinstance(trained.config, ScalorConfig)
+    assert trained.config.model.glimpse == (9, 10)
+    assert trained.config.guide.glimpse == (6, 6)  # what it reads stays
+    guide = zip(program.guide.parameters(), trained.guide.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in guide)
+    assert trained.model.decode(torch.zeros(1, 2, 4)).shape == (1, 2, 4, 9, 10)
+    scene = infer(trained.model, trained.guide, torch.rand(2, 3, 3, 16, 16))
+    assert torch.isfinite(scene.image).all()
+
+
+def test_backgrounds_are_behind_what_a_decoder_is_trained_on(build: Build) -> None:
+    pair = build(background="vae", presence="hard", discovery_rate=0.4)
+    video = pair.video(2, 3)
+    history = drawn(pair.model, pair.guide, video)
+    frames = frames_of(pair.program, Draws(history, video, None))
+    with torch.no_grad():
+        found = painted(pair.program, frames)
+        states = [
+            m.trackers.objects._replace(glimpse=pair.model.decode(m.trackers.objects.what))
+            for m in history
+        ]
+        boxed = [o._replace(box=pair.model.painted(o.where, o.glimpse)) for o in states]
+        trackers = [m.trackers._replace(objects=o) for m, o in zip(history, boxed, strict=True)]
+        _, mask, foreground = pair.model.rendered(*trackers)
+        codes = torch.stack([m.backdrop for m in history if m.backdrop is not None], 1)
+        expected = foreground + (1 - mask) * pair.model.decode_background(codes)
+    torch.testing.assert_close(found, expected.flatten(0, 1), atol=1e-5, rtol=1e-4)

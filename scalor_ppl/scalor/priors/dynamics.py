@@ -25,6 +25,8 @@ WIDEST = 3.0
 TOGETHER = 0.5
 # Gains are learned by age up to this many frames, and stay as they are from there on.
 AGES = 24
+# Least gains of position and velocity before training.
+LEAST = (0.4, 0.15)
 # A movement stays this far within the largest step, as a share of it.
 MARGIN = 0.995
 
@@ -63,7 +65,7 @@ class DynamicsPropagation(PropagationPrior):
 
         centre' = centre + step (velocity + wall, pair and own pushes)
         movement ~ mixture of normals about the way from the last value to centre'
-        size, depth, z_what ~ normal about their running means: an object stays what it is,
+        size, depth, z_what ~ normal about their running means and what changes them now,
 
     with one component at centre' itself. Pushes are those of walls (:mod:`.contacts`), of pairs
     (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
@@ -102,7 +104,7 @@ class DynamicsPropagation(PropagationPrior):
         self.walls = Walls(self.unit)
         self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 4))
         self.foresee = nn.Linear(6 + rest + hidden + MESSAGE, hidden)
-        self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + rest))
+        self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + 2 * rest))
         self.noise = Table(torch.cat((torch.full((2,), -2.0), torch.full((rest,), -2.0))))
         with torch.no_grad():
             head = self.head[-1]
@@ -178,8 +180,8 @@ class DynamicsPropagation(PropagationPrior):
         """Distributions of the trackers' next latents, batch shape ``[B, K]``."""
         known = Filtered(*state.split(self.widths, -1))
         movement = (known.centre_ahead - trackers.objects.where[..., :2]) / self.step
-        survive, weights, offset, width, scale = self.head(known.foresight).split(
-            (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest), -1
+        survive, weights, offset, width, loc, scale = self.head(known.foresight).split(
+            (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest, self.rest), -1
         )
         noise = self.noise()
         # The first component lies where the dynamics lead, the others where else it may go.
@@ -191,7 +193,7 @@ class DynamicsPropagation(PropagationPrior):
             dist.Categorical(logits=weights),
             diagonal_normal(torch.atanh(offset.clamp(-MARGIN, MARGIN)), positive(width)),
         )
-        loc = known.rest
+        loc = known.rest + loc
         scale = positive(scale + noise[2:])
         return ObjectDistributions(
             presence.distribution(survive.squeeze(-1) + self.survival),
@@ -204,12 +206,14 @@ class DynamicsPropagation(PropagationPrior):
 def first_gains(rest: int) -> Tensor:
     """Log-odds of the gains before training, by age ``[AGES, 4 + rest]``.
 
-    Those of least squares under a constant velocity and constant looks, kept from going to 0; the
-    first row is never used.
+    Those of least squares under a constant velocity and constant looks; the first row is never
+    used. Motion is always corrected by more than ``LEAST``: pushes that are not learned yet would
+    otherwise carry what is foreseen far away from what is seen.
     """
     rows = []
     for n in range(AGES):
         k = n + 1
         near, turn = 2 * (2 * k - 1) / (k * (k + 1)), 6 / (k * (k + 1))
-        rows.append([near, near, turn, turn] + [1 / k] * rest)
-    return torch.logit(torch.tensor(rows).clamp(0.05, 0.95))
+        motion = [max(near, LEAST[0])] * 2 + [max(turn, LEAST[1])] * 2
+        rows.append(motion + [1 / k] * rest)
+    return torch.logit(torch.tensor(rows).clamp(0.03, 0.95))

@@ -1,0 +1,177 @@
+"""A decoder trained alone: the likelihood at kept draws of the posterior, everything else as it is.
+
+Given the guide, the gradient of the bound with respect to the decoder is that of log p(x | z) at
+draws of the guide, of single frames: no recursion and no gradient through the guide. So a decoder
+can get a hundred times as many steps, and paint finer than the one that the guide was trained with.
+"""
+
+import copy
+import math
+import time
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scalor_ppl.data import ClipSource
+from scalor_ppl.errors import TrainingError
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.programs import PartRecord, Program, Tell
+from scalor_ppl.programs.build import build_program
+from scalor_ppl.render.glimpses import composite
+from scalor_ppl.scalor.prior_training import HELD_OUT, Draws, draw_histories
+from scalor_ppl.scalor.settings import DecoderTraining, ScalorConfig
+
+CHECK_EVERY = 100  # steps between looks at the held-out frames
+
+
+class Frames(NamedTuple):
+    """Single frames, and what a posterior has drawn of them.
+
+    Attributes:
+        image: ``[F, C, H, W]`` in [0, 1].
+        presence, where, depth, what: of the objects, ``[F, K, ...]``.
+        background: ``[F, C, H, W]``; none where objects lie on black.
+    """
+
+    image: Tensor
+    presence: Tensor
+    where: Tensor
+    depth: Tensor
+    what: Tensor
+    background: Tensor | None
+
+    def chosen(self, rows: Tensor) -> "Frames":
+        """Some of them: int64 ``[f]``."""
+        image, presence, where, depth, what = (part[rows] for part in self[:5])
+        background = None if self.background is None else self.background[rows]
+        return Frames(image, presence, where, depth, what, background)
+
+
+def train_decoder(
+    program: Program, config: ScalorConfig, source: ClipSource, tell: Tell
+) -> tuple[Program, PartRecord]:
+    """See :meth:`scalor_ppl.programs.TrainsParts.with_trained_decoder`."""
+    settings = config.train.decoder
+    torch.manual_seed(config.train.seed)
+    trained = with_decoder(program, config)  # a wrong name is told at once
+    since = time.perf_counter()
+    draws = draw_histories(program, source, settings.clips, settings.frames, tell)
+    frames = frames_of(program, draws)
+    draw_seconds = time.perf_counter() - since
+    count = len(frames.image)
+    held = max(1, count // HELD_OUT)
+    kept = frames.chosen(torch.arange(count - held, count))
+    frames = frames.chosen(torch.arange(count - held))
+    with fast_pyro():
+        before = squared_error(program, kept)
+        since = time.perf_counter()
+        _descend(trained, frames, kept, settings, tell)
+        seconds = time.perf_counter() - since
+        after = squared_error(trained, kept)
+    record = PartRecord(
+        settings.model_dump(mode="json"),
+        settings.steps,
+        len(draws.video),
+        settings.frames,
+        round(draw_seconds, 1),
+        round(seconds, 1),
+        {"mse": before},
+        {"mse": after},
+    )
+    return trained, record
+
+
+def with_decoder(program: Program, config: ScalorConfig) -> Program:
+    """The program with a fresh decoder, as large as ``model.glimpse`` of a configuration says.
+
+    The guide reads glimpses in the size that it was trained on.
+    """
+    own = program.config
+    assert isinstance(own, ScalorConfig)
+    look = {"decoder": config.model.decoder, "glimpse": config.model.glimpse}
+    model = own.model.model_copy(update=look)
+    guide = own.guide.model_copy(update={"glimpse": own.guide.glimpse or own.model.glimpse})
+    changed = {"model": model, "guide": guide, "train": config.train, "data": config.data}
+    built = build_program(own.model_copy(update=changed), program.device)
+    kept = {k: v for k, v in program.model.state_dict().items() if not k.startswith("decoder.")}
+    built.model.load_state_dict(built.model.state_dict() | kept)
+    built.guide.load_state_dict(program.guide.state_dict())
+    built.model.anneal(
+        temperature=program.model.presence.temperature, discovery_rate=program.model.discovery.rate
+    )
+    built.model.eval()
+    built.guide.eval()
+    return built
+
+
+@torch.no_grad()
+def frames_of(program: Program, draws: Draws) -> Frames:
+    """All frames of the clips."""
+    objects = [moment.trackers.objects for moment in draws.history]
+
+    def flat(name: str) -> Tensor:
+        return torch.stack([getattr(o, name) for o in objects], 1).flatten(0, 1)
+
+    codes = [moment.backdrop for moment in draws.history if moment.backdrop is not None]
+    background = None
+    if codes:
+        background = program.model.decode_background(torch.stack(codes, 1), draws.corner)
+        background = background.flatten(0, 1)
+    presence, where, depth, what = map(flat, ("presence", "where", "depth", "what"))
+    return Frames(draws.video.flatten(0, 1), presence, where, depth, what, background)
+
+
+def painted(program: Program, frames: Frames) -> Tensor:
+    """The frames as the program's decoder paints them, ``[F, C, H, W]``."""
+    model = program.model
+    glimpse = model.decode(frames.what)
+    colour, mask = glimpse.split((model.channels, 1), 2)
+    box = model.painted(frames.where, glimpse)
+    there = frames.presence > 0
+    objects = (colour, mask, frames.presence, frames.depth, box)
+    return composite(*objects, frames.background, model.size, there).image
+
+
+@torch.no_grad()
+def squared_error(program: Program, frames: Frames) -> float:
+    """Mean squared error of the pixels."""
+    total = 0.0
+    for rows in torch.arange(len(frames.image)).split(64):
+        some = frames.chosen(rows)
+        total += (painted(program, some) - some.image).square().sum().item()
+    return total / frames.image.numel()
+
+
+def _descend(
+    program: Program,
+    frames: Frames,
+    held: Frames,
+    settings: DecoderTraining,
+    tell: Tell,
+) -> None:
+    """The optimizer's steps; the decoder ends as it was when it painted held-out frames best."""
+    decoder = program.model.decoder
+    rate = settings.learning_rate
+    optimizer = torch.optim.Adam(decoder.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=settings.steps)
+    best = math.inf, decoder.state_dict()
+    for step in range(1, settings.steps + 1):
+        some = frames.chosen(torch.randint(len(frames.image), (settings.batch,)))
+        error = (painted(program, some) - some.image).square().flatten(1).sum(1).mean()
+        loss = error / (2 * program.model.config.sigma**2)
+        optimizer.zero_grad()
+        loss.backward()
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"step {step} of the decoder's training is not finite; lower "
+                "train.decoder.learning_rate"
+            )
+        optimizer.step()
+        schedule.step()
+        if step % CHECK_EVERY == 0 or step == settings.steps:
+            mse = squared_error(program, held)
+            if mse < best[0]:
+                best = mse, copy.deepcopy(decoder.state_dict())
+            tell(step, settings.steps, f"MSE {mse:.2e} of held-out frames")
+    decoder.load_state_dict(best[1])
