@@ -37,14 +37,12 @@ def particles(
 ) -> None:
     """Fit clips of known particles, and compare positions and physics with trackpy's and the bound.
 
-    Centres are measured in the frames (track --measure), identities are the trackers' own.
+    Centres and identities are those of `fit`'s own tracks.csv.
 
     Clips and fits that are there already are taken as they are; one that was interrupted goes on.
     """
-    from scalor_ppl.studies.particles import MEASURED, TRACKS, compare_on_clip, make_clip
-    from scalor_ppl.tracking import track_to_files
-    from scalor_ppl.training.devices import pick_device
-    from scalor_ppl.training.runs import load_run
+    from scalor_ppl.report.rehearsal import POSITIONS, TRACKS
+    from scalor_ppl.studies.particles import compare_on_clip, make_clip
 
     def tracked(clip: Path, folder: Path) -> Path:
         run = folder / "fit"
@@ -59,11 +57,7 @@ def particles(
                 threads=threads,
                 resume=going_on,
             )
-        measured = run / MEASURED
-        if not measured.exists():
-            program = load_run(run, pick_device(device))
-            track_to_files(program, clip, measured, measure=True, recognise=False, join=False)
-        return measured
+        return run / POSITIONS
 
     results: list[ParticleResult] = []
     with owned(figure, output):

@@ -34,7 +34,7 @@ from scalor_ppl.studies.trackpy_peer import tracked_by_trackpy
 from scalor_ppl.tracks.box_table import BoxTable
 from scalor_ppl.tracks.mot_reader import read_rows
 
-CLIP, TRACKS, MEASURED = "clip.mkv", "tracks.txt", "measured.csv"
+CLIP = "clip.mkv"
 OURS, PEER, TRUTH = "scalor", "trackpy", "true positions"
 
 PRECISIONS = (0.95, 0.99)
