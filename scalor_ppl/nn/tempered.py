@@ -1,6 +1,6 @@
 """Samples with less noise than the distribution has."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -11,22 +11,39 @@ from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
 from scalor_ppl.nn.mixtures import Product
 
 
-@runtime_checkable
-class Temperable(Protocol):
-    """A distribution that can be sampled with less noise itself."""
+class FreeMixture(dist.MixtureSameFamily):
+    """A mixture whose noise is in places no jitter, but what the future has in store.
 
-    def tempered(self, temperature: float) -> Tensor:
-        """A sample whose noise is scaled by the temperature."""
+    Args:
+        weights: a Categorical.
+        components: normals.
+        free: bool, batch shape: where the noise is never scaled.
+    """
+
+    def __init__(
+        self, weights: Any, components: Any, free: Tensor, validate_args: bool | None = None
+    ) -> None:
+        self.free = free
+        super().__init__(weights, components, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "FreeMixture":
+        """The same distribution over a larger batch shape."""
+        shape = torch.Size(batch_shape)
+        weights, components = self.mixture_distribution, self.component_distribution
+        count = components.batch_shape[-1:]
+        return FreeMixture(
+            weights.expand(shape), components.expand(shape + count), self.free.expand(shape), False
+        )
 
 
 class Tempered(Messenger):
     """Sample every latent with its noise scaled: 1 is the distribution itself, 0 is no noise.
 
     What a prior foresees of a latent is as wide as the posterior that it was trained on is unsure,
-    and a video that is sampled from it jitters by that. With the noise scaled the objects stay, and
-    what differs between videos (how many there are, where they go, which component of a mixture is
-    meant) is sampled as it is: presence and the choice of components are not tempered. The result
-    is no sample of the program any more, but nearer to what it holds for likely.
+    and a video that is sampled from it jitters by that. With the noise scaled the objects stay.
+    What makes videos differ is sampled as it is: presence, which component of a mixture is meant,
+    what enters, and where a prior says that the noise is no jitter (:class:`FreeMixture`). The
+    result is no sample of the program any more, but nearer to what it holds for likely.
 
     Args:
         temperature: factor of the noise, in 0..1.
@@ -45,19 +62,23 @@ class Tempered(Messenger):
 @torch.no_grad()
 def tempered(fn: Any, temperature: float) -> Tensor:
     """A sample of a distribution as :class:`Tempered` draws it."""
-    if isinstance(fn, Temperable):
-        return fn.tempered(temperature)
     if isinstance(fn, Product):
         parts = [tempered(part.expand(fn.batch_shape), temperature) for part in fn.parts]
         return torch.cat(parts, -1)
     if isinstance(fn, dist.MixtureSameFamily):
+        components = fn.component_distribution
+        every = components.sample()
+        means = components.mean.expand_as(every)
+        scale = torch.full(fn.batch_shape, temperature).to(every)
+        if isinstance(fn, FreeMixture):
+            scale = torch.where(fn.free, torch.ones_like(scale), scale)
+        scale = scale.reshape(*scale.shape, *[1] * (every.dim() - scale.dim()))
+        every = torch.lerp(means, every, scale.expand_as(every))
         chosen = fn.mixture_distribution.sample()
-        every = tempered(fn.component_distribution, temperature)
         dim = chosen.dim()
         index = chosen.reshape(*chosen.shape, *[1] * (every.dim() - dim))
-        return every.gather(dim, index.expand(*chosen.shape, 1, *every.shape[dim + 1 :])).squeeze(
-            dim
-        )
+        index = index.expand(*chosen.shape, 1, *every.shape[dim + 1 :])
+        return every.gather(dim, index).squeeze(dim)
     drawn = fn.sample()
     base = fn.base_dist if isinstance(fn, dist.Independent) else fn
     if isinstance(base, LogitRelaxedBernoulli | dist.Bernoulli) or not fn.has_rsample:

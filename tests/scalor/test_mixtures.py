@@ -10,7 +10,7 @@ from scalor_ppl.nn.chained import ChainedPresence
 from scalor_ppl.nn.distributions import Presence
 from scalor_ppl.nn.mixtures import Mixture, MixtureNormals, Product, heaviest
 from scalor_ppl.nn.modes import mode_of
-from scalor_ppl.nn.tempered import tempered
+from scalor_ppl.nn.tempered import FreeMixture, tempered
 from scalor_ppl.scalor.noise import quantile
 from scalor_ppl.scalor.priors.absence import PresentOrAbsent
 
@@ -134,12 +134,13 @@ def test_noise_is_tempered_and_what_is_chosen_is_not() -> None:
     left = drawn[:, 2] < 0
     assert abs(left.float().mean().item() - 0.3) < 0.03
     assert drawn[left, 2].std().item() == pytest.approx(0.25, abs=0.03)
-    odds = torch.zeros(4000)
-    there = PresentOrAbsent(odds, dist.Normal(torch.full((4000,), 9.0), 1.0))
-    values = tempered(there, 0.1)
-    found = values > 5
-    assert abs(found.float().mean().item() - 0.5) < 0.03
-    assert values[found].std().item() == pytest.approx(0.1, abs=0.01)
-    assert values[~found].std().item() == pytest.approx(1.0, abs=0.05)  # of what is not there
+    free = torch.arange(4000) % 2 == 0
+    mixed = FreeMixture(weights, parts, free).expand((4000,))
+    drawn = tempered(mixed, 0.25)[:, 0]
+    for where, width in ((free, 1.0), (~free, 0.25)):
+        assert drawn[where & (drawn > 0)].std().item() == pytest.approx(width, abs=0.05)
+    # What enters is sampled as it is.
+    there = PresentOrAbsent(torch.full((4000,), 20.0), dist.Normal(torch.zeros(4000), 3.0))
+    assert tempered(there, 0.1).std().item() == pytest.approx(3.0, abs=0.15)
     bernoulli = dist.Bernoulli(torch.full((4000,), 0.3))
     assert abs(tempered(bernoulli, 0.0).mean().item() - 0.3) < 0.03

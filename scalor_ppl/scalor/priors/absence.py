@@ -20,7 +20,6 @@ from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
 from scalor_ppl.nn.distributions import Presence
-from scalor_ppl.nn.tempered import tempered
 from scalor_ppl.scalor.priors.base import Site
 from scalor_ppl.scalor.slots import Latents
 
@@ -73,18 +72,10 @@ class PresentOrAbsent(TorchDistribution):
         """A value of what is there, or standard normal noise."""
         shape = Size(sample_shape)
         with torch.no_grad():
-            return self._where_there(self.present.expand(self.batch_shape).sample(shape))
-
-    def tempered(self, temperature: float) -> Tensor:
-        """The same with the noise of what is there scaled; see :mod:`scalor_ppl.nn.tempered`."""
-        return self._where_there(tempered(self.present.expand(self.batch_shape), temperature))
-
-    def _where_there(self, present: Tensor) -> Tensor:
-        """Values of what is there ``[..., batch, event]``, and noise elsewhere."""
-        shape = present.shape[: present.dim() - len(self.event_shape)]
-        there = torch.rand(shape).to(present) < torch.sigmoid(self.odds)
-        there = there.reshape(there.shape + (1,) * len(self.event_shape))
-        return torch.where(there, present, torch.randn_like(present))
+            present = self.present.expand(self.batch_shape).sample(shape)
+            there = torch.rand(shape + self.batch_shape).to(present) < torch.sigmoid(self.odds)
+            there = there.reshape(there.shape + (1,) * len(self.event_shape))
+            return torch.where(there, present, torch.randn_like(present))
 
     def _terms(self, value: Tensor) -> tuple[Tensor, Tensor]:
         absent = dist.Normal(torch.zeros_like(value), 1.0).to_event(len(self.event_shape))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from scalor_ppl.nn.distributions import diagonal_normal
 from scalor_ppl.nn.layers import mlp, positive, starting_small
 from scalor_ppl.nn.mixtures import MixtureNormals
+from scalor_ppl.nn.tempered import FreeMixture
 from scalor_ppl.scalor.priors.base import BackgroundPrior
 from scalor_ppl.scalor.priors.tables import Table
 from scalor_ppl.scalor.settings import ModelConfig
@@ -105,7 +106,9 @@ class MixtureBackground(BackgroundPrior):
         """The mixture in the first frame, later a normal about the mean."""
         if last is None:
             weights = self.weights.expand(len(state), 1, COMPONENTS)
-            return self.first(weights).first(self.config.background_dim)
+            first = self.first(weights).first(self.config.background_dim)
+            mixed, free = first.mixture_distribution, torch.ones(first.batch_shape).bool()
+            return FreeMixture(mixed, first.component_distribution, free.to(state.device))
         hidden, mean, _ = state.split(self.widths, -1)
         _, scale = self.head(hidden).chunk(2, -1)
         return diagonal_normal(mean[:, None], positive(scale + self.noise())[:, None])

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from scalor_ppl.nn.distributions import Presence, diagonal_normal
 from scalor_ppl.nn.layers import mlp, positive, starting_small
 from scalor_ppl.nn.mixtures import Product
+from scalor_ppl.nn.tempered import FreeMixture
 from scalor_ppl.scalor.priors.base import ObjectDistributions, PropagationPrior
 from scalor_ppl.scalor.priors.contacts import Bounce, Walls
 from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
@@ -189,9 +190,10 @@ class DynamicsPropagation(PropagationPrior):
         offset = offset * (not self.together)
         offset = movement[..., None, :] + offset
         width = width.unflatten(-1, (COMPONENTS, 2)) + noise[:2]
-        moves = dist.MixtureSameFamily(
+        moves = FreeMixture(
             dist.Categorical(logits=weights),
             diagonal_normal(torch.atanh(offset.clamp(-MARGIN, MARGIN)), positive(width)),
+            known.age.squeeze(-1) < 2,  # the first movement is the object's velocity
         )
         loc = known.rest + loc
         scale = positive(scale + noise[2:])
