@@ -4,18 +4,17 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from pyro.distributions import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from scalor_ppl.nn.distributions import Presence
+from scalor_ppl.nn.distributions import ModalDistribution, Presence
 
 LogitsOf = Callable[[Tensor, slice], Tensor]
 """Log-odds of a slice of the cells ``[B, n]``, from z_pres of all ``[B, N]``, of which only those
 of the cells before may be used."""
 
 
-class ChainedPresence(TorchDistribution):
+class ChainedPresence(ModalDistribution):
     """Presence of N cells, p(z_1) p(z_2 | z_1) ... p(z_N | z_1 ... z_{N-1}), row by row.
 
     The density of all cells is computed at once, and given by cell: its terms belong together. A

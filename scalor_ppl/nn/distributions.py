@@ -13,7 +13,16 @@ from torch.nn.functional import softplus
 PresenceKind = Literal["relaxed", "hard"]
 
 
-class LogitRelaxedBernoulli(TorchDistribution):
+class ModalDistribution(TorchDistribution):
+    """A distribution that tells what stands for it where nothing is sampled."""
+
+    @property
+    def mode(self) -> Tensor:
+        """A value of the sample's shape."""
+        raise NotImplementedError
+
+
+class LogitRelaxedBernoulli(ModalDistribution):
     r"""The logit of a relaxed Bernoulli variable (Concrete distribution, Maddison et al. 2017).
 
     With :math:`L` logistic, a sample is :math:`y = (\mathrm{logits} + L) / \lambda` and

@@ -7,8 +7,7 @@ import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
-from scalor_ppl.nn.chained import ChainedPresence
-from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
+from scalor_ppl.nn.distributions import ModalDistribution
 from scalor_ppl.nn.mixtures import Product, heaviest
 from scalor_ppl.nn.unfolded import Unfolded
 
@@ -38,9 +37,12 @@ def mode_of(fn: Any) -> Tensor | None:
         modes = [mode_of(part.expand(fn.batch_shape)) for part in fn.parts]
         known = [mode for mode in modes if mode is not None]
         return torch.cat(known, -1) if len(known) == len(modes) else None
-    if isinstance(fn, LogitRelaxedBernoulli | ChainedPresence):
+    if isinstance(fn, ModalDistribution):
         return fn.mode
     if hasattr(fn, "logits"):
         # Not Bernoulli.mode, which is NaN at an even chance.
         return (fn.logits > 0).to(fn.logits)
-    return fn.mean if hasattr(fn, "mean") else None
+    try:
+        return fn.mean
+    except (AttributeError, NotImplementedError):
+        return None

@@ -144,3 +144,10 @@ def test_noise_is_tempered_and_what_is_chosen_is_not() -> None:
     assert tempered(there, 0.1).std().item() == pytest.approx(3.0, abs=0.15)
     bernoulli = dist.Bernoulli(torch.full((4000,), 0.3))
     assert abs(tempered(bernoulli, 0.0).mean().item() - 0.3) < 0.03
+
+
+def test_the_mode_of_what_may_be_there_is_of_the_likelier_side() -> None:
+    present = dist.Normal(torch.tensor([2.0, 3.0]), 1.0)
+    mode = mode_of(PresentOrAbsent(torch.tensor([5.0, -5.0]), present))
+    assert mode is not None
+    assert mode.tolist() == [2.0, 0.0]

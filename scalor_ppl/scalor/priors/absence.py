@@ -19,7 +19,8 @@ from torch import Size, Tensor
 from torch.distributions import constraints
 from torch.nn.functional import logsigmoid
 
-from scalor_ppl.nn.distributions import Presence
+from scalor_ppl.nn.distributions import ModalDistribution, Presence
+from scalor_ppl.nn.modes import mode_of
 from scalor_ppl.scalor.priors.base import Site
 from scalor_ppl.scalor.slots import Latents
 
@@ -30,7 +31,7 @@ Looks = Callable[[Site], tuple[Tensor, Tensor, Tensor]]
 """Asks a site for where, depth and what of proposals that are there, in this order."""
 
 
-class PresentOrAbsent(TorchDistribution):
+class PresentOrAbsent(ModalDistribution):
     """A distribution of what is there, mixed with the standard normal of what is not.
 
     Args:
@@ -76,6 +77,15 @@ class PresentOrAbsent(TorchDistribution):
             there = torch.rand(shape + self.batch_shape).to(present) < torch.sigmoid(self.odds)
             there = there.reshape(there.shape + (1,) * len(self.event_shape))
             return torch.where(there, present, torch.randn_like(present))
+
+    @property
+    def mode(self) -> Tensor:
+        """What stands for what is there, where it is; else the middle of the noise."""
+        present = mode_of(self.present.expand(self.batch_shape))
+        if present is None:
+            present = self.present.expand(self.batch_shape).sample()
+        there = (self.odds > 0).reshape(self.odds.shape + (1,) * len(self.event_shape))
+        return torch.where(there, present, torch.zeros_like(present))
 
     def _terms(self, value: Tensor) -> tuple[Tensor, Tensor]:
         absent = dist.Normal(torch.zeros_like(value), 1.0).to_event(len(self.event_shape))
