@@ -26,8 +26,8 @@ WIDEST = 3.0
 TOGETHER = 0.5
 # Gains are learned by age up to this many frames, and stay as they are from there on.
 AGES = 24
-# Least gains of position and velocity before training.
-LEAST = (0.4, 0.15)
+# Least gains of position and velocity.
+LEAST = (0.3, 0.1)
 # A movement stays this far within the largest step, as a share of it.
 MARGIN = 0.995
 
@@ -83,6 +83,7 @@ class DynamicsPropagation(PropagationPrior):
 
     step: Tensor
     unit: Tensor
+    least: Tensor
 
     def __init__(self, config: ModelConfig, survival: float = SURVIVAL) -> None:
         super().__init__(config)
@@ -98,6 +99,8 @@ class DynamicsPropagation(PropagationPrior):
         extent = torch.tensor([width, height]) / 2
         self.register_buffer("unit", extent / (step * extent).mean(), persistent=False)
         self.gains = Table(first_gains(rest))
+        least = torch.tensor([LEAST[0]] * 2 + [LEAST[1]] * 2 + [0.0] * rest)
+        self.register_buffer("least", least, persistent=False)
         self.trust = starting_small(mlp(hidden + 4, hidden, 4 + rest))
         self.embed = nn.Linear(6 + 1 + rest, hidden)
         self.cell = nn.GRUCell(hidden, hidden)
@@ -171,7 +174,9 @@ class DynamicsPropagation(PropagationPrior):
         """How far the frame corrects centre, velocity and the rest, 0 to 1."""
         age = before.age.squeeze(-1).long().clamp(max=AGES - 1)
         seen = torch.cat((before.hidden, surprise, surprise.abs()), -1)
-        return torch.sigmoid(self.gains()[age] + self.trust(seen))
+        share = torch.sigmoid(self.gains()[age] + self.trust(seen))
+        # Pushes that are learned wrong would carry what is foreseen away from what is seen.
+        return self.least + (1 - self.least) * share
 
     def progress(self, share: float) -> None:
         """Put the components together in the first half of a training."""
@@ -206,16 +211,15 @@ class DynamicsPropagation(PropagationPrior):
 
 
 def first_gains(rest: int) -> Tensor:
-    """Log-odds of the gains before training, by age ``[AGES, 4 + rest]``.
+    """Log-odds of the gains above the least before training, by age ``[AGES, 4 + rest]``.
 
-    Those of least squares under a constant velocity and constant looks; the first row is never
-    used. Motion is always corrected by more than ``LEAST``: pushes that are not learned yet would
-    otherwise carry what is foreseen far away from what is seen.
+    Together they are those of least squares under a constant velocity and constant looks; the first
+    row is never used.
     """
     rows = []
     for n in range(AGES):
         k = n + 1
-        near, turn = 2 * (2 * k - 1) / (k * (k + 1)), 6 / (k * (k + 1))
-        motion = [max(near, LEAST[0])] * 2 + [max(turn, LEAST[1])] * 2
-        rows.append(motion + [1 / k] * rest)
+        gains = 2 * (2 * k - 1) / (k * (k + 1)), 6 / (k * (k + 1))
+        above = [(gain - least) / (1 - least) for gain, least in zip(gains, LEAST, strict=True)]
+        rows.append([above[0]] * 2 + [above[1]] * 2 + [1 / k] * rest)
     return torch.logit(torch.tensor(rows).clamp(0.03, 0.95))
