@@ -129,8 +129,7 @@ def train(
 
 def _resumed(out: Path, steps: int | None, given: Sequence[Any]) -> "Config":
     """The configuration of a run that goes on, with another number of steps if that is given."""
-    from scalor_ppl.training.parts import RECORDS
-    from scalor_ppl.training.runs import run_config
+    from scalor_ppl.training.runs import RECORDS, run_config
 
     if any(option is not None for option in given):
         raise UserError(

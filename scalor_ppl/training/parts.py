@@ -15,11 +15,10 @@ from scalor_ppl.tracks.deviations import FILE as CALIBRATION
 from scalor_ppl.training.checkpoints import last_checkpoint, save_checkpoint, step_of
 from scalor_ppl.training.devices import pick_device
 from scalor_ppl.training.origin import note_part
-from scalor_ppl.training.runs import create_run, load_run, located, write_config
+from scalor_ppl.training.runs import RECORDS, create_run, load_run, located, write_config
 from scalor_ppl.training.sources import open_data
 
 Part = Literal["priors", "decoder"]
-RECORDS: dict[Part, str] = {"priors": "priors.json", "decoder": "decoder.json"}
 STEPS = 1200  # of the phase, where nobody says how many
 
 

@@ -5,6 +5,7 @@ runs/NAME/metrics.jsonl     one line per logged step
 runs/NAME/images/           contact sheets
 runs/NAME/checkpoints/      see checkpoints
 runs/NAME/calibration.json  what makes standard deviations honest, where that was fitted
+runs/NAME/priors.json       what a training of its priors alone was; decoder.json likewise
 runs/NAME/origin.json       machine, versions and commit of each part of the training
 
 ``pretrained:NAME`` in the place of a folder is a run that ships with the package: configuration,
@@ -38,6 +39,7 @@ from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_newes
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
+RECORDS = {"priors": "priors.json", "decoder": "decoder.json"}  # of parts that were trained alone
 SHIPPED = "pretrained:"
 LARGEST = 3_000_000  # bytes of a program that ships with the package
 
@@ -114,10 +116,9 @@ def check_export(folder: Path) -> None:
         UserError: something else than a former export is there.
     """
     held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    known = {CONFIG, CALIBRATION, "checkpoints", *RECORDS.values()}
     training = list(folder.glob("checkpoints/*/training.pt"))
-    if folder.exists() and (
-        not folder.is_dir() or held - {CONFIG, CALIBRATION, "checkpoints"} or training
-    ):
+    if folder.exists() and (not folder.is_dir() or held - known or training):
         raise UserError(f"{folder} is there and no former export: choose another --export")
     check_writable(folder / CONFIG)
 
@@ -146,9 +147,12 @@ def export_run(run: Path, folder: Path) -> None:
         target = made / "checkpoints" / checkpoint.name
         target.mkdir(parents=True)
         save_file(weights, target / WEIGHTS)
-        write_config(made, config.model_copy(update={"data": data}))
-        if (located(run) / CALIBRATION).is_file():
-            shutil.copyfile(located(run) / CALIBRATION, made / CALIBRATION)
+        # Where it began is a folder of this machine.
+        train = config.train.model_copy(update={"initial": None})
+        write_config(made, config.model_copy(update={"data": data, "train": train}))
+        for name in (CALIBRATION, *RECORDS.values()):
+            if (located(run) / name).is_file():
+                shutil.copyfile(located(run) / name, made / name)
         if folder.exists():
             folder.rename(Path(temporary) / "former")
         made.rename(folder)

@@ -14,7 +14,7 @@ from scalor_ppl.inference.generation import imagine
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.training import start
 from scalor_ppl.training.checkpoints import save_checkpoint
-from scalor_ppl.training.runs import load_run, run_config
+from scalor_ppl.training.runs import check_export, export_run, load_run, run_config
 
 QUICK = ("--set", "train.priors.clips=8", "--set", "train.priors.frames=4", "--steps", "12")
 
@@ -49,6 +49,12 @@ def test_a_run_gets_other_priors_in_a_folder_of_its_own(cli: CommandLine, seeing
     assert set(presence.unique().tolist()) <= {0.0, 1.0}
 
     assert "holds something" in cli.refused(*train, *QUICK, "--out", "imagines")
+
+    # What ships tells what was trained, and names no folder of this machine.
+    export_run(Path("imagines"), Path("made"))
+    check_export(Path("made"))
+    assert json.loads(Path("made/priors.json").read_text()) == record
+    assert run_config(Path("made")).train.initial is None
 
 
 def test_what_cannot_be_done_is_said_and_nothing_is_written(cli: CommandLine, seeing: Path) -> None:
