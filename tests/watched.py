@@ -151,7 +151,9 @@ def _note(seen: list[Seen], what: str) -> None:
     )
     last = next(frames)
     file = Path(last.filename)
-    file = file.relative_to(ROOT) if ROOT in file.parents else Path(file.name)
+    # `make` has the environment, and with it other packages, inside the repository.
+    own = ROOT in file.parents and "site-packages" not in file.parts
+    file = file.relative_to(ROOT) if own else Path(file.name)
     seen.append(Seen(what, str(file), last.name, last.lineno or 0))
 
 

@@ -112,7 +112,7 @@ def test_vectorised_particles_give_the_packages_own_elbo(kind: str) -> None:
     )
     assert loss == pytest.approx(expected, rel=1e-5)
     assert len(slopes) == len(right) >= 10
-    if kind == "hard":
+    if kind in ("hard", "sqair"):  # presence is discrete
         return
     for slope, exact in zip(slopes, right, strict=True):
         scale = exact.abs().max().item() + 1e-3
