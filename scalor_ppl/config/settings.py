@@ -12,9 +12,13 @@ from scalor_ppl.errors import UserError
 
 def preset_names() -> list[str]:
     """Names of the presets inside the package."""
-    folder = files("scalor_ppl.config.presets")
+    return names_in("scalor_ppl.config.presets")
+
+
+def names_in(package: str) -> list[str]:
+    """Names of the TOML files that ship in a package, without their ending."""
     return sorted(
-        p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
+        p.name.removesuffix(".toml") for p in files(package).iterdir() if p.name.endswith(".toml")
     )
 
 

@@ -157,8 +157,18 @@ def heaviest(mixture: Any) -> Tensor:
     Args:
         mixture: a ``MixtureSameFamily``.
     """
-    means = mixture.component_distribution.mean
     chosen = mixture.mixture_distribution.logits.argmax(-1)
-    event = means.shape[chosen.dim() + 1 :]
+    return of_component(mixture.component_distribution.mean, chosen)
+
+
+def of_component(every: Tensor, chosen: Tensor) -> Tensor:
+    """The values of the chosen components.
+
+    Args:
+        every: of all of them ``[..., C, *event]``.
+        chosen: which, int64 ``[...]``.
+    """
+    dim = chosen.dim()
+    event = every.shape[dim + 1 :]
     index = chosen.reshape(*chosen.shape, *[1] * (len(event) + 1)).expand(*chosen.shape, 1, *event)
-    return means.gather(chosen.dim(), index).squeeze(chosen.dim())
+    return every.gather(dim, index).squeeze(dim)

@@ -8,7 +8,7 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
-from scalor_ppl.nn.mixtures import Product
+from scalor_ppl.nn.mixtures import Product, of_component
 
 
 class FreeMixture(dist.MixtureSameFamily):
@@ -74,11 +74,7 @@ def tempered(fn: Any, temperature: float) -> Tensor:
             scale = torch.where(fn.free, torch.ones_like(scale), scale)
         scale = scale.reshape(*scale.shape, *[1] * (every.dim() - scale.dim()))
         every = torch.lerp(means, every, scale.expand_as(every))
-        chosen = fn.mixture_distribution.sample()
-        dim = chosen.dim()
-        index = chosen.reshape(*chosen.shape, *[1] * (every.dim() - dim))
-        index = index.expand(*chosen.shape, 1, *every.shape[dim + 1 :])
-        return every.gather(dim, index).squeeze(dim)
+        return of_component(every, fn.mixture_distribution.sample())
     drawn = fn.sample()
     base = fn.base_dist if isinstance(fn, dist.Independent) else fn
     if isinstance(base, LogitRelaxedBernoulli | dist.Bernoulli) or not fn.has_rsample:

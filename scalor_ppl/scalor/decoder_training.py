@@ -5,10 +5,12 @@ draws of the guide, of single frames: no recursion and no gradient through the g
 can get a hundred times as many steps, and paint finer than the one that the guide was trained with.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,10 +19,12 @@ from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import TrainingError
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import PartRecord, Program, Tell
-from scalor_ppl.programs.build import build_program
 from scalor_ppl.render.glimpses import composite
 from scalor_ppl.scalor.prior_training import HELD_OUT, Draws, draw_histories
 from scalor_ppl.scalor.settings import DecoderTraining, ScalorConfig
+
+if TYPE_CHECKING:
+    from scalor_ppl.scalor.program import ScalorProgram
 
 CHECK_EVERY = 100  # steps between looks at the held-out frames
 
@@ -41,7 +45,7 @@ class Frames(NamedTuple):
     what: Tensor
     background: Tensor | None
 
-    def chosen(self, rows: Tensor) -> "Frames":
+    def chosen(self, rows: Tensor) -> Frames:
         """Some of them: int64 ``[f]``."""
         image, presence, where, depth, what = (part[rows] for part in self[:5])
         background = None if self.background is None else self.background[rows]
@@ -49,7 +53,7 @@ class Frames(NamedTuple):
 
 
 def train_decoder(
-    program: Program, config: ScalorConfig, source: ClipSource, tell: Tell
+    program: ScalorProgram, config: ScalorConfig, source: ClipSource, tell: Tell
 ) -> tuple[Program, PartRecord]:
     """See :meth:`scalor_ppl.programs.TrainsParts.with_trained_decoder`."""
     settings = config.train.decoder
@@ -82,24 +86,17 @@ def train_decoder(
     return trained, record
 
 
-def with_decoder(program: Program, config: ScalorConfig) -> Program:
+def with_decoder(program: ScalorProgram, config: ScalorConfig) -> ScalorProgram:
     """The program with a fresh decoder, as large as ``model.glimpse`` of a configuration says.
 
     The guide reads glimpses in the size that it was trained on.
     """
     own = program.config
-    assert isinstance(own, ScalorConfig)
     look = {"decoder": config.model.decoder, "glimpse": config.model.glimpse}
     model = own.model.model_copy(update=look)
     guide = own.guide.model_copy(update={"glimpse": own.guide.glimpse or own.model.glimpse})
     changed = {"model": model, "guide": guide, "train": config.train, "data": config.data}
-    built = build_program(own.model_copy(update=changed), program.device)
-    kept = {k: v for k, v in program.model.state_dict().items() if not k.startswith("decoder.")}
-    built.model.load_state_dict(built.model.state_dict() | kept)
-    built.guide.load_state_dict(program.guide.state_dict())
-    built.model.anneal(
-        temperature=program.model.presence.temperature, discovery_rate=program.model.discovery.rate
-    )
+    built = program.rebuilt(own.model_copy(update=changed), {"decoder"})
     built.model.eval()
     built.guide.eval()
     return built

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
-from scalor_ppl.nn.mixtures import Product
+from scalor_ppl.nn.mixtures import Product, of_component
 from scalor_ppl.scalor.occupancy import TrackerWatch, propagation_site
 
 # Quantiles stay this far from 0 and 1, where those of a Normal are infinite.
@@ -89,7 +89,4 @@ def _mixture_quantile(mixture: Any, share: Tensor) -> Tensor | None:
     own = (first - (ends.gather(-1, chosen) - weight)) / weight
     share = torch.cat((own.clamp(_MARGIN, 1 - _MARGIN), share[..., 1:]), -1)
     every = quantile(mixture.component_distribution, share[..., None, :])
-    if every is None:
-        return None
-    index = chosen[..., None].expand(*chosen.shape, every.shape[-1])
-    return every.gather(-2, index).squeeze(-2)
+    return None if every is None else of_component(every, chosen.squeeze(-1))

@@ -4,11 +4,13 @@ Presence is hard meanwhile: with relaxed presence, the likeliest log-odds of a p
 log-odds of anything being there.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 import time
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +21,12 @@ from scalor_ppl.errors import TrainingError, UserError
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import PartRecord, Program, Tell
-from scalor_ppl.programs.build import build_program
 from scalor_ppl.scalor.histories import History, chosen, density_by_part, drawn, joined
 from scalor_ppl.scalor.priors import MixtureBackground, MixtureDiscovery
 from scalor_ppl.scalor.settings import PriorConfig, PriorsTraining, ScalorConfig
+
+if TYPE_CHECKING:
+    from scalor_ppl.scalor.program import ScalorProgram
 
 AT_ONCE = 16  # clips that pass through the guide side by side
 HELD_OUT = 8  # one clip in so many is not trained on
@@ -45,7 +49,7 @@ class Draws(NamedTuple):
 
 
 def train_priors(
-    program: Program, config: ScalorConfig, source: ClipSource, tell: Tell
+    program: ScalorProgram, config: ScalorConfig, source: ClipSource, tell: Tell
 ) -> tuple[Program, PartRecord]:
     """See :meth:`scalor_ppl.programs.TrainsParts.with_trained_priors`."""
     settings = config.train.priors
@@ -118,27 +122,22 @@ def draw_histories(
     return Draws(history, video, corners[0] if corners else None)
 
 
-def with_priors(program: Program, config: ScalorConfig, settings: PriorsTraining) -> Program:
+def with_priors(
+    program: ScalorProgram, config: ScalorConfig, settings: PriorsTraining
+) -> ScalorProgram:
     """The program with the priors that the phase is to train.
 
     Those that it has already keep their weights, and so does the rest.
     """
     own_config = program.config
-    assert isinstance(own_config, ScalorConfig)
     papers, names = PriorConfig(), {}
     for kind in ("discovery", "propagation", "background"):
         own = getattr(own_config.prior, kind)
         names[kind] = getattr(settings, kind) if own == getattr(papers, kind) else own
     prior = own_config.prior.model_copy(update=names)
     changed = {"prior": prior, "train": config.train, "data": config.data}
-    built = build_program(own_config.model_copy(update=changed), program.device)
     fresh = {kind for kind in names if getattr(own_config.prior, kind) != names[kind]}
-    kept = {k: v for k, v in program.model.state_dict().items() if k.split(".")[0] not in fresh}
-    built.model.load_state_dict(built.model.state_dict() | kept)
-    built.guide.load_state_dict(program.guide.state_dict())
-    built.model.anneal(
-        temperature=program.model.presence.temperature, discovery_rate=program.model.discovery.rate
-    )
+    built = program.rebuilt(own_config.model_copy(update=changed), fresh)
     built.model.eval()
     built.guide.eval()
     return replace(built, calibration=program.calibration)

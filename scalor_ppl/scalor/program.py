@@ -147,7 +147,7 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
     def refined(self, steps: int) -> Self:
         """The program with another ``guide.refine``, for which no calibration is known."""
         guide = self.config.guide.model_copy(update={"refine": steps})
-        return self._rebuilt(self.config.model_copy(update={"guide": guide}))
+        return self.rebuilt(self.config.model_copy(update={"guide": guide}))
 
     def for_size(self, size: tuple[int, int]) -> Self:
         """The program for frames of another size: same weights, more cells and more slots.
@@ -157,7 +157,7 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         """
         if size == self.size:
             return self
-        rebuilt = self._rebuilt(config_for_size(self.config, size))
+        rebuilt = self.rebuilt(config_for_size(self.config, size))
         return replace(rebuilt, calibration=self.calibration)
 
     def imagining(
@@ -170,11 +170,23 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         beginning = [None] * observed if observed else [first]
         return {"discovery": [*beginning, *[rate] * (frames - len(beginning))]}
 
-    def _rebuilt(self, config: ScalorConfig) -> Self:
-        """The program under another configuration, with the same weights."""
+    def rebuilt(self, config: ScalorConfig, fresh: Collection[str] = ()) -> Self:
+        """The program under another configuration, with the same weights.
+
+        Args:
+            config: the other one.
+            fresh: parts of the model, by attribute, that keep the weights they are built with.
+        """
         built = build_program(config, self.device)
         assert isinstance(built, type(self))
-        built.model.load_state_dict(self.model.state_dict())
+
+        def is_fresh(name: str) -> bool:
+            return name.split(".")[0] in fresh
+
+        own, theirs = built.model.state_dict(), self.model.state_dict()
+        weights = {n: w for n, w in own.items() if is_fresh(n)}
+        weights |= {n: w for n, w in theirs.items() if not is_fresh(n)}
+        built.model.load_state_dict(weights)
         built.guide.load_state_dict(self.guide.state_dict())
         built.model.anneal(
             temperature=self.model.presence.temperature, discovery_rate=self.model.discovery.rate

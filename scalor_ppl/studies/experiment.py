@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from scalor_ppl.config.schema import Config, Section
-from scalor_ppl.config.settings import merged, nearest, read_preset
+from scalor_ppl.config.settings import merged, names_in, nearest, read_preset
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.configuration import checked
 
@@ -121,10 +121,7 @@ class Experiment(Section):
 
 def experiment_names() -> list[str]:
     """Names of the experiments inside the package."""
-    folder = files("scalor_ppl.config.experiments")
-    return sorted(
-        p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
-    )
+    return names_in("scalor_ppl.config.experiments")
 
 
 def read_experiment(name: str) -> Experiment:

@@ -24,6 +24,7 @@ from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, Mix
 from scalor_ppl.scalor.priors.contacts import Collisions, Walls
 from scalor_ppl.scalor.priors.dynamics import Filtered
 from scalor_ppl.scalor.priors.pairs import PairForces
+from scalor_ppl.scalor.program import ScalorProgram
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 
@@ -88,7 +89,7 @@ def a_program(folder: Path, **phase: Any) -> Program:
 
 
 def trained_alone(program: Program) -> tuple[Program, PartRecord]:
-    assert isinstance(program.config, ScalorConfig)
+    assert isinstance(program, ScalorProgram)
     return train_priors(program, program.config, Square(), lambda *told: None)
 
 

@@ -31,6 +31,11 @@ class JointDistribution(Protocol):
 
 def log_density(joint: JointDistribution, latents: Latents) -> Tensor:
     """Log-density of all four latents together, ``[B, n]``."""
+    return density_of(joint.sample, latents)
+
+
+def density_of(asking: Callable[[Site], object], latents: Latents) -> Tensor:
+    """Log-density of the latents that a site is asked for, together, in their batch shape."""
     terms: list[Tensor] = []
 
     def scored(name: str, fn: TorchDistribution) -> Tensor:
@@ -38,7 +43,7 @@ def log_density(joint: JointDistribution, latents: Latents) -> Tensor:
         terms.append(fn.log_prob(value))
         return value
 
-    joint.sample(scored)
+    asking(scored)
     return torch.stack(terms).sum(0)
 
 

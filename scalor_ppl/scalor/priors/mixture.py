@@ -10,7 +10,13 @@ from scalor_ppl.nn.layers import mlp, positive, starting_small
 from scalor_ppl.nn.mixtures import MixtureNormals, Product
 from scalor_ppl.render.boxes import cell_centres
 from scalor_ppl.scalor.priors.absence import PresentObjects
-from scalor_ppl.scalor.priors.base import DiscoveryPrior, JointDistribution, Site, log_odds
+from scalor_ppl.scalor.priors.base import (
+    DiscoveryPrior,
+    JointDistribution,
+    Site,
+    density_of,
+    log_odds,
+)
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Latents, Objects
 
@@ -92,15 +98,9 @@ class MixtureDiscovery(DiscoveryPrior):
         there = latents.presence > 0.5
         if not there.any():
             return total
-        terms: list[Tensor] = []
-
-        def scored(name: str, fn: dist.TorchDistribution) -> Tensor:
-            value: Tensor = getattr(latents, name)[there]
-            terms.append(fn.log_prob(value))
-            return value
-
-        self.looks(about[there], scored)
-        return total.index_add(0, there.nonzero()[:, 0], torch.stack(terms).sum(0))
+        found = Latents(*(values[there] for values in latents))
+        density = density_of(lambda site: self.looks(about[there], site), found)
+        return total.index_add(0, there.nonzero()[:, 0], density)
 
     def about(self, shape: tuple[int, int], frame: int, tracked: Objects | None) -> Tensor:
         """What is known of each cell before anything is proposed, ``[B, N, n]``."""

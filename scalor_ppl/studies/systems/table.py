@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from scalor_ppl.config.schema import Config, DataConfig, Section
-from scalor_ppl.config.settings import merged, nearest, preset_names, read_preset
+from scalor_ppl.config.settings import merged, names_in, nearest, preset_names, read_preset
 from scalor_ppl.data import REGISTERED, ClipSource, ToySpec, probe
 from scalor_ppl.data.spread import spread_clips
 from scalor_ppl.errors import UserError
@@ -211,10 +211,7 @@ class SystemsTable(Section):
 
 def table_names() -> list[str]:
     """Names of the tables inside the package."""
-    folder = files("scalor_ppl.config.comparisons")
-    return sorted(
-        p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
-    )
+    return names_in("scalor_ppl.config.comparisons")
 
 
 def read_table(name: str) -> SystemsTable:
