@@ -6,7 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scalor_ppl.nn.layers import GridEncoder, Size, kept_in_scale, mlp, positive
+from scalor_ppl.nn.layers import (
+    GridEncoder,
+    Size,
+    kept_in_scale,
+    mlp,
+    positive,
+    starting_small,
+)
 from scalor_ppl.render.boxes import cell_centres
 from scalor_ppl.render.glimpses import read_glimpses
 
@@ -151,8 +158,24 @@ class GlimpseReader(nn.Module):
         return loc, positive(scale, WHAT_SHIFT)
 
 
+class Guess(NamedTuple):
+    """Where a step of discovery supposes an object, before it is looked at closely.
+
+    Attributes:
+        raw: z_where ``[B, 4]``.
+        known: the state and what is seen at that place ``[B, hidden + maps]``.
+    """
+
+    raw: Tensor
+    known: Tensor
+
+
 class DiscoveryCell(nn.Module):
     """The RNN over the steps of discovery, and what it says in each.
+
+    A cell of the features is as wide as some strokes are apart: it tells where to look, and not to
+    a pixel what is there. So a step looks twice: a glimpse at its guess says whether there is an
+    object, and puts its box right. (In the authors' code the state alone says both.)
 
     Args:
         what: dimension of z_what.
@@ -167,13 +190,14 @@ class DiscoveryCell(nn.Module):
         self.beginning = nn.Parameter(torch.zeros(hidden))
         self.rnn = nn.GRUCell(2 * hidden + what + 4, hidden)
         self.attention = PlaceAttention(grid, maps, hidden)
-        self.presence = biased(mlp(hidden + maps, hidden, 1), odds)
-        self.where = mlp(hidden + maps, hidden, 8)
+        self.aim = mlp(hidden + maps, hidden, 4)
+        self.presence = biased(mlp(2 * hidden + maps, hidden, 1), odds)
+        self.where = starting_small(mlp(2 * hidden + maps + 4, hidden, 8))
 
-    def forward(
+    def guess(
         self, seen: FrameFeatures, whole: Tensor, summary: Tensor, last: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A step.
+    ) -> tuple[Guess, Tensor]:
+        """Where a step looks.
 
         Args:
             seen: of the frame.
@@ -183,14 +207,31 @@ class DiscoveryCell(nn.Module):
             state: of the RNN ``[B, hidden]``.
 
         Returns:
-            Log-odds ``[B, 1]``, mean and standard deviation of z_where ``[B, 1, 4]``, the state.
+            The guess, and the state.
         """
         state = self.rnn(torch.cat((whole, summary, last), -1), state)
         there, place = self.attention(seen, state[:, None])
         known = torch.cat((state, there[:, 0]), -1)
-        loc, scale = self.where(known)[:, None].chunk(2, -1)
-        loc = torch.cat((loc[..., :2] + place, loc[..., 2:]), -1)
-        return self.presence(known), loc, positive(scale, FOUND_SHIFT), state
+        offset, size = self.aim(known).split(2, -1)
+        return Guess(torch.cat((place[:, 0] + offset, size), -1), known), state
+
+    def decide(self, guess: Guess, extent: Tensor, look: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a step finds.
+
+        Args:
+            guess: where it looked.
+            extent: width and height of the box there, as shares of the frame's ``[B, 2]``.
+            look: what is in the box ``[B, hidden]``.
+
+        Returns:
+            Log-odds ``[B, 1]``, mean and standard deviation of z_where ``[B, 1, 4]``.
+        """
+        known = torch.cat((guess.known, look), -1)
+        change, scale = self.where(torch.cat((known, guess.raw), -1)).chunk(2, -1)
+        # A glimpse shows how far off it is as a share of the box.
+        change = torch.cat((change[:, :2] * extent, change[:, 2:]), -1)
+        loc = (guess.raw + change)[:, None]
+        return self.presence(known), loc, positive(scale, FOUND_SHIFT)[:, None]
 
 
 class Expected(NamedTuple):
