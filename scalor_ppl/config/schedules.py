@@ -11,8 +11,9 @@ class Schedule(BaseModel):
 
     Attributes:
         start: value at step 0.
-        end: value from step ``steps`` on.
-        steps: length of the way; none means the whole training.
+        end: value from step ``after + steps`` on.
+        steps: length of the way; none means until the training's end.
+        after: steps before it begins to move.
         kind: ``linear``, ``geometric`` (linear in the logarithm, both ends > 0) or ``cosine``.
     """
 
@@ -21,6 +22,7 @@ class Schedule(BaseModel):
     start: float
     end: float
     steps: int | None = Field(None, ge=0)
+    after: int = Field(0, ge=0)
     kind: Literal["linear", "geometric", "cosine"] = "linear"
 
     @model_validator(mode="after")
@@ -31,10 +33,12 @@ class Schedule(BaseModel):
 
     def at(self, step: int, total: int) -> float:
         """The value at a step (0-based) of a training of ``total`` steps."""
-        steps = total if self.steps is None else self.steps
-        if step >= steps:
+        if step < self.after:
+            return self.start
+        steps = total - self.after if self.steps is None else self.steps
+        if step - self.after >= steps:
             return self.end
-        share = step / steps
+        share = (step - self.after) / steps
         if self.kind == "geometric":
             return math.exp((1 - share) * math.log(self.start) + share * math.log(self.end))
         if self.kind == "cosine":

@@ -110,6 +110,8 @@ def scaled(train: TrainConfig, steps: int) -> TrainConfig:
     update: dict[str, Any] = {"steps": steps, "warmup": round(factor * train.warmup)}
     for name in type(train).model_fields:
         value = getattr(train, name)
-        if isinstance(value, Schedule) and value.steps is not None:
-            update[name] = value.model_copy(update={"steps": round(factor * value.steps)})
+        if isinstance(value, Schedule):
+            length = None if value.steps is None else round(factor * value.steps)
+            when = {"steps": length, "after": round(factor * value.after)}
+            update[name] = value.model_copy(update=when)
     return train.model_copy(update=update)

@@ -38,6 +38,15 @@ def test_the_whole_training_without_steps() -> None:
     assert schedule.at(0, 0) == 8.0
 
 
+def test_a_schedule_that_begins_later() -> None:
+    schedule = Schedule(start=1.0, end=5.0, steps=4, after=10)
+    assert [schedule.at(step, 100) for step in (0, 10, 11, 13, 14, 99)] == [1, 1, 2, 4, 5, 5]
+    # Until the end of the training: 10 of 20 steps are left.
+    rest = Schedule(start=0.0, end=8.0, after=10)
+    assert [rest.at(step, 20) for step in (0, 9, 10, 15, 20)] == [0, 0, 0, 4, 8]
+    assert rest.at(12, 10) == 8.0  # the training ends before it begins
+
+
 def test_no_steps_at_all() -> None:
     assert Schedule(start=0.0, end=8.0, steps=0).at(0, 20) == 8.0
 

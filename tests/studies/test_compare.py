@@ -316,6 +316,13 @@ def test_scaled_schedules_keep_their_shape() -> None:
         )
 
 
+def test_scaled_schedules_wait_in_proportion() -> None:
+    late = Schedule(start=2, end=4, steps=100, after=600)
+    half = scaled(PLAIN.model_copy(update={"steps": 1000, "frames": late}), 500)
+    assert isinstance(half.frames, Schedule)
+    assert (half.frames.after, half.frames.steps) == (300, 50)
+
+
 @pytest.mark.parametrize("minutes", [0.1, 1.0, 4.0, 33.0])
 def test_steps_fill_the_time(minutes: float) -> None:
     chosen = lasting(GROWING, minutes, SECONDS)
