@@ -29,13 +29,9 @@ from scalor_ppl.models.sqair import Sqair, sample_object
 from scalor_ppl.nn.distributions import diagonal_normal
 from scalor_ppl.programs import Memory
 from scalor_ppl.sqair import SqairConfig
-from scalor_ppl.sqair.posterior_networks import (
-    DiscoveryCell,
-    FrameEncoder,
-    FrameFeatures,
-    GlimpseReader,
-    PropagationCell,
-)
+from scalor_ppl.sqair.finding import DiscoveryCell
+from scalor_ppl.sqair.following import PropagationCell
+from scalor_ppl.sqair.posterior_networks import FrameEncoder, FrameFeatures, GlimpseReader
 from scalor_ppl.sqair.priors import Summary
 from scalor_ppl.sqair.settings import SqairGuideSettings
 from scalor_ppl.sqair.slots import Candidates, Slots, carried
