@@ -9,7 +9,7 @@ import pytest
 import torch
 from cases import build, clip
 from pyro import poutine
-from torch import Tensor
+from torch import Tensor, nn
 
 from scalor_ppl.guides.sqair import SqairGuide, build_guide
 from scalor_ppl.models.sqair import Sqair, build_model
@@ -183,6 +183,7 @@ def test_frames_are_the_sum_of_their_objects() -> None:
 def test_a_glimpse_puts_a_box_right_by_shares_of_it_and_says_whether_it_is_there() -> None:
     cell = DiscoveryCell(what=3, grid=(2, 2), maps=4, hidden=8, odds=0.0)
     correction = cell.where[-1]
+    assert isinstance(correction, nn.Linear)
     with torch.no_grad():
         correction.weight.zero_()
         correction.bias.copy_(torch.tensor([1.0, -0.5, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0]))
