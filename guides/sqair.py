@@ -8,10 +8,9 @@ objects of a frame in order, so that each is told of those before it (relation).
 frame where the object is expected, says whether the object goes on and where it is, and looks
 again there for what it is.
 
-Discovery: an RNN finds one object a step, as in AIR (Eslami et al. 2016): it guesses where one is,
-says through a glimpse there whether there is one and where, and through a glimpse there what.
-It is told of the objects that went on, and sees what the objects so far leave unexplained
-(``guide.difference``) or the frame as it is.
+Discovery: an RNN finds one object a step, as in AIR (Eslami et al. 2016): whether there is one,
+where, and, through a glimpse there, what. It is told of the objects that went on, and sees
+what the objects so far leave unexplained (``guide.difference``) or the frame as it is.
 
 Presence comes before where and what, where the authors' code draws it after them: what does not
 exist is then known to have no density before it is drawn.
@@ -208,14 +207,11 @@ class SqairGuide(nn.Module):
         for k in range(model.config.objects):
             exists = model.once(model.room, went_on, *found)
             parts = found if went_on is None else [went_on, *found]
-            left, seen = frame, shown
+            seen = shown
             if self.config.difference and parts:
-                left = frame - model.once(model.canvas, *parts)
-                seen = self.encoder(left)
-            guess, state = cell.guess(seen, self.encoder.whole(seen), summary, last[:, :-1], state)
-            box = model.boxes(guess.raw)
-            look = self.reader(left, box[:, None])[:, 0]
-            odds, loc, scale = cell.decide(guess, box[:, 2:], look)
+                seen = self.encoder(frame - model.once(model.canvas, *parts))
+            whole = self.encoder.whole(seen)
+            odds, loc, scale, state = cell(seen, whole, summary, last[:, :-1], state)
             if went_on is not None:
                 odds = odds + model.late_odds
             values = sample_object(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from cases import build, clip
 from pyro import poutine
-from torch import Tensor, nn
+from torch import Tensor
 
 from scalor_ppl.guides.sqair import SqairGuide, build_guide
 from scalor_ppl.models.sqair import Sqair, build_model
@@ -17,7 +17,6 @@ from scalor_ppl.objectives.estimators import Iwae, Vimco
 from scalor_ppl.objectives.particles import ParticleEstimator, log_density
 from scalor_ppl.programs import CountsObjects, FindsObjects, require
 from scalor_ppl.sqair import SqairConfig
-from scalor_ppl.sqair.finding import DiscoveryCell, FirstGuess
 from scalor_ppl.sqair.settings import SqairGuideSettings, SqairSettings
 from scalor_ppl.sqair.slots import Candidates, Slots, joined
 
@@ -178,23 +177,6 @@ def test_frames_are_the_sum_of_their_objects() -> None:
         torch.testing.assert_close(trace.nodes[f"x_{t}"]["fn"].loc[:, 0], expected)
         torch.testing.assert_close(scene.image[:, t], expected.clamp(max=1))
         assert (expected > 1).any()
-
-
-def test_a_glimpse_puts_a_box_right_by_shares_of_it_and_says_whether_it_is_there() -> None:
-    cell = DiscoveryCell(what=3, grid=(2, 2), maps=4, hidden=8, odds=0.0)
-    correction = cell.where[-1]
-    assert isinstance(correction, nn.Linear)
-    with torch.no_grad():
-        correction.weight.zero_()
-        correction.bias.copy_(torch.tensor([1.0, -0.5, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0]))
-    guess = FirstGuess(torch.tensor([[0.1, -0.2, 0.5, 0.6]]).expand(2, 4), torch.zeros(2, 12))
-    extent = torch.tensor([[0.2, 0.4], [0.6, 0.4]])
-    odds, loc, scale = cell.decide(guess, extent, torch.stack([torch.zeros(8), torch.ones(8)]))
-    expected = torch.tensor([[0.3, -0.4, 0.8, 0.6], [0.7, -0.4, 0.8, 0.6]])
-    torch.testing.assert_close(loc[:, 0], expected)
-    assert scale.shape == (2, 1, 4)
-    assert odds.shape == (2, 1)
-    assert odds[0] != odds[1]
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
