@@ -190,11 +190,13 @@ def column_table(work: "CellWork", column: str, cells: "Sequence[Cell]") -> Tabl
         f"sigma {clips.sigma:g}\n"
         "NLL bound: -log p(x) is at most so much, nats a pixel over the sequence "
         f"({first.bound.particles} particles, {first.bound.clips} clips)\n"
-        f"= {first.floor:.2f} (every value hit) + misfit (squared error) + rest (the latents)"
+        f"= {first.floor:.2f} (every value hit) + misfit (squared error) + rest\n"
+        "rest = what latents cost + what drawing them adds to the misfit, less what the best of "
+        "many draws saves"
     )
     heads = (
         "presence",
-        "misfit, rest",
+        "misfit, rest (latents, draws)",
         "over the first",
         "MSE",
         "paper's NLL",
@@ -232,7 +234,7 @@ def _cells_of(work: "CellWork", cell: "Cell", first: "Cell") -> tuple[str, ...]:
         str(cell.seed),
         plus_minus(mine.nll_bound, mine.nll_error, ".3f"),
         mine.bound.presence or "none",
-        f"{mine.misfit:.3f}, {mine.rest:.3f}",
+        f"{mine.misfit:.3f}, {mine.rest:.3f} ({mine.latents:.3f}, {mine.drawn:.3f})",
         "" if cell is first else plus_minus(*mine.over(first.judgement), ".3f"),
         plus_minus(mine.mse, mine.mse_error, ".5f"),
         shown(paper.nll, ".2f"),

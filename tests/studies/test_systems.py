@@ -15,8 +15,10 @@ from tiny import ALONE, CommandLine, Square, trained, weights_of
 
 from scalor_ppl.config.settings import preset_names
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.bounds import bound_of
+from scalor_ppl.inference.bounds import bound_of, log_weights
+from scalor_ppl.inference.rates import latent_rates
 from scalor_ppl.inference.scoring import reconstruction_error
+from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.programs import Program
 from scalor_ppl.programs.registry import PROGRAMS
 from scalor_ppl.studies.experiment import TEST_SEED
@@ -207,6 +209,19 @@ def test_a_bound_is_floor_misfit_and_rest(program: Program) -> None:
     assert found.floor + found.misfit + found.rest == pytest.approx(found.nll_bound)
 
 
+def test_latents_and_what_drawing_them_adds_make_up_the_elbo(program: Program) -> None:
+    rates = latent_rates(program, Square(), clips=1, frames=3, draws=6)
+    video = to_video(Square().clip(0, 3).video[None], torch.device("cpu"))
+    torch.manual_seed(0)
+    weights = log_weights(program, video, 6, presence="hard")
+    assert rates.log_likelihood - rates.total == pytest.approx(weights.mean().item(), rel=1e-5)
+    assert {"where_disc", "what_prop"} <= rates.by_kind.keys()
+    found = judge(program, Square(), QUESTION)
+    assert found.latents == pytest.approx(found.rates.total / 256)
+    whole = found.floor + found.misfit + found.drawn + found.latents
+    assert whole == pytest.approx((found.rates.total - found.rates.log_likelihood) / 256)
+
+
 # ----------------------------------------------------------------------------------- the command
 
 
@@ -237,6 +252,8 @@ def test_cells_are_trained_judged_and_written_down(cli: CommandLine, tiny: Path)
     assert first.nll_bound > first.nll_floor
     assert first.nll_misfit is not None
     assert first.nll_rest is not None
+    assert first.nll_latents is not None
+    assert first.nll_drawn is not None
     parts = first.nll_floor + first.nll_misfit + first.nll_rest
     assert parts == pytest.approx(first.nll_bound, abs=1e-5)
     assert (first.paper_nll, first.paper_mse) == (22.33, 0.0018)

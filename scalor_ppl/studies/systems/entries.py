@@ -20,7 +20,10 @@ class SystemEntry(LedgerLine):
         nll_bound: upper bound on -log p(x), nats a pixel over the sequence, all channels together.
         nll_error: its standard error over clips.
         nll_floor: the least that it can be with that sigma: every value hit exactly.
-        nll_misfit: what the squared error adds to that; ``nll_rest`` is what is left, the latents.
+        nll_misfit: what the squared error adds to that; ``nll_rest`` is what is left.
+        nll_latents: what the latents cost, of a draw; none in lines from before it was measured.
+        nll_drawn: what drawing them adds to the misfit. The rest is their sum, less what the best
+            of many draws saves.
         particles: K of the importance-weighted bound.
         presence: ``hard``, or none where the program has no presence.
         bound: on log p(x), nats a clip; ``bound_error`` its standard error.
@@ -52,6 +55,8 @@ class SystemEntry(LedgerLine):
     nll_floor: float
     nll_misfit: float | None = None
     nll_rest: float | None = None
+    nll_latents: float | None = None
+    nll_drawn: float | None = None
     particles: int
     presence: str | None = None
     bound: float
@@ -97,6 +102,8 @@ def system_entry(work: CellWork, cell: Cell, run: Path) -> SystemEntry:
         nll_floor=round(found.floor, DIGITS),
         nll_misfit=round(found.misfit, DIGITS),
         nll_rest=round(found.rest, DIGITS),
+        nll_latents=round(found.latents, DIGITS),
+        nll_drawn=round(found.drawn, DIGITS),
         particles=bound.particles,
         presence=bound.presence,
         bound=round(bound.per_video, 1),

@@ -9,6 +9,7 @@ import numpy as np
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.inference.bounds import Bound, bound_of, standard_error
+from scalor_ppl.inference.rates import LatentRates, latent_rates
 from scalor_ppl.inference.scoring import reconstruction_errors
 from scalor_ppl.programs import Program
 
@@ -44,6 +45,7 @@ class Judgement:
         values: of a pixel over the sequence, frames times channels.
         bound: importance-weighted, with hard presence where there is presence.
         errors: mean squared error of each clip's reconstruction, most likely latents taken.
+        rates: what the latents of the bounded clips cost.
     """
 
     program: str
@@ -53,6 +55,7 @@ class Judgement:
     values: int
     bound: Bound
     errors: tuple[float, ...]
+    rates: LatentRates
 
     @property
     def nll_by_clip(self) -> tuple[float, ...]:
@@ -82,11 +85,18 @@ class Judgement:
 
     @property
     def rest(self) -> float:
-        """What is left: what the latents cost, and what drawing them adds to the squared error.
-
-        Latents as sure as the posterior that are no surprise to the prior cost nothing.
-        """
+        """What is left: ``latents + drawn``, less what the best of many draws saves."""
         return self.nll_bound - self.floor - self.misfit
+
+    @property
+    def latents(self) -> float:
+        """What the latents cost: nothing where the posterior is no surprise to the prior."""
+        return self.rates.total / self.pixels
+
+    @property
+    def drawn(self) -> float:
+        """What drawing latents, in place of the most likely ones, adds to the misfit."""
+        return -self.rates.log_likelihood / self.pixels - self.floor - self.misfit
 
     @property
     def mse(self) -> float:
@@ -125,8 +135,12 @@ class Judgement:
         Raises:
             KeyError, TypeError: it is none.
         """
-        bound = Bound(**{**stored["bound"], "by_clip": tuple(stored["bound"]["by_clip"])})
-        return cls(**{**stored, "bound": bound, "errors": tuple(stored["errors"])})
+        own = {
+            "bound": Bound(**{**stored["bound"], "by_clip": tuple(stored["bound"]["by_clip"])}),
+            "errors": tuple(stored["errors"]),
+            "rates": LatentRates(**stored["rates"]),
+        }
+        return cls(**{**stored, **own})
 
 
 def judge(
@@ -159,6 +173,8 @@ def judge(
         frames=question.frames,
         seed=question.seed,
     )
+    count = bound.clips
+    rates = latent_rates(program, source, clips=count, frames=question.frames, seed=question.seed)
     height, width = program.size
     return Judgement(
         program.name,
@@ -168,6 +184,7 @@ def judge(
         question.frames * source.channels,
         bound,
         tuple(errors),
+        rates,
     )
 
 
