@@ -10,10 +10,11 @@ from rich.table import Table
 
 from scalor_ppl.cli.options import PLAIN, ConfigName, Device, Settings, Threads, nested
 from scalor_ppl.cli.tables import print_table
+from scalor_ppl.errors import UserError
 from scalor_ppl.results.locks import owned
 
 if TYPE_CHECKING:
-    from scalor_ppl.studies.benchmark.results import Quartiles, Report
+    from scalor_ppl.studies.benchmark.results import Quartiles, Report, StepOperations
 
 MIB = 2**20
 
@@ -44,6 +45,9 @@ def bench(
         ),
     ] = None,
     sizes: Annotated[bool, typer.Option(help="Time against the image size.")] = True,
+    ops: Annotated[
+        bool, typer.Option("--ops", help="Only count the operations of a step; time nothing.")
+    ] = False,
 ) -> None:
     """Measure the time and memory of a training step, of its parts, and Pyro's share of it.
 
@@ -51,12 +55,18 @@ def bench(
     """
     from scalor_ppl.programs.configuration import resolve
     from scalor_ppl.programs.registry import files_of
-    from scalor_ppl.studies.benchmark.run import run_benchmark
+    from scalor_ppl.studies.benchmark.run import operations_of, run_benchmark
     from scalor_ppl.training.devices import pick_device
 
     console = Console()
     model, guide = files_of(model, guide)
     chosen = resolve(config, settings or (), nested(model_file=model, guide_file=guide))
+    if ops:
+        if json_file is not None:
+            raise UserError("--ops prints a table only: leave out --json, or --ops")
+        counted = operations_of(chosen, batch=batch, frames=frames, device=pick_device(device))
+        print_table(_operations(counted), console)
+        return
     with owned(json_file):
         with console.status("measuring") as status:
             report = run_benchmark(
@@ -88,7 +98,13 @@ def show(report: "Report", console: Console) -> None:
         f"{report.parameters['total']:,} parameters; batch {setting['batch']}, "
         f"{setting['frames']} frames of {model['height']} x {model['width']}{shape}{alive}"
     )
-    for table in (_steps(report), _parts(report), _objects(report), _sizes(report)):
+    for table in (
+        _steps(report),
+        _operations(report.operations),
+        _parts(report),
+        _objects(report),
+        _sizes(report),
+    ):
         if table.row_count:
             print_table(table, console)
     memory, pyro = report.memory, report.pyro
@@ -96,6 +112,7 @@ def show(report: "Report", console: Console) -> None:
         f"peak memory ({memory.kind}): {memory.peak_bytes / MIB:,.0f} MiB, before the first step "
         f"{memory.before_bytes / MIB:,.0f} MiB"
     )
+    console.print(f"a step takes {report.over_arithmetic:.1f} times as long as its arithmetic")
     share = pyro.note if pyro.share is None else f"{pyro.share:.1%}"
     console.print(f"Pyro's own share of a step: {share}")
 
@@ -106,6 +123,14 @@ def _steps(report: "Report") -> Table:
     for phase in ("forward", "backward", "optimizer", "total"):
         spread = getattr(report.step, phase)
         table.add_row(phase, *_milliseconds(spread), f"{spread.median / total:.0%}")
+    return table
+
+
+def _operations(counted: "StepOperations") -> Table:
+    table = _table("Operations of a step", "phase", "all", "kernels", "GFLOP")
+    for phase in ("forward", "backward", "optimizer", "total"):
+        own = getattr(counted, phase)
+        table.add_row(phase, f"{own.total:,}", f"{own.kernels:,}", f"{own.flops / 1e9:.2f}")
     return table
 
 

@@ -14,7 +14,7 @@ from scalor_ppl.inference.finite import check_scene
 from scalor_ppl.inference.posterior import follow
 from scalor_ppl.nn.pixels import to_frames, to_video
 from scalor_ppl.nn.validation import fast_pyro
-from scalor_ppl.objectives.particles import latent_and_observed, per_video
+from scalor_ppl.objectives.densities import latent_and_observed, per_video
 from scalor_ppl.programs import FindsObjects, Program
 from scalor_ppl.results.samples import Codes, Samples, joined, joined_codes
 from scalor_ppl.tracks.table import Tracks

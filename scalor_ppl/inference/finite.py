@@ -8,7 +8,7 @@ from torch import Tensor
 
 from scalor_ppl.errors import NotFiniteError
 from scalor_ppl.objectives.culprits import culprit, frames_culprit, sites_culprit
-from scalor_ppl.objectives.particles import latent_and_observed
+from scalor_ppl.objectives.densities import latent_and_observed
 from scalor_ppl.programs import Program
 
 WAY_ON = "take an older checkpoint of the run, or train again with a lower train.learning_rate"

@@ -16,8 +16,8 @@ from pyro.poutine.util import site_is_subsample
 from torch import Tensor, nn
 
 from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.objectives.densities import VIDEOS, latent_and_observed
 from scalor_ppl.objectives.estimate import Traces
-from scalor_ppl.objectives.particles import VIDEOS, latent_and_observed
 
 Site = tuple[str, dict[str, Any]]
 """Whose it is, and what Pyro knows of it."""

@@ -27,17 +27,20 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.objectives.densities import (
+    PLATE_DIMS,
+    evaluate,
+    latent_and_observed,
+    log_density,
+    per_video,
+)
 from scalor_ppl.objectives.estimate import Estimate
 from scalor_ppl.objectives.paper import ScalorObjective
 from scalor_ppl.objectives.particles import (
-    PLATE_DIMS,
     LogWeights,
     ParticleEstimator,
     Replay,
     kind_of,
-    latent_and_observed,
-    log_density,
-    per_video,
     tiled,
     with_values,
 )
@@ -98,6 +101,8 @@ class AnalyticElbo(Elbo):
         """Log-likelihood less divergences, in the place of log-weights."""
         traces = self._get_trace(model, guide, args, kwargs)
         model_trace, guide_trace = traces
+        for trace in traces:
+            evaluate(trace)
         terms = []
         for name, site in latent_and_observed(model_trace):
             if name not in guide_trace.nodes:
@@ -172,7 +177,7 @@ class Dreg(Iwae):
             guide_trace = poutine.trace(poutine.replay(guide, trace=leaves)).get_trace(
                 *args, **kwargs
             )
-        traces = self.evaluated(model_trace, guide_trace)
+        traces = self.paired(model_trace, guide_trace)
         weights = self.by_video(log_density(traces.model) - log_density(traces.guide))
         direct, along_paths = self.shares(weights.detach())
         surrogate = (direct * weights).sum()

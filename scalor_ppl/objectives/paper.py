@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from scalor_ppl.nn.distributions import bernoulli_kl, presence_weight
+from scalor_ppl.objectives.densities import latent_and_observed
 from scalor_ppl.objectives.estimate import Estimate, Traces
 from scalor_ppl.objectives.particles import (
     ParticleEstimator,
     Replay,
     kind_of,
-    latent_and_observed,
     tiled,
 )
 

@@ -9,7 +9,7 @@ rank. Log-densities are then summed over all plates but the one named ``videos``
 Nothing here travels to the host: a step can be compiled or captured whole.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -20,12 +20,13 @@ from pyro.poutine.replay_messenger import ReplayMessenger
 from torch import Tensor
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.objectives.densities import (
+    PLATE_DIMS,
+    latent_and_observed,
+    log_density,
+    per_video,
+)
 from scalor_ppl.objectives.estimate import Estimate, Traces
-
-# Sites lie in two plate dims: videos, and trackers or cells.
-PLATE_DIMS = 2
-VIDEO_DIM = -2
-VIDEOS = "videos"
 
 
 class LogWeights(NamedTuple):
@@ -128,24 +129,21 @@ class ParticleEstimator(ELBO):
     ) -> LogWeights:
         """Draw K particles of each video and weigh them."""
         traces = self._get_trace(model, guide, args, kwargs)
-        return LogWeights(
-            self.by_video(log_density(traces.model) - log_density(traces.guide)),
-            self.score(traces.guide),
-            traces,
-        )
+        weights = log_density(traces.model) - log_density(traces.guide)
+        return LogWeights(self.by_video(weights), self.score(traces.guide), traces)
 
     def _get_trace(
         self, model: Any, guide: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Traces:
-        """Traces of the model, replayed, and of the guide, for K * B videos, with log-densities."""
+        """Traces of the model, replayed, and of the guide, for K * B videos."""
         args = tiled(args, self.num_particles)
         guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
         replayed = Replay(guide_trace)(model)
         model_trace = poutine.trace(replayed).get_trace(*args, **kwargs)
-        return self.evaluated(model_trace, guide_trace)
+        return self.paired(model_trace, guide_trace)
 
-    def evaluated(self, model_trace: Trace, guide_trace: Trace) -> Traces:
-        """The traces with log-densities.
+    def paired(self, model_trace: Trace, guide_trace: Trace) -> Traces:
+        """The traces, of the sites that a density is wanted of.
 
         Raises:
             UserError: a site is scaled, and this objective has no use for that.
@@ -161,8 +159,6 @@ class ParticleEstimator(ELBO):
             model_trace.remove_node(name)
         if not self.takes_scales:
             refuse_scales(model_trace)
-        model_trace.compute_log_prob()
-        guide_trace.compute_log_prob()
         return Traces(model_trace, guide_trace)
 
     def score(self, guide_trace: Trace) -> Tensor | None:
@@ -184,38 +180,6 @@ def tiled(args: tuple[Any, ...], particles: int) -> tuple[Any, ...]:
     if particles == 1:
         return args
     return tuple(each.repeat(particles, *[1] * (each.dim() - 1)) for each in args)
-
-
-def latent_and_observed(trace: Trace) -> Iterable[tuple[str, dict[str, Any]]]:
-    """The sample sites of a trace, without those that Pyro adds for subsampling."""
-    for name, site in trace.nodes.items():
-        if site["type"] == "sample" and type(site["fn"]).__name__ != "_Subsample":
-            yield name, site
-
-
-def log_density(trace: Trace) -> Tensor:
-    """Sum of the log-densities of all sites, per tiled video ``[K * B]``."""
-    return torch.stack([per_video(site) for _, site in latent_and_observed(trace)]).sum(0)
-
-
-def per_video(site: dict[str, Any], log_prob: Tensor | None = None) -> Tensor:
-    """A site's log-density (or another quantity of its batch shape) summed up per tiled video.
-
-    Raises:
-        UserError: the site is not in the plate of the videos.
-    """
-    frame = next((f for f in site["cond_indep_stack"] if f.name == VIDEOS), None)
-    if frame is None:
-        raise UserError(
-            f"site {site['name']} lies outside the plate of videos ({site['name']} is not in the "
-            f"plate {VIDEOS!r}), so no video can be weighed: sample it in "
-            f"pyro.plate({VIDEOS!r}, number, dim={VIDEO_DIM})"
-        )
-    summed = site["log_prob"] if log_prob is None else log_prob
-    # Aligned from the right, as plates are; a site that is wider than the plate is broadcast.
-    others = [dim for dim in range(-summed.dim(), 0) if dim != frame.dim]
-    summed = summed.sum(others) if others else summed
-    return summed.expand(frame.size)
 
 
 def refuse_scales(trace: Trace) -> None:

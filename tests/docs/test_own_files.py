@@ -13,7 +13,7 @@ from tiny import ALONE, CPU, CommandLine, weights_of, write_images
 
 from scalor_ppl.config.reading import SourceOptions
 from scalor_ppl.data import open_source
-from scalor_ppl.objectives.particles import latent_and_observed
+from scalor_ppl.objectives.densities import latent_and_observed
 from scalor_ppl.programs import Memory
 from scalor_ppl.training.runs import Program, load_run
 

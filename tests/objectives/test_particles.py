@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.nn.distributions import PixelNormal
+from scalor_ppl.objectives.densities import log_density
 from scalor_ppl.objectives.estimators import ESTIMATORS, make_estimator
-from scalor_ppl.objectives.particles import ParticleEstimator, log_density, with_values
+from scalor_ppl.objectives.particles import ParticleEstimator, with_values
 
 BOUNDS = [name for name in ESTIMATORS if name != "scalor"]
 

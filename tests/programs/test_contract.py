@@ -34,8 +34,8 @@ from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.posterior import follow, infer
 from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.nn.pixels import to_video
+from scalor_ppl.objectives.densities import latent_and_observed
 from scalor_ppl.objectives.estimators import make_estimator
-from scalor_ppl.objectives.particles import latent_and_observed
 from scalor_ppl.programs import CountsObjects, FindsObjects, Intervenes, ProposesSettings
 from scalor_ppl.programs.memory import mapped
 from scalor_ppl.programs.registry import PROGRAMS

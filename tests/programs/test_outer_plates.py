@@ -25,8 +25,8 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.nn.distributions import LogitRelaxedBernoulli, diagonal_normal
 from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.nn.unfolded import Unfolded
+from scalor_ppl.objectives.densities import latent_and_observed, log_density
 from scalor_ppl.objectives.estimators import make_estimator
-from scalor_ppl.objectives.particles import latent_and_observed, log_density
 from scalor_ppl.programs import Memory, Program
 from scalor_ppl.programs.trust import trusting
 

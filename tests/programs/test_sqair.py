@@ -13,8 +13,9 @@ from torch import Tensor
 
 from scalor_ppl.guides.sqair import SqairGuide, build_guide
 from scalor_ppl.models.sqair import Sqair, build_model
+from scalor_ppl.objectives.densities import log_density
 from scalor_ppl.objectives.estimators import Iwae, Vimco
-from scalor_ppl.objectives.particles import ParticleEstimator, log_density
+from scalor_ppl.objectives.particles import ParticleEstimator
 from scalor_ppl.programs import CountsObjects, FindsObjects, require
 from scalor_ppl.sqair import SqairConfig
 from scalor_ppl.sqair.settings import SqairGuideSettings, SqairSettings

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyro
 import pytest
@@ -17,16 +19,17 @@ from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.posterior import infer
 from scalor_ppl.programs import CountsObjects, require
-from scalor_ppl.programs.configuration import checked
+from scalor_ppl.programs.configuration import checked, resolve
 from scalor_ppl.programs.registry import PROGRAMS
 from scalor_ppl.scalor import ScalorConfig, timing
 from scalor_ppl.scalor.timing import roomy
 from scalor_ppl.studies.benchmark.memory import peak_memory
 from scalor_ppl.studies.benchmark.objects import time_objects
+from scalor_ppl.studies.benchmark.operations import count_operations
 from scalor_ppl.studies.benchmark.parts import Stopwatch, time_parts
 from scalor_ppl.studies.benchmark.pyro_share import PlainRun, pyro_share
-from scalor_ppl.studies.benchmark.results import ObjectsTime, Quartiles, SizeTime
-from scalor_ppl.studies.benchmark.run import filled, run_benchmark
+from scalor_ppl.studies.benchmark.results import ObjectsTime, Operations, Quartiles, SizeTime
+from scalor_ppl.studies.benchmark.run import filled, operations_of, run_benchmark
 from scalor_ppl.studies.benchmark.sizes import time_sizes
 from scalor_ppl.studies.benchmark.step import Stepper, synthetic_video, time_steps
 
@@ -80,6 +83,8 @@ def test_any_program_is_measured(name: str, tmp_path: Path) -> None:
     assert report.alive is None
     assert report.objects == []
     assert report.memory.peak_bytes > report.memory.before_bytes > 0
+    assert 0 < report.operations.total.kernels < report.operations.total.total
+    assert report.over_arithmetic > 0
     assert report.pyro.note == ""
     assert report.pyro.share is not None
     assert report.pyro.loss_difference is not None
@@ -312,3 +317,43 @@ def test_the_command_measures_and_writes(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert json.loads(target.read_text())["setting"]["config"]["model"]["what"] == 3
+
+
+def test_operations_are_counted_by_phase() -> None:
+    stepper = Stepper(small(), 1, 2, CPU)
+    counted = count_operations(stepper)
+    assert counted == count_operations(stepper)
+    phases = (counted.forward, counted.backward, counted.optimizer)
+    assert counted.total.total == sum(phase.total for phase in phases)
+    assert counted.backward.flops > counted.forward.flops > 0
+
+    rows = torch.rand(3, 4)
+    known: Any = SimpleNamespace(
+        timed=lambda: None,
+        forward=lambda: (rows.T @ rows).sum(),
+        backward=lambda loss: None,
+        update=lambda loss: None,
+    )
+    assert count_operations(known).total == Operations(total=3, views=1, flops=2 * 4 * 3 * 4)
+
+
+def test_the_command_counts_alone(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(bench)
+    arguments = ["--ops", "--model", "vrnn", "--batch", "1", "--frames", "2", "--device", "cpu"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "Operations of a step" in result.output
+    assert "median" not in result.output
+    assert CliRunner().invoke(app, [*arguments, "--json", str(tmp_path / "a")]).exit_code != 0
+
+
+# Of batch 4, 10 frames of 64 x 64 pixels. It is the same on every machine; where it grows, look
+# (`scalor-ppl bench --ops`) whether something in the loop over frames could be outside of it.
+MOST_OPERATIONS = {"moving-dsprites-vld": 20_000}
+
+
+@pytest.mark.parametrize("preset", MOST_OPERATIONS)
+def test_a_step_has_no_more_operations_than_it_needs(preset: str) -> None:
+    counted = operations_of(resolve(preset, (), {}), batch=4, frames=10, device=CPU)
+    assert 0.9 * MOST_OPERATIONS[preset] < counted.total.total <= MOST_OPERATIONS[preset]

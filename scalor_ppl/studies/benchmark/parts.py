@@ -8,8 +8,8 @@ from typing import Any
 
 import pyro
 from pyro.distributions.torch_distribution import TorchDistributionMixin
-from pyro.poutine import Trace
 
+from scalor_ppl.objectives import densities
 from scalor_ppl.objectives.estimators import Elbo, ScalorObjective
 from scalor_ppl.programs import Program, TimedPart
 from scalor_ppl.studies.benchmark.results import Part
@@ -19,8 +19,7 @@ from scalor_ppl.studies.benchmark.step import Stepper
 PRIMITIVES = (
     TimedPart(pyro, "sample", "pyro.sample: handlers"),
     TimedPart(TorchDistributionMixin, "__call__", "draws"),
-    TimedPart(Trace, "compute_log_prob", "log-densities"),
-    TimedPart(Trace, "compute_score_parts", "log-densities"),
+    TimedPart(densities, "evaluate", "log-densities"),
     TimedPart(Elbo, "bound", "summing the loss"),
     TimedPart(ScalorObjective, "collect", "divergences, likelihood"),
 )

@@ -38,6 +38,45 @@ class StepTime:
 
 
 @dataclass(frozen=True)
+class Operations:
+    """Calls of torch's library in a phase of a step.
+
+    Attributes:
+        total: of all of them.
+        views: of those that compute nothing, but show a tensor's memory in another shape.
+        flops: floating point operations of matrix products and convolutions.
+    """
+
+    total: int
+    views: int
+    flops: int
+
+    @property
+    def kernels(self) -> int:
+        """Calls that compute."""
+        return self.total - self.views
+
+    def __add__(self, other: "Operations") -> "Operations":
+        return Operations(
+            self.total + other.total, self.views + other.views, self.flops + other.flops
+        )
+
+
+@dataclass(frozen=True)
+class StepOperations:
+    """Operations of the phases of a step; ``optimizer`` holds the clipping of gradients too."""
+
+    forward: Operations
+    backward: Operations
+    optimizer: Operations
+
+    @property
+    def total(self) -> Operations:
+        """Of all phases."""
+        return self.forward + self.backward + self.optimizer
+
+
+@dataclass(frozen=True)
 class PeakMemory:
     """Peak memory of training in a fresh process.
 
@@ -116,6 +155,9 @@ class Report:
         alive: mean number of objects alive a video and frame, in the timed steps; none where the
             program finds none.
         step: of the step.
+        operations: of the step.
+        over_arithmetic: the step's time over that of its floating point operations, at the rate of
+            one large matrix product.
         memory: at its peak.
         parts: of the forward pass, slowest first.
         pyro: its share.
@@ -130,6 +172,8 @@ class Report:
     shape: str
     alive: float | None
     step: StepTime
+    operations: StepOperations
+    over_arithmetic: float
     memory: PeakMemory
     parts: list[Part]
     pyro: PyroShare

@@ -1,5 +1,6 @@
 """All measurements of a configuration, one after another."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,9 +14,10 @@ from scalor_ppl.programs import CountsObjects
 from scalor_ppl.programs.loader import family_of
 from scalor_ppl.studies.benchmark.memory import peak_memory
 from scalor_ppl.studies.benchmark.objects import counts_objects, time_objects
+from scalor_ppl.studies.benchmark.operations import arithmetic_rate, count_operations
 from scalor_ppl.studies.benchmark.parts import time_parts
 from scalor_ppl.studies.benchmark.pyro_share import pyro_share
-from scalor_ppl.studies.benchmark.results import Report
+from scalor_ppl.studies.benchmark.results import Report, StepOperations
 from scalor_ppl.studies.benchmark.sizes import time_sizes
 from scalor_ppl.studies.benchmark.step import Stepper, mean_alive, time_steps
 
@@ -52,9 +54,7 @@ def run_benchmark(
         UserError: a number is below one, or the program cannot be told how many objects to find
             and is asked to, or finds another number.
     """
-    for name, value in {"batch": batch, "frames": frames, "steps": steps}.items():
-        if value < 1:
-            raise UserError(f"--{name} must be at least 1, not {value}")
+    _check(batch=batch, frames=frames, steps=steps)
     if threads is not None and threads < 1:
         raise UserError(f"--threads must be at least 1, not {threads}")
     config = filled(config)
@@ -69,6 +69,9 @@ def run_benchmark(
         say("the step")
         stepper = Stepper(config, batch, frames, device)
         step = time_steps(stepper, steps)
+        say("its operations")
+        operations = count_operations(stepper)
+        arithmetic = operations.total.flops / arithmetic_rate(stepper)
         say("its parts")
         parts = time_parts(stepper, steps)
         say("Pyro's share")
@@ -89,6 +92,8 @@ def run_benchmark(
             stepper.program.shape_in_words(),
             mean_alive(stepper.program, stepper.video),
             step,
+            operations,
+            step.total.median / arithmetic if arithmetic else math.inf,
             memory,
             parts,
             share,
@@ -96,6 +101,25 @@ def run_benchmark(
             counts[-1].seconds.median / counts[0].seconds.median if counts else None,
             measured,
         )
+
+
+def operations_of(
+    config: Config, *, batch: int, frames: int, device: torch.device
+) -> StepOperations:
+    """Operations of a configuration's step; see :func:`run_benchmark`.
+
+    Raises:
+        UserError: a number is below one.
+    """
+    _check(batch=batch, frames=frames)
+    with fast_pyro():
+        return count_operations(Stepper(filled(config), batch, frames, device))
+
+
+def _check(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise UserError(f"--{name} must be at least 1, not {value}")
 
 
 def filled(config: Config) -> Config:

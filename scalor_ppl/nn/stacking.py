@@ -1,0 +1,83 @@
+"""Distributions of one kind and shape, side by side as one."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from pyro.distributions import TorchDistribution
+from torch import Tensor
+
+from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
+
+
+def stacking_key(fn: Any) -> Hashable | None:
+    """What distributions must have in common to be stacked; none of one that never is."""
+    if type(fn) is dist.Independent:
+        base = stacking_key(fn.base_dist)
+        return None if base is None else ("independent", fn.reinterpreted_batch_ndims, base)
+    kind = _KINDS.get(type(fn))
+    return None if kind is None else (type(fn), fn.batch_shape, *kind.key(fn))
+
+
+def stacked(fns: Sequence[Any]) -> TorchDistribution:
+    """Distributions as one, in a new first batch dim ``[n, *batch_shape]``.
+
+    Args:
+        fns: one or more, of the same :func:`stacking_key`.
+    """
+    first = fns[0]
+    if type(first) is dist.Independent:
+        base = stacked([fn.base_dist for fn in fns])
+        return dist.Independent(
+            base, first.reinterpreted_batch_ndims, validate_args=base._validate_args
+        )
+    return _KINDS[type(first)].stack(fns)
+
+
+class _Kind:
+    """How one type of distribution is stacked.
+
+    Args:
+        key: what else has to agree.
+        stack: makes one of several.
+    """
+
+    def __init__(
+        self,
+        key: Callable[[Any], tuple[Hashable, ...]],
+        stack: Callable[[Sequence[Any]], TorchDistribution],
+    ) -> None:
+        self.key = key
+        self.stack = stack
+
+
+def _over(fns: Sequence[Any], parameter: str) -> Tensor:
+    return torch.stack([getattr(fn, parameter) for fn in fns])
+
+
+def _temperature(fn: LogitRelaxedBernoulli) -> tuple[Hashable, ...]:
+    # A tensor is compared by identity: its value would have to travel to the host.
+    known = fn.temperature
+    return (id(known),) if isinstance(known, Tensor) else (known,)
+
+
+def _normals(fns: Sequence[Any]) -> TorchDistribution:
+    return dist.Normal(_over(fns, "loc"), _over(fns, "scale"), validate_args=fns[0]._validate_args)
+
+
+def _relaxed(fns: Sequence[Any]) -> TorchDistribution:
+    return LogitRelaxedBernoulli(
+        fns[0].temperature, _over(fns, "logits"), validate_args=fns[0]._validate_args
+    )
+
+
+def _bernoullis(fns: Sequence[Any]) -> TorchDistribution:
+    return dist.Bernoulli(logits=_over(fns, "logits"), validate_args=fns[0]._validate_args)
+
+
+_KINDS: dict[type, _Kind] = {
+    dist.Normal: _Kind(lambda fn: (), _normals),
+    LogitRelaxedBernoulli: _Kind(_temperature, _relaxed),
+    dist.Bernoulli: _Kind(lambda fn: (), _bernoullis),
+}
