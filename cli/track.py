@@ -77,18 +77,26 @@ def track(
         ),
     ] = None,
     stop: Annotated[int | None, typer.Option(min=1, help="The frame after the last one.")] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Videos of one size that a device tracks at a time, in one batch.",
+            show_default="1",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Videos that are tracked at a time, each in a process of its own (needs Dask).",
+            help="Processes, each with videos of its own: --batch of them at a time (needs Dask).",
             show_default="1",
         ),
     ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            help="Track on the workers of this Dask scheduler, a video each.",
+            help="Track on the workers of this Dask scheduler, each with videos of its own.",
             metavar="ADDRESS",
             show_default=False,
         ),
@@ -106,7 +114,8 @@ def track(
     """Track the objects of videos of any length.
 
     A video that the run was trained on is tracked over the run's own range of frames. Of several
-    videos one that fails does not stop the others; --jobs and --scheduler track them side by side.
+    videos one that fails does not stop the others; --batch tracks them in one batch of a device,
+    --jobs and --scheduler on several processes.
     """
     options: dict[str, Any] = {
         "chunk": chunk,
@@ -117,9 +126,10 @@ def track(
         "start": start,
         "stop": stop,
     }
-    if len(videos) > 1 or jobs is not None or scheduler is not None:
+    if len(videos) > 1 or any(each is not None for each in (batch, jobs, scheduler)):
         from scalor_ppl.programs.trust import trusts_everything
-        from scalor_ppl.tracking.many import ManyVideos, RunChoice
+        from scalor_ppl.tracking.many import ManyVideos
+        from scalor_ppl.tracking.workers import RunChoice
 
         choice = RunChoice(str(run), device, refine, threads, trusts_everything())
         also = {"overlay": overlay, "masks": masks, "events": events}
@@ -129,6 +139,7 @@ def track(
             choice,
             many,
             options=options,
+            batch=batch or 1,
             jobs=jobs or 1,
             scheduler=scheduler,
             resume=resume,

@@ -11,7 +11,8 @@ from scalor_ppl.cli.options import INTERRUPTED, PLAIN
 from scalor_ppl.cli.progress import Bar, say
 
 if TYPE_CHECKING:
-    from scalor_ppl.tracking.many import ManyVideos, RunChoice, VideoResult
+    from scalor_ppl.tracking.many import ManyVideos, VideoResult
+    from scalor_ppl.tracking.workers import RunChoice
 
 
 def track_side_by_side(
@@ -19,6 +20,7 @@ def track_side_by_side(
     many: "ManyVideos",
     *,
     options: Mapping[str, Any],
+    batch: int,
     jobs: int,
     scheduler: str | None,
     resume: bool,
@@ -35,6 +37,7 @@ def track_side_by_side(
         choice,
         many,
         options=options,
+        batch=batch,
         jobs=jobs,
         scheduler=scheduler,
         resume=resume,

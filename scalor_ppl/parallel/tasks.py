@@ -117,11 +117,11 @@ def _attempt(function: Callable[[Item], Value], item: Item, index: int) -> TaskR
     try:
         return TaskResult(index, function(item))
     except Exception as error:
-        return _failed(index, error)
+        return failed(index, error)
 
 
-def _failed(index: int, error: BaseException) -> TaskResult[Any]:
-    """A failure in one line; what the user can mend is no fault of the program."""
+def failed(index: int, error: BaseException) -> TaskResult[Any]:
+    """A failure as a result, in one line; what the user can mend is no fault of the program."""
     if isinstance(error, UserError | NotFiniteError):
         return TaskResult(index, None, _line(str(error)), isinstance(error, NotFiniteError))
     reason = refusal(error)

@@ -1,6 +1,6 @@
 """What every program offers to training, inference and scores."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -11,7 +11,7 @@ from torch import Tensor
 from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
-from scalor_ppl.programs.memory import Memory, plain
+from scalor_ppl.programs.memory import Memory, joined, parted, plain
 from scalor_ppl.tracks.deviations import Calibration
 
 
@@ -187,6 +187,22 @@ class Program:
     def unpacked(self, stored: Any) -> Memory:
         """The inverse of :meth:`packed`."""
         return Memory(*stored)
+
+    def joined(self, memories: Sequence[Memory]) -> Memory:
+        """The memories of several videos as one of them all, to follow them together.
+
+        Args:
+            memories: of equal `layout`.
+        """
+        return joined(memories)
+
+    def parted(self, memory: Memory, videos: int) -> list[Memory]:
+        """The inverse of :meth:`joined`, but for the number of frames.
+
+        Raises:
+            UserError: the program's memory cannot be told by video.
+        """
+        return parted(memory, videos)
 
     # ------------------------------------------------------------------ inference
 

@@ -1,10 +1,12 @@
 """What SCALOR's model and guide hand on between two stretches of one video."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
+from scalor_ppl.programs import memory
 from scalor_ppl.programs.memory import Memory
 from scalor_ppl.scalor.slots import Objects, Trackers
 
@@ -39,9 +41,9 @@ class Seen(NamedTuple):
     features: tuple[Tensor, Tensor]
 
 
-def to_tensors(memory: Memory) -> dict[str, Any]:
+def to_tensors(whole: Memory) -> dict[str, Any]:
     """A memory as a flat dictionary of tensors and numbers, fit for a checkpoint."""
-    return {"frame": memory.frame} | _flat(memory._asdict() | {"frame": None}, "")
+    return {"frame": whole.frame} | _flat(whole._asdict() | {"frame": None}, "")
 
 
 def from_tensors(stored: Mapping[str, Any]) -> Memory:
@@ -67,6 +69,49 @@ def from_tensors(stored: Mapping[str, Any]) -> Memory:
         Foreseen(trackers, stored.get("foreseen.state"), pair("foreseen.background")),
         Seen(stored.get("seen.state"), pair("seen.features")),
     )
+
+
+def joined(memories: Sequence[Memory], proposals: int) -> Memory:
+    """The memories of several videos as one, see `Program.joined`.
+
+    Args:
+        memories: of equal layout.
+        proposals: how many compete for a video's slots in a frame, beside what is tracked.
+    """
+    return _whole(memory.joined([_by_video(each, proposals) for each in memories]), proposals)
+
+
+def parted(together: Memory, videos: int, proposals: int) -> list[Memory]:
+    """The inverse of :func:`joined`."""
+    return [
+        _whole(each, proposals) for each in memory.parted(_by_video(together, proposals), videos)
+    ]
+
+
+def _by_video(whole: Memory, proposals: int) -> Memory:
+    """With origins as rows of each video's own slots and proposals ``[B, K]``."""
+    trackers = whole.foreseen.trackers
+    origin = trackers.origin.view_as(trackers.ids) - _first_rows(whole, proposals)
+    return _with_origin(whole, origin)
+
+
+def _whole(by_video: Memory, proposals: int) -> Memory:
+    """The inverse of :func:`_by_video`."""
+    origin = by_video.foreseen.trackers.origin + _first_rows(by_video, proposals)
+    return _with_origin(by_video, origin.flatten())
+
+
+def _first_rows(of: Memory, proposals: int) -> Tensor:
+    """Where each video's rows begin among those of all ``[B, 1]``."""
+    videos, slots = of.foreseen.trackers.ids.shape
+    # Slots compete from the second frame on, which is the first one that leaves a state.
+    rows = proposals + (0 if of.foreseen.state is None else slots)
+    return torch.arange(videos, device=of.foreseen.trackers.ids.device)[:, None] * rows
+
+
+def _with_origin(of: Memory, origin: Tensor) -> Memory:
+    trackers = of.foreseen.trackers._replace(origin=origin)
+    return of._replace(foreseen=of.foreseen._replace(trackers=trackers))
 
 
 def _flat(value: Any, prefix: str) -> dict[str, Tensor]:

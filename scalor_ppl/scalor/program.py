@@ -31,7 +31,7 @@ from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.configuration import NATURAL_PRESET
 from scalor_ppl.scalor.decoder_training import train_decoder
 from scalor_ppl.scalor.looks import looks_of
-from scalor_ppl.scalor.memory import from_tensors, to_tensors
+from scalor_ppl.scalor.memory import from_tensors, joined, parted, to_tensors
 from scalor_ppl.scalor.noise import SameNoise
 from scalor_ppl.scalor.prior_training import train_priors
 from scalor_ppl.scalor.proposal import propose
@@ -107,6 +107,14 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
     def unpacked(self, stored: Any) -> Memory:
         """The inverse."""
         return from_tensors(stored)
+
+    def joined(self, memories: Sequence[Memory]) -> Memory:
+        """Where slots came from is told among the rows of all videos: see `scalor.memory`."""
+        return joined(memories, self.model.proposals)
+
+    def parted(self, memory: Memory, videos: int) -> list[Memory]:
+        """The inverse."""
+        return parted(memory, videos, self.model.proposals)
 
     def with_trained_priors(
         self, config: Config, source: Any, tell: Tell

@@ -6,9 +6,10 @@ from scalor_ppl.tracking.job import (
     SilentTracking,
     TrackingOutcome,
     TrackingWatcher,
-    track_to_files,
 )
-from scalor_ppl.tracking.stream import BrokenVideoError, Tracked, track_video
+from scalor_ppl.tracking.stream import track_video
+from scalor_ppl.tracking.together import track_to_files
+from scalor_ppl.tracking.tracked import BrokenVideoError, Tracked
 
 __all__ = [
     "FORMATS",

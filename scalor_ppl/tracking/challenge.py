@@ -19,7 +19,7 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.files import check_room, folder_written_whole
 from scalor_ppl.tracking.masks import id_map, packed, unpacked
 from scalor_ppl.tracking.outputs import About
-from scalor_ppl.tracking.stream import Tracked
+from scalor_ppl.tracking.tracked import Tracked
 from scalor_ppl.tracks.table import EMPTY
 
 ROOM = 2**12  # bytes of an image beside those of its labels

@@ -12,7 +12,7 @@ import numpy as np
 
 from scalor_ppl.identity import Event, Meetings, SeenObject
 from scalor_ppl.tracking.outputs import About, AppendedFile, part_of
-from scalor_ppl.tracking.stream import Tracked
+from scalor_ppl.tracking.tracked import Tracked
 
 HEADER = b"kind,frame,id,other,probability\n"
 

@@ -19,8 +19,8 @@ from scalor_ppl.tracking import challenge
 from scalor_ppl.tracking.geff import check_geff, to_geff
 from scalor_ppl.tracking.outputs import About
 from scalor_ppl.tracking.parts import BLOCK, as_bytes, count_rows, row_blocks
-from scalor_ppl.tracking.stream import Tracked
 from scalor_ppl.tracking.table import MEANING, ROW
+from scalor_ppl.tracking.tracked import Tracked
 from scalor_ppl.tracking.trackmate import to_trackmate
 from scalor_ppl.tracks.mot_rows import track_row
 

@@ -6,77 +6,26 @@ tracking was interrupted goes on from where it was, and all others are tracked.
 """
 
 import json
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import explained, written_whole
-from scalor_ppl.parallel.tasks import TaskResult, connected, run_tasks
-from scalor_ppl.programs import Program
-from scalor_ppl.programs.trust import trusting
+from scalor_ppl.parallel.tasks import TaskResult, connected
 from scalor_ppl.results.locks import owned
 from scalor_ppl.tracking.formats import FORMATS
-from scalor_ppl.tracking.job import TrackingOutcome, track_to_files
+from scalor_ppl.tracking.job import TrackingOutcome
 from scalor_ppl.tracking.outputs import GO_ON, part_of, state_of
-from scalor_ppl.tracking.state import check_same, describe_program, describe_video
-from scalor_ppl.training.devices import pick_device
-from scalor_ppl.training.runs import SHIPPED, load_run
+from scalor_ppl.tracking.request import TrackingRequest
+from scalor_ppl.tracking.state import check_same, describe_video
+from scalor_ppl.tracking.workers import RunChoice, described, track_elsewhere, track_here
 
 RECORD = "tracked.jsonl"
 ENDINGS = {"overlay": ".mp4", "masks": ".nc", "events": ".csv"}
-
-
-@dataclass(frozen=True)
-class RunChoice:
-    """The trained program, as a worker can load it.
-
-    Attributes:
-        run: its folder, or ``pretrained:NAME``.
-        device: as `pick_device` takes it, on the worker.
-        refine: as `load_run` takes it.
-        threads: CPU threads of a worker; none leaves them as they are.
-        trusted: whether code that the run names may run.
-    """
-
-    run: str
-    device: str = "auto"
-    refine: int | None = None
-    threads: int | None = None
-    trusted: bool = False
-
-    def load(self) -> Program:
-        """Load it in this process."""
-        if self.threads is not None:
-            import torch
-
-            torch.set_num_threads(self.threads)
-        with trusting() if self.trusted else nullcontext():
-            return load_run(Path(self.run), pick_device(self.device), refine=self.refine)
-
-
-@dataclass(frozen=True)
-class VideoTask:
-    """A video to be tracked.
-
-    Attributes:
-        choice: with what.
-        video: absolute path.
-        files: keywords of `track_to_files` that are files, with absolute paths.
-        options: the other ones.
-    """
-
-    choice: RunChoice
-    video: Path
-    files: Mapping[str, Path]
-    options: Mapping[str, Any]
-
-    @property
-    def state(self) -> Path:
-        """Where it is noted how far it is."""
-        return state_of(self.files["out"])
 
 
 @dataclass(frozen=True)
@@ -115,7 +64,7 @@ class ManyVideos:
     folders: Mapping[str, Path] = field(default_factory=dict)
 
     def files(self, name: str) -> dict[str, Path]:
-        """The files of a video, by keyword of `track_to_files`."""
+        """The files of a video, by field of `TrackingRequest`."""
         ending = FORMATS[self.form].suffixes[0]
         also = {key: path / f"{name}{ENDINGS[key]}" for key, path in self.folders.items()}
         return {"out": self.out / f"{name}{ending}", **also}
@@ -126,6 +75,7 @@ def track_videos(
     many: ManyVideos,
     *,
     options: Mapping[str, Any] | None = None,
+    batch: int = 1,
     jobs: int = 1,
     scheduler: str | None = None,
     resume: bool = False,
@@ -136,15 +86,17 @@ def track_videos(
     Args:
         choice: the trained program.
         many: videos and places.
-        options: keywords of `track_to_files`: ``chunk``, ``threshold``, ``recognise``, ``join``,
+        options: fields of `TrackingRequest`: ``chunk``, ``threshold``, ``recognise``, ``join``,
             ``measure``, ``start``, ``stop``.
-        jobs, scheduler: where, see `parallel.tasks.connected`.
+        batch: videos that advance together on a device, see `together.track_together`.
+        jobs, scheduler: where, see `parallel.tasks.connected`. Each worker does ``batch`` videos at
+            a time, and tells of them when all of them have ended.
         resume: leave out videos that are done, and go on with those that were interrupted.
         overwrite: replace files that are there.
 
     Yields:
-        A result for each video that was not done before. After one that was interrupted by a
-        signal (in this process alone) no other one is begun.
+        A result for each video that was not done before. After a signal (in this process alone) no
+        other one is begun.
 
     Raises:
         UserError: nothing was begun: a video is missing, files are there already, what is resumed
@@ -160,71 +112,52 @@ def track_videos(
         if not video.exists():
             raise UserError(f"no such video: {video}")
     options = options or {}
-    where = choice if choice.run.startswith(SHIPPED) else _absolute(choice)
-    used = describe_program(choice.load()) | {f"--{k}": str(v) for k, v in options.items()}
+    program = choice.load()
+    made_with = described(program)
+    used = {**dict(made_with), **{f"--{k}": str(v) for k, v in options.items()}}
     used["--format"] = many.form
     record = many.out / RECORD
     workers = max(1, min(jobs, len(many.videos)))
     with connected(workers, scheduler) as client, owned(record):
         done = _done(record, many, used) if resume else {}
-        tasks = {
-            name: VideoTask(
-                where,
-                video.resolve(),
-                {key: path.resolve() for key, path in many.files(name).items()},
-                {**options, "form": many.form},
-            )
-            for name, video in many.videos.items()
-            if name not in done
-        }
+        left = [name for name in many.videos if name not in done]
+        requests = {name: _request(many, name, options) for name in left}
         if not resume:
-            _make_room(record, tasks, overwrite=overwrite)
-        names = list(tasks)
-        for result in run_tasks(track_task, list(tasks.values()), client):
-            found = _noted(record, many, names[result.index], used, result)
-            yield found
-            if found.outcome is not None and found.outcome.interrupted:
-                return
+            _make_room(record, requests.values(), overwrite=overwrite)
+        asked = list(requests.values())
+        if client is None:
+            results = track_here(program, asked, batch)
+        else:
+            # Where there are few videos every worker gets some.
+            together = max(1, min(batch, math.ceil(len(asked) / workers)))
+            results = track_elsewhere(client, choice.anywhere(), made_with, asked, together)
+        with closing(results):
+            for result in results:
+                yield _noted(record, many, left[result.index], used, result)
 
 
-def track_task(task: VideoTask) -> TrackingOutcome:
-    """Track one of many videos, on whichever worker; after a worker's death it goes on.
-
-    Raises:
-        UserError: as `track_to_files` says.
-    """
-    # Whoever asked saw to it that these files may be written, and that a state is of this tracking.
-    going_on = task.state.exists()
-    keywords: dict[str, Any] = {**task.files, **task.options}
-    return track_to_files(
-        task.choice.load(),
-        task.video,
-        **keywords,
-        resume=going_on,
-        overwrite=not going_on,
-    )
+def _request(many: ManyVideos, name: str, options: Mapping[str, Any]) -> TrackingRequest:
+    """What is to be made of one of the videos, by absolute paths."""
+    files: dict[str, Any] = {key: path.resolve() for key, path in many.files(name).items()}
+    return TrackingRequest(many.videos[name].resolve(), form=many.form, **files, **options)
 
 
-def _absolute(choice: RunChoice) -> RunChoice:
-    """The same from any directory."""
-    return replace(choice, run=str(Path(choice.run).resolve()))
-
-
-def _make_room(record: Path, tasks: Mapping[str, VideoTask], *, overwrite: bool) -> None:
+def _make_room(record: Path, requests: Iterable[TrackingRequest], *, overwrite: bool) -> None:
     """See to it that nothing is there that a new tracking would have to respect.
 
     Raises:
         UserError: something is, and must not be replaced.
     """
-    for task in tasks.values():
-        for path in (task.state, *task.files.values()):
+    for request in requests:
+        state, paths = state_of(request.out), request.targets().paths
+        for path in (state, *paths):
             if path.exists() and not overwrite:
                 raise UserError(
                     f"{path} is there already: go on with --resume, name another folder, or give "
                     "--overwrite"
                 )
-        task.state.unlink(missing_ok=True)
-        for path in task.files.values():
+        state.unlink(missing_ok=True)
+        for path in paths:
             part_of(path).unlink(missing_ok=True)
     with written_whole(record) as lent:
         lent.touch()

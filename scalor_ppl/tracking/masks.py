@@ -11,7 +11,7 @@ import numpy as np
 from scalor_ppl.data.records import Size
 from scalor_ppl.files import check_room, written_whole
 from scalor_ppl.tracking.outputs import About, AppendedFile, part_of
-from scalor_ppl.tracking.stream import Tracked
+from scalor_ppl.tracking.tracked import Tracked
 from scalor_ppl.tracks.table import EMPTY
 
 COVERED = 0.5

@@ -10,7 +10,7 @@ from scalor_ppl.files import check_writable, explained
 
 if TYPE_CHECKING:
     from scalor_ppl.tracking.formats import Format
-    from scalor_ppl.tracking.stream import Tracked
+    from scalor_ppl.tracking.tracked import Tracked
 
 GO_ON = "mend that and go on with --resume"
 

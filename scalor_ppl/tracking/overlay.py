@@ -16,7 +16,7 @@ from scalor_ppl.results.rates import frame_rate
 from scalor_ppl.tracking.h264 import Encoder, wrap
 from scalor_ppl.tracking.masks import id_maps, resampled
 from scalor_ppl.tracking.outputs import About, AppendedFile, part_of
-from scalor_ppl.tracking.stream import Tracked
+from scalor_ppl.tracking.tracked import Tracked
 from scalor_ppl.tracks.table import EMPTY
 
 WIDEST = 1280

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scalor_ppl.tracking.stream import Tracked
 from scalor_ppl.tracking.table import ROW
+from scalor_ppl.tracking.tracked import Tracked
 
 BLOCK = 65536
 """Rows of a file in the making that are held in memory at a time."""

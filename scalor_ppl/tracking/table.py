@@ -8,7 +8,7 @@ import numpy as np
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.tracking.outputs import About, AppendedFile, part_of
-from scalor_ppl.tracking.stream import Tracked
+from scalor_ppl.tracking.tracked import Tracked
 
 if TYPE_CHECKING:
     from scalor_ppl.tracking.formats import Format

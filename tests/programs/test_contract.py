@@ -29,6 +29,7 @@ from tiny import (
 )
 from torch import Tensor
 
+from scalor_ppl.errors import UserError
 from scalor_ppl.inference.bounds import bound_of
 from scalor_ppl.inference.generation import continue_clip, imagine
 from scalor_ppl.inference.posterior import follow, infer
@@ -36,8 +37,8 @@ from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.objectives.densities import latent_and_observed
 from scalor_ppl.objectives.estimators import make_estimator
-from scalor_ppl.programs import CountsObjects, FindsObjects, Intervenes, ProposesSettings
-from scalor_ppl.programs.memory import mapped
+from scalor_ppl.programs import CountsObjects, FindsObjects, Intervenes, Memory, ProposesSettings
+from scalor_ppl.programs.memory import layout, mapped, parted
 from scalor_ppl.programs.registry import PROGRAMS
 from scalor_ppl.programs.trust import trusting
 from scalor_ppl.training.loop import Silent, train
@@ -138,6 +139,37 @@ def test_chunks_equal_the_whole(name: str, cuts: tuple[int, ...]) -> None:
     assert len(found) == len(expected) > 0
     for mine, other in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, other)
+
+
+@everything
+@pytest.mark.parametrize("before", [(1, 1), (2, 4)])
+def test_videos_that_are_followed_together_are_those_alone(
+    name: str, before: tuple[int, int]
+) -> None:
+    program, video = build(name), clip(9)[:2]
+    ones = [video[b : b + 1] for b in range(2)]
+    known = [follow(program, one[:, :n], None).memory for one, n in zip(ones, before, strict=True)]
+    assert layout(known[0]) == layout(known[1])
+    # Twice, so that what is parted goes on, too.
+    for step in range(2):
+        begin = [n + 2 * step for n in before]
+        parts = [one[:, n : n + 2] for one, n in zip(ones, begin, strict=True)]
+        alone = [follow(program, *each) for each in zip(parts, known, strict=True)]
+        together = follow(program, torch.cat(parts), program.joined(known))
+        known = program.parted(together.memory, 2)
+        for b, one in enumerate(alone):
+            torch.testing.assert_close(together.scene.image[b : b + 1], one.scene.image)
+            found, expected = tensors(known[b]), tensors(one.memory)
+            assert len(found) == len(expected) > 0
+            for mine, other in zip(found, expected, strict=True):
+                torch.testing.assert_close(mine, other)
+
+
+def test_a_memory_that_is_not_told_by_video_is_refused() -> None:
+    memory = Memory(3, torch.zeros(1, 2, 8), (torch.zeros(2, 4),))
+    with pytest.raises(UserError, match=r"remembers \[1, 2, 8\] of 2 videos: .* first dimension"):
+        parted(memory, 2)
+    assert layout(memory) != layout(None)
 
 
 def tensors(state: Any) -> list[Tensor]:

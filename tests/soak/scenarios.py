@@ -85,12 +85,12 @@ class Bench:
 
     def prepare(self) -> None:
         """Make the small experiment the one that is reproduced, and saves of tracking frequent."""
-        from scalor_ppl.tracking import job
+        from scalor_ppl.tracking import together
 
         torch.set_num_threads(1)
         experiments.read_experiment = lambda name: TINY
-        job.track_to_files.__kwdefaults__ = {
-            **(job.track_to_files.__kwdefaults__ or {}),
+        together.track_to_files.__kwdefaults__ = {
+            **(together.track_to_files.__kwdefaults__ or {}),
             "save_every": 0.0,
         }
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dask
 import numpy as np
@@ -16,17 +17,21 @@ import pytest
 from distributed import LocalCluster
 from distributed.utils import get_mp_context
 from tiny import ALONE, CommandLine
-from tracking_helpers import RUN, SET, Interrupter, broken_images, write_frames
+from tracking_helpers import RUN, SET, Interrupter, assert_same, broken_images, write_frames
 
 from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.parallel import tasks
-from scalor_ppl.tracking import job, track_to_files
-from scalor_ppl.tracking.many import RECORD, ManyVideos, RunChoice, track_videos
+from scalor_ppl.parallel.tasks import TaskResult
+from scalor_ppl.programs import Program
+from scalor_ppl.tracking import TrackingOutcome, together, track_to_files, workers
+from scalor_ppl.tracking.many import RECORD, ManyVideos, track_videos
+from scalor_ppl.tracking.request import TrackingRequest
+from scalor_ppl.tracking.workers import BatchTask, RunChoice
 from scalor_ppl.tracks.mot import read_mot
 from scalor_ppl.training.runs import load_run
 
-PRELOADED = ("scalor_ppl.tracking.many", "scalor_ppl.models.scalor", "scalor_ppl.guides.scalor")
+PRELOADED = ("scalor_ppl.tracking.workers", "scalor_ppl.models.scalor", "scalor_ppl.guides.scalor")
 CHOICE = RunChoice(str(RUN), "cpu", threads=1)
 
 
@@ -72,7 +77,8 @@ def test_twelve_videos_one_corrupt_one_worker_killed(
     out = tmp_path / "out"
     killer = kill_one_at_the_first_result(two_workers, out)
     address = two_workers.scheduler_address
-    said = cli("track", RUN, *videos, "--out", out, "--scheduler", address, *ALONE)
+    batched = ("--scheduler", address, "--batch", 2)
+    said = cli("track", RUN, *videos, "--out", out, *batched, *ALONE)
     killer.join()
     assert said.code == 2, said
     good = [video for video in videos if video.stem != "corrupt"]
@@ -86,12 +92,61 @@ def test_twelve_videos_one_corrupt_one_worker_killed(
     assert {path.name for path in out.iterdir()} == {f"{v.stem}.txt" for v in good} | {RECORD}
     # They are what one video alone gives.
     track_to_files(CHOICE.load(), videos[0], tmp_path / "alone.txt")
-    assert (tmp_path / "alone.txt").read_bytes() == (out / "00.txt").read_bytes()
+    assert_same(read_mot(tmp_path / "alone.txt"), read_mot(out / "00.txt"))
     # Once more: only the failed one is tried again.
     said = cli("track", RUN, *videos, "--out", out, "--resume", *ALONE)
     assert said.code == 2
     assert said.out == ""
     assert len(said.err.splitlines()) == 2
+
+
+def test_a_worker_loads_the_program_once(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[str] = []
+    plain = RunChoice.load
+
+    def counted(choice: RunChoice) -> Program:
+        loads.append(choice.run)
+        return plain(choice)
+
+    made_with = workers.described(CHOICE.load())
+    monkeypatch.setattr(RunChoice, "load", counted)
+    workers._loaded.cache_clear()
+    for n, video in enumerate(videos[:2]):
+        request = TrackingRequest(video, tmp_path / f"{n}.txt", stop=2)
+        (result,) = workers.track_batch(BatchTask(CHOICE, made_with, (request,)))
+        assert result.value is not None
+        assert result.value.frames == 2
+    assert loads == [CHOICE.run]
+    # Another one than was asked for is not taken for it.
+    task = BatchTask(CHOICE, (*made_with[1:], ("the run's weights", "others")), ())
+    with pytest.raises(UserError, match="is another one here than where the tracking began"):
+        workers.track_batch(task)
+
+
+def test_videos_of_a_batch_that_was_lost_are_tried_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[list[str]] = []
+
+    def run_tasks(function: Any, items: list[BatchTask], client: Any) -> Iterator[TaskResult[Any]]:
+        given.append([" ".join(each.video.name for each in item.requests) for item in items])
+        for index, item in enumerate(items):
+            if any(each.video.name == "deadly" for each in item.requests):
+                yield TaskResult(index, None, "2 workers died", True)
+            else:
+                done = [TaskResult(n, TrackingOutcome(9, 1, 1.0, False)) for n in range(2)]
+                yield TaskResult(index, done[: len(item.requests)])
+
+    monkeypatch.setattr(workers, "run_tasks", run_tasks)
+    names = ("a", "b", "c", "deadly", "e")
+    requests = [TrackingRequest(Path(name), tmp_path / name) for name in names]
+    client: Any = None
+    found = list(workers.track_elsewhere(client, CHOICE, (), requests, 2))
+    assert given == [["a b", "c deadly", "e"], ["c", "deadly"]]
+    assert sorted(each.index for each in found) == [0, 1, 2, 3, 4]
+    assert [names[each.index] for each in found if each.error] == ["deadly"]
 
 
 def test_one_by_one_with_folders_for_all_outputs(
@@ -120,7 +175,7 @@ def test_an_interruption_ends_all_and_the_rest_goes_on(
     many = ManyVideos({video.stem: video for video in videos[:3]}, tmp_path / "out")
     options = {"chunk": 2}
     with monkeypatch.context() as patch:
-        patch.setattr(job, "SilentTracking", lambda: Interrupter(2))
+        patch.setattr(together, "SilentTracking", lambda: Interrupter(2))
         (found,) = track_videos(CHOICE, many, options=options)
     assert found.outcome is not None
     assert found.outcome.interrupted

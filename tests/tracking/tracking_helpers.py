@@ -25,14 +25,16 @@ SET = "moving-dsprites-vld"
 
 
 class Interrupter(SilentTracking):
-    """Sends a signal to this process after so many frames."""
+    """Sends a signal to this process after so many frames of a video, once."""
 
     def __init__(self, after: int, number: int = signal.SIGINT) -> None:
         self.after = after
         self.number = number
+        self.sent = False
 
     def stepped(self, done: int, objects: int) -> None:
-        if done == self.after:
+        if done == self.after and not self.sent:
+            self.sent = True
             os.kill(os.getpid(), self.number)
 
 
