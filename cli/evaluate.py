@@ -12,6 +12,7 @@ from rich.table import Table
 from scalor_ppl.cli.calibration import fit_and_store, show_calibration
 from scalor_ppl.cli.options import (
     PLAIN,
+    Compile,
     DataFolder,
     Device,
     Refine,
@@ -87,6 +88,7 @@ def evaluate(
     ] = None,
     out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     refine: Refine = None,
+    compiled: Compile = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -105,7 +107,7 @@ def evaluate(
     use_threads(threads)
     check_figure("--plot", plot)
     with owned(out, plot):
-        program = load_run(run, pick_device(device), refine=refine)
+        program = load_run(run, pick_device(device), refine=refine, compiled=compiled)
         settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
         source = open_data(settings, "test")
         title = f"{settings.source}: {clips} clips of {frames} frames"

@@ -50,6 +50,14 @@ Refine = Annotated[
     ),
 ]
 
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Compile the refinement at first use: for many frames; it needs a C++ compiler.",
+    ),
+]
+
 
 Trust = Annotated[
     bool,

@@ -7,7 +7,16 @@ import typer
 from rich.console import Console
 
 from scalor_ppl.cli.names import told_apart
-from scalor_ppl.cli.options import INTERRUPTED, PLAIN, Device, Refine, Run, Threads, use_threads
+from scalor_ppl.cli.options import (
+    INTERRUPTED,
+    PLAIN,
+    Compile,
+    Device,
+    Refine,
+    Run,
+    Threads,
+    use_threads,
+)
 from scalor_ppl.cli.progress import TrackingBar, say
 from scalor_ppl.cli.track_many import track_side_by_side
 
@@ -108,6 +117,7 @@ def track(
         bool, typer.Option("--overwrite", help="Replace files that are there.")
     ] = False,
     refine: Refine = None,
+    compiled: Compile = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -131,7 +141,7 @@ def track(
         from scalor_ppl.tracking.many import ManyVideos
         from scalor_ppl.tracking.workers import RunChoice
 
-        choice = RunChoice(str(run), device, refine, threads, trusts_everything())
+        choice = RunChoice(str(run), device, refine, threads, trusts_everything(), compiled)
         also = {"overlay": overlay, "masks": masks, "events": events}
         folders = {name: folder for name, folder in also.items() if folder is not None}
         many = ManyVideos(told_apart(videos), out, form or "mot", folders)
@@ -151,7 +161,7 @@ def track(
     from scalor_ppl.training.runs import load_run
 
     use_threads(threads)
-    program = load_run(run, pick_device(device), refine=refine)
+    program = load_run(run, pick_device(device), refine=refine, compiled=compiled)
     with TrackingBar(Console(stderr=True)) as bar:
         outcome = track_to_files(
             program,

@@ -30,6 +30,7 @@ from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.programs import Memory
 from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.scalor.correction import Look, among_cells, corrected, corrected_proposals
+from scalor_ppl.scalor.descent import Descend, descend
 from scalor_ppl.scalor.memory import Seen
 from scalor_ppl.scalor.posterior_networks import (
     SCALE_SHIFT,
@@ -99,6 +100,8 @@ class ScalorGuide(nn.Module):
         # In a list, so that the model's parameters are not counted as the guide's.
         self._model = [model]
         self.config = config
+        # How a frame's values are refined; see Program.compiled.
+        self.descend: Descend = descend
         self.features = ImageFeatures(config, model)
         self.glimpses = GlimpsePosterior(config, model)
         self.proposal = ProposalPosterior(config, model, self.features.width)
@@ -249,6 +252,7 @@ class ScalorGuide(nn.Module):
             said("disc", guess.proposed),
             guess.trackers,
             self.config,
+            self.descend,
         )
 
     # ------------------------------------------------------------------ propagation, algorithm 2

@@ -67,13 +67,22 @@ def train(
     return load(out, device)
 
 
-def load(run: str | Path, device: str = "auto", *, trust: bool = False) -> Program:
+def load(
+    run: str | Path,
+    device: str = "auto",
+    *,
+    trust: bool = False,
+    refine: int | None = None,
+    compiled: bool = False,
+) -> Program:
     """The trained program of a run: model, guide and configuration.
 
     Args:
         run: its folder, or ``pretrained:NAME``.
         device: auto, cpu, cuda or cuda:N.
         trust: run code that its folder names, from now on; see :mod:`scalor_ppl.programs.trust`.
+        refine: steps of gradient that better a frame's where and what; its own by default.
+        compiled: compile the refinement at first use, for many frames.
 
     Raises:
         UserError: there is no such run or device, or it names code that nobody vouched for.
@@ -83,7 +92,7 @@ def load(run: str | Path, device: str = "auto", *, trust: bool = False) -> Progr
     from scalor_ppl.training.runs import load_run
 
     with trusting() if trust else nullcontext():
-        return load_run(Path(run), pick_device(device))
+        return load_run(Path(run), pick_device(device), refine=refine, compiled=compiled)
 
 
 def infer(

@@ -1,5 +1,6 @@
 """What every program offers to training, inference and scores."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.memory import Memory, joined, parted, plain
 from scalor_ppl.tracks.deviations import Calibration
+
+log = logging.getLogger(__name__)
 
 
 class Scene(Protocol):
@@ -231,6 +234,11 @@ class Program:
             raise UserError(
                 f"--refine {steps}: {self.name} infers by its networks alone; leave it out"
             )
+        return self
+
+    def compiled(self) -> Self:
+        """The program with what is compiled of its inference at first use; itself by default."""
+        log.warning("--compile: nothing of the inference of %s can be compiled", self.name)
         return self
 
     def for_size(self, size: tuple[int, int]) -> Self:

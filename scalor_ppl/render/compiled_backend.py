@@ -1,130 +1,51 @@
 """Autograd around the compiled loops that read and write glimpses.
 
-For float32 on the CPU, differentiable once. The first use on a machine compiles the loops, which
-takes some ten seconds; numba keeps the result on disk. Shapes must have been checked: the loops
-themselves do not look where an array ends.
+For float32 on the CPU, differentiable once; see :mod:`scalor_ppl.render.kernel_calls`.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from scalor_ppl.render import composite_kernels, read_kernels, write_kernels
-
-# Values touched below which handing frames to a second thread costs more than it saves.
-WORK_PER_THREAD = 400_000
-
-# From this many channels on, loops run along the channels.
-DEEP = 8
-
-_pools: dict[int, ThreadPoolExecutor] = {}
-# Threads do not survive a fork; a child makes its own.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)
+from scalor_ppl.render import kernel_calls
 
 
-def _over_frames(
-    kernel: Callable[..., None], frames: int, work: int, arguments: tuple[Any, ...]
-) -> None:
-    """Run a kernel over all frames, in threads where there is enough work for them."""
-    parts = min(torch.get_num_threads(), frames, 1 + work // WORK_PER_THREAD)
-    if parts <= 1:
-        kernel(*arguments, 0, frames)
-        return
-    pool = _pools.get(parts)
-    if pool is None:
-        pool = _pools[parts] = ThreadPoolExecutor(parts - 1, "glimpses")
-    bounds = [frames * i // parts for i in range(parts + 1)]
-    others = pairwise(bounds[1:])
-    waiting = [pool.submit(kernel, *arguments, low, high) for low, high in others]
-    kernel(*arguments, bounds[0], bounds[1])
-    for part in waiting:
-        part.result()
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    """The tensor's values as a C-contiguous array, shared where they already are one."""
-    return tensor.detach().contiguous().numpy()
-
-
-def _missing(*shape: int) -> np.ndarray:
-    """An array of no frames: how the kernels are told that an argument is not there."""
-    return np.empty(shape, np.float32)
-
-
-def _flags(active: Tensor | None) -> np.ndarray:
-    """Active slots as an array; one of no frames stands for all active."""
-    if active is None:
-        return np.empty((0, 0), np.bool_)
-    return _array(active.to(device="cpu", dtype=torch.bool))
-
-
-class _Read(torch.autograd.Function):
+class _Read(Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
         ctx.save_for_backward(images, where)
-        frames, slots = where.shape[:2]
-        glimpses = torch.empty((frames, slots, images.shape[1], *size))
-        arguments = _array(images), _array(where), glimpses.numpy()
-        deep = images.shape[1] >= DEEP
-        kernel = read_kernels.read_deep_forward if deep else read_kernels.read_forward
-        _over_frames(kernel, frames, 2 * glimpses.numel(), arguments)
-        return glimpses
+        return kernel_calls.read_forward(images, where, size)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_glimpses: Tensor) -> tuple[Tensor | None, ...]:
         images, where = ctx.saved_tensors
         wanted = ctx.needs_input_grad[0]
-        grad_images = torch.empty(images.shape if wanted else (0, 0, 0, 0))
-        grad_where = torch.empty(where.shape)
-        arguments = (
-            *(_array(images), _array(where), _array(grad_glimpses)),
-            *(grad_images.numpy(), grad_where.numpy()),
-        )
-        deep = images.shape[1] >= DEEP
-        kernel = read_kernels.read_deep_backward if deep else read_kernels.read_backward
-        _over_frames(kernel, where.shape[0], 4 * grad_glimpses.numel(), arguments)
-        return grad_images if wanted else None, grad_where, None
+        to_images, to_where = kernel_calls.read_backward(images, where, grad_glimpses, wanted)
+        return to_images if wanted else None, to_where, None
 
 
-class _Write(torch.autograd.Function):
+class _Write(Function):
     @staticmethod
     def forward(
         ctx: Any, planes: Tensor, where: Tensor, size: tuple[int, int], active: Tensor | None
     ) -> Tensor:
         ctx.save_for_backward(planes, where)
-        ctx.flags = _flags(active)
-        frames, _, count = planes.shape[:3]
-        canvas = torch.empty((frames, count, *size))
-        arguments = _array(planes), _array(where), ctx.flags, canvas.numpy()
-        _over_frames(write_kernels.write_forward, frames, 2 * planes.numel(), arguments)
-        return canvas
+        ctx.active = active
+        return kernel_calls.write_forward(planes, where, size, active)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_canvas: Tensor) -> tuple[Tensor | None, ...]:
         planes, where = ctx.saved_tensors
-        grad_planes, grad_where = torch.empty(planes.shape), torch.empty(where.shape)
-        arguments = (
-            *(_array(planes), _array(where), ctx.flags, _array(grad_canvas)),
-            *(grad_planes.numpy(), grad_where.numpy()),
-        )
-        work = 4 * planes.numel()
-        _over_frames(write_kernels.write_backward, planes.shape[0], work, arguments)
-        return grad_planes, grad_where, None, None
+        return *kernel_calls.write_backward(planes, where, ctx.active, grad_canvas), None, None
 
 
-class _Composite(torch.autograd.Function):
+class _Composite(Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -138,57 +59,24 @@ class _Composite(torch.autograd.Function):
         active: Tensor | None,
         eps: float,
     ) -> tuple[Tensor | None, Tensor, Tensor]:
-        frames, _, channels = colour.shape[:3]
-        sums = torch.empty((frames, channels + 2, *size))
-        covered = torch.empty((frames, 1, *size))
-        foreground = torch.empty((frames, channels, *size))
-        image = None if background is None else torch.empty_like(foreground)
-        ctx.save_for_backward(colour, mask, presence, weight, where, background, sums)
-        ctx.set_materialize_grads(False)
-        ctx.flags, ctx.eps = _flags(active), eps
-        none = _missing(0, channels, *size)
-        arguments = (
-            *(_array(colour), _array(mask.squeeze(2)), _array(presence), _array(weight)),
-            *(_array(where), ctx.flags, none if background is None else _array(background), eps),
-            *(sums.numpy(), none if image is None else image.numpy()),
-            *(covered.numpy(), foreground.numpy()),
+        done = kernel_calls.composite_forward(
+            colour, mask, presence, weight, where, background, size, active, eps
         )
-        _over_frames(composite_kernels.composite_forward, frames, 3 * colour.numel(), arguments)
-        return image, covered, foreground
+        ctx.save_for_backward(colour, mask, presence, weight, where, background, done.sums)
+        ctx.set_materialize_grads(False)
+        ctx.active, ctx.eps = active, eps
+        return done.image, done.covered, done.foreground
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any,
-        grad_image: Tensor | None,
-        grad_covered: Tensor | None,
-        grad_foreground: Tensor | None,
-    ) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads_out: Tensor | None) -> tuple[Tensor | None, ...]:
         colour, mask, presence, weight, where, background, sums = ctx.saved_tensors
-        frames, _, channels = colour.shape[:3]
-        size = sums.shape[2:]
-        none = _missing(0, channels, *size)
-        # A background is always given a gradient: it is as many values as one picture.
-        behind = background is not None
-        to_background = torch.empty(background.shape) if behind else None
-        grads = [torch.empty(t.shape) for t in (colour, mask, presence, weight, where)]
-        arguments = (
-            *(_array(colour), _array(mask.squeeze(2)), _array(presence), _array(weight)),
-            *(_array(where), ctx.flags, _array(background) if behind else none, ctx.eps),
-            _array(sums),
-            *(_given(grad_image), _given(grad_covered), _given(grad_foreground)),
-            *(grads[0].numpy(), grads[1].squeeze(2).numpy()),
-            *(grad.numpy() for grad in grads[2:]),
-            none if to_background is None else to_background.numpy(),
+        given = (colour, mask, presence, weight, where, background)
+        to_image, to_mask, to_foreground = grads_out
+        grads = kernel_calls.composite_backward(
+            given, sums, ctx.active, ctx.eps, (to_image, to_mask, to_foreground)
         )
-        work = 6 * colour.numel()
-        _over_frames(composite_kernels.composite_backward, frames, work, arguments)
-        return *grads, to_background, None, None, None
-
-
-def _given(grad: Tensor | None) -> np.ndarray:
-    """A gradient as an array; one of no frames where nothing depends on that output."""
-    return _missing(0, 0, 0, 0) if grad is None else _array(grad)
+        return *grads, None, None, None
 
 
 def read(images: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from types import ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from torch.amp import is_autocast_available
 
 from scalor_ppl.render import torch_backend
 
-Backend = Literal["auto", "torch", "numba"]
+Backend = Literal["auto", "torch", "numba", "library"]
 
 # Added to the summed weight before dividing by it: the colour of a pixel that no object covers.
 WEIGHT_EPS = 1e-6
@@ -51,12 +51,16 @@ def set_backend(name: Backend) -> None:
     """Choose how glimpses are read and written, for the whole process.
 
     Args:
-        name: "torch" (matrix products), "numba" (compiled loops, CPU and float32 only), or "auto":
-            numba where it can be used, otherwise torch.
+        name: "torch" (matrix products), "numba" (compiled loops, CPU and float32 only), "auto":
+            numba where it can be used, otherwise torch, or "library": as auto, with the compiled
+            loops as operations of torch's library, which a graph can hold and which cost more to
+            call.
     """
     global _backend
-    if name not in ("auto", "torch", "numba"):
-        raise ValueError(f"no such rendering backend: {name!r}; choose auto, torch or numba")
+    if name not in get_args(Backend):
+        raise ValueError(
+            f"no such rendering backend: {name!r}; choose auto, torch, numba or library"
+        )
     if name == "numba" and _kernels() is None:
         raise ValueError("rendering backend 'numba' needs numba, which is not installed")
     _backend = name
@@ -73,6 +77,11 @@ def use_backend(name: Backend) -> Iterator[None]:
         set_backend(previous)
 
 
+def graph_backend() -> AbstractContextManager[None]:
+    """The backend of a function that is traced: as chosen, in operations that a graph can hold."""
+    return use_backend("torch" if _backend == "torch" else "library")
+
+
 @cache
 def _kernels() -> ModuleType | None:
     """Load the compiled path, once and only when it is first needed."""
@@ -83,13 +92,23 @@ def _kernels() -> ModuleType | None:
     return compiled_backend
 
 
+@cache
+def _operations() -> ModuleType | None:
+    """The compiled path as operations of torch's library, likewise."""
+    if _kernels() is None:
+        return None
+    from scalor_ppl.render import library_backend
+
+    return library_backend
+
+
 def _compiled(*tensors: Tensor) -> ModuleType | None:
     """The compiled path if it is to be used for these tensors, else None."""
     if _backend == "torch":
         return None
     fits = all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
     if fits:
-        return _kernels()
+        return _operations() if _backend == "library" else _kernels()
     if _backend == "numba":
         raise ValueError("rendering backend 'numba' works on float32 CPU tensors only; use 'auto'")
     return None

@@ -1,5 +1,6 @@
 """What SCALOR offers to the rest of the package beyond what any program does."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from scalor_ppl.programs import (
 )
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.configuration import NATURAL_PRESET
+from scalor_ppl.scalor.compiled_descent import CompiledDescent
 from scalor_ppl.scalor.decoder_training import train_decoder
 from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.memory import from_tensors, joined, parted, to_tensors
@@ -42,6 +44,8 @@ from scalor_ppl.scalor.template import begin_template
 from scalor_ppl.scalor.timing import ScriptedPresence, configs_for_size, parts_of, roomy
 from scalor_ppl.scalor.whatif import Intervene
 from scalor_ppl.tracks.table import Tracks
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,16 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         guide = self.config.guide.model_copy(update={"refine": steps})
         return self.rebuilt(self.config.model_copy(update={"guide": guide}))
 
+    def compiled(self) -> Self:
+        """Its refinement as a graph; see :mod:`scalor_ppl.scalor.compiled_descent`."""
+        if not hasattr(self.guide, "descend"):
+            return super().compiled()
+        if not self.refinement:
+            log.warning("--compile: without --refine there is nothing to be compiled")
+            return self
+        self.guide.descend = CompiledDescent()
+        return self
+
     def for_size(self, size: tuple[int, int]) -> Self:
         """The program for frames of another size: same weights, more cells and more slots.
 
@@ -199,6 +213,8 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         built.model.anneal(
             temperature=self.model.presence.temperature, discovery_rate=self.model.discovery.rate
         )
+        if isinstance(getattr(self.guide, "descend", None), CompiledDescent):
+            built.guide.descend = CompiledDescent()
         built.model.train(self.model.training)
         built.guide.train(self.guide.training)
         return built

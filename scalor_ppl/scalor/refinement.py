@@ -12,23 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from scalor_ppl.render.glimpses import composite
+from scalor_ppl.scalor.descent import Descend, Rows, descend, descent_of
 from scalor_ppl.scalor.settings import GuideConfig
 from scalor_ppl.scalor.slots import Latents, Trackers, take
-
-# Of Adam in its first step, from where they fall to 0: of a box's shift in half boxes and of its
-# raw size, and of z_what.
-WHERE_RATE = 0.1
-WHAT_RATE = 0.5
-MOMENTA = (0.8, 0.95)
-# In nats: a value that matters less than this to the likelihood is hardly moved.
-LEAST_GRADIENT = 1e-3
-# The networks' posterior of where counts so many times as much as that of what: looks may change
-# more than places.
-FIRMNESS = 3.0
-# The weight of a pixel that no guessed object covers: it may be of one that is not found yet, which
-# its neighbours would otherwise stretch to paint, and so hide.
-UNCOVERED = 0.3
 
 
 class Better(NamedTuple):
@@ -71,22 +57,6 @@ class Guess(NamedTuple):
     what: Tensor
 
 
-class Rows(NamedTuple):
-    """What the boxes and looks of objects are made from, one row per object, ``[B, n, .]``.
-
-    Attributes:
-        origin: position that the raw movement starts from, in image coordinates, 2.
-        reach: the largest movement, in image coordinates, 2.
-        guess: z_where, which is movement and size before they are bounded, and z_what, 4 + D.
-        scale: their standard deviations.
-    """
-
-    origin: Tensor
-    reach: Tensor
-    guess: Tensor
-    scale: Tensor
-
-
 def refine(
     model: Any,
     image: Tensor,
@@ -96,6 +66,7 @@ def refine(
     proposed: Guess,
     after: Trackers,
     config: GuideConfig,
+    descending: Descend = descend,
 ) -> Refinement:
     """Better where and what of a frame's objects, by gradient from a guess.
 
@@ -110,6 +81,7 @@ def refine(
         proposed: of the discovery sites.
         after: trackers that follow from the guess.
         config: of the guide: steps, and how much its posterior of what counts.
+        descending: how values are bettered.
     """
     candidates = model.candidates(model.presence.weight(proposed.latents.presence))
     groups = [proposal_rows(model, proposed, candidates)]
@@ -118,7 +90,8 @@ def refine(
     rows = Rows(*(torch.cat(each, 1) for each in zip(*groups, strict=True)))
     capacity = after.ids.shape[1]
     slots = Rows(*(take(each, after.origin, capacity) for each in rows))
-    values = descend(model, image, background, slots, after, config)
+    descent = descent_of(image, background, slots, after, config)
+    values = descending(model, descent, config)
 
     # Back from the slots to the rows that they were taken from, marked as refined.
     present = (after.objects.presence > 0.5).flatten()
@@ -154,67 +127,3 @@ def beside(guess: Guess) -> tuple[Tensor, Tensor]:
     """Where and what side by side: values, and standard deviations."""
     latents = guess.latents
     return torch.cat((latents.where, latents.what), -1), torch.cat((guess.where, guess.what), -1)
-
-
-def descend(
-    model: Any,
-    image: Tensor,
-    background: Tensor | None,
-    start: Rows,
-    trackers: Trackers,
-    config: GuideConfig,
-) -> Tensor:
-    """Raw where and what ``[B, K, 4 + D]`` under which the frame is more likely.
-
-    Args:
-        model: the program.
-        image: the frame ``[B, C, H, W]``.
-        background: as the frame; none where the model has none.
-        start: where the slots begin.
-        trackers: whose presence and depth hold.
-        config: of the guide.
-    """
-    objects = trackers.objects
-    active = objects.presence > 0
-    # Shifts are counted in half boxes, wherever an object comes from; sizes are as they are.
-    unit = torch.cat((objects.where[..., 2:] / start.reach, torch.ones_like(start.reach)), -1)
-    pull = start.guess.new_full(start.guess.shape[-1:], config.refine_pull)
-    pull[:4] *= FIRMNESS
-    shift = torch.zeros_like(unit).requires_grad_()
-    what = start.guess[..., 4:].detach().clone().requires_grad_()
-    adam = torch.optim.Adam(
-        [{"params": [shift], "lr": WHERE_RATE}, {"params": [what], "lr": WHAT_RATE}],
-        betas=MOMENTA,
-        eps=LEAST_GRADIENT,
-    )
-    falling = torch.optim.lr_scheduler.LambdaLR(adam, lambda n: 1 - n / config.refine)
-    share: Tensor | None = None
-    with torch.enable_grad():
-        for _ in range(config.refine):
-            raw = start.guess[..., :4] + shift * unit
-            position = start.origin + start.reach * torch.tanh(raw[..., :2])
-            where = torch.cat((position, model.sizes(position, raw[..., 2:])), -1)
-            glimpse = model.decode(what)
-            colour, mask = glimpse.split((model.channels, 1), 2)
-            frame = composite(
-                colour,
-                mask,
-                objects.presence,
-                objects.depth,
-                model.painted(where, glimpse),
-                background,
-                model.size,
-                active,
-            )
-            # Negative log densities, but for constants. Sums: each video goes its own way.
-            if share is None:
-                share = UNCOVERED + (1 - UNCOVERED) * frame.mask.detach()
-            error = (share * ((frame.image - image) / model.config.sigma).square()).sum() / 2
-            away = (torch.cat((raw, what), -1) - start.guess) / start.scale
-            loss = error + (pull * away.square()).sum() / 2
-            # Not backward(): the decoder's own parameters want no gradient here.
-            shift.grad, what.grad = torch.autograd.grad(loss, (shift, what))
-            adam.step()
-            falling.step()
-    raw = start.guess[..., :4] + shift * unit
-    return torch.cat((raw, what), -1).detach()

@@ -33,6 +33,7 @@ class RunChoice:
         refine: as `load_run` takes it.
         threads: CPU threads of a worker; none leaves them as they are.
         trusted: whether code that the run names may run.
+        compiled: as `load_run` takes it.
     """
 
     run: str
@@ -40,6 +41,7 @@ class RunChoice:
     refine: int | None = None
     threads: int | None = None
     trusted: bool = False
+    compiled: bool = False
 
     def load(self) -> Program:
         """Load it in this process."""
@@ -48,7 +50,12 @@ class RunChoice:
 
             torch.set_num_threads(self.threads)
         with trusting() if self.trusted else nullcontext():
-            return load_run(Path(self.run), pick_device(self.device), refine=self.refine)
+            return load_run(
+                Path(self.run),
+                pick_device(self.device),
+                refine=self.refine,
+                compiled=self.compiled,
+            )
 
     def anywhere(self) -> "RunChoice":
         """The same from any directory."""

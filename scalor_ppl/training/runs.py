@@ -44,7 +44,9 @@ SHIPPED = "pretrained:"
 LARGEST = 3_000_000  # bytes of a program that ships with the package
 
 
-def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> Program:
+def load_run(
+    run: Path, device: torch.device, *, refine: int | None = None, compiled: bool = False
+) -> Program:
     """The trained program of a run, from its newest checkpoint, calibrated where it is.
 
     Args:
@@ -52,6 +54,7 @@ def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> P
         device: to put it on.
         refine: steps of gradient that better what the networks infer of a frame, in place of the
             run's own ``guide.refine``.
+        compiled: compile what can be of its inference, at first use; see ``Program.compiled``.
 
     Raises:
         UserError: the folder is no run, or its checkpoint cannot be used.
@@ -63,6 +66,7 @@ def load_run(run: Path, device: torch.device, *, refine: int | None = None) -> P
     program.model.eval()
     program.guide.eval()
     program = program if refine is None else program.refined(refine)
+    program = program.compiled() if compiled else program
     return replace(program, calibration=read_calibration(run, program.refinement))
 
 

@@ -12,7 +12,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from scalor_ppl.render.compiled_backend import DEEP
 from scalor_ppl.render.glimpses import (
     Backend,
     Frame,
@@ -24,10 +23,11 @@ from scalor_ppl.render.glimpses import (
     visible_pixels,
     write_glimpses,
 )
+from scalor_ppl.render.kernel_calls import DEEP
 
 SIZES = st.tuples(st.integers(1, 20), st.integers(1, 20))
 GLIMPSES = st.tuples(st.integers(1, 9), st.integers(1, 9))
-BACKENDS: tuple[Backend, ...] = ("torch", "numba")
+BACKENDS: tuple[Backend, ...] = ("torch", "numba", "library")
 # Float32 sums of a few dozen products, in whatever order.
 assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
 
@@ -90,14 +90,15 @@ def noise_like(tensor: Tensor) -> Tensor:
     return torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1))
 
 
-def by_both(run: Callable[[], tuple[Tensor, ...]]) -> None:
-    """The same answers from both backends."""
+def by_all(run: Callable[[], tuple[Tensor, ...]]) -> None:
+    """The same answers from all backends."""
     answers = []
     for name in BACKENDS:
         with use_backend(name):
             answers.append(run())
-    for plain, compiled in zip(*answers, strict=True):
-        assert_close(compiled, plain)
+    for plain, *others in zip(*answers, strict=True):
+        for compiled in others:
+            assert_close(compiled, plain)
 
 
 @given(
@@ -125,7 +126,7 @@ def test_backends_read_and_write_the_same(
         loss = (read * to_planes).sum() + (written * to_image).sum()
         return (read, written, *torch.autograd.grad(loss, [images, planes]))
 
-    by_both(run)
+    by_all(run)
 
 
 @given(drawing=drawings(), data=st.data())
@@ -142,7 +143,7 @@ def test_backends_compose_the_same(drawing: Drawing, data: st.DataObject) -> Non
         loss = (frame.image * weights).sum()
         return (*frame, *torch.autograd.grad(loss, [colour, depth, background]))
 
-    by_both(run)
+    by_all(run)
 
 
 @each_backend

@@ -20,9 +20,9 @@ CASES = {
 }
 
 
-@pytest.fixture(params=["torch", "numba"])
+@pytest.fixture(params=["torch", "numba", "library"])
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "numba":
+    if request.param != "torch":
         pytest.importorskip("numba")
     with rendering.use_backend(request.param):
         yield request.param

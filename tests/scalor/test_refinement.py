@@ -15,7 +15,7 @@ from torch import Tensor
 from scalor_ppl.inference.posterior import follow, infer
 from scalor_ppl.models.scalor import Latents
 from scalor_ppl.programs import Memory
-from scalor_ppl.scalor import ScalorProgram, refinement
+from scalor_ppl.scalor import ScalorProgram, descent
 from scalor_ppl.scalor.refinement import Guess, refine
 from scalor_ppl.scalor.settings import GuideConfig
 from scalor_ppl.scalor.slots import Trackers
@@ -176,7 +176,7 @@ def test_what_nobody_covers_pulls_less(build: Build, monkeypatch: pytest.MonkeyP
     white = torch.ones(2, 3, *pair.model.size)
     sizes = []
     for share in (0.0, 0.3, 1.0):
-        monkeypatch.setattr(refinement, "UNCOVERED", share)
+        monkeypatch.setattr(descent, "UNCOVERED", share)
         config = GuideConfig(refine=20, refine_pull=0.0)
         better = refine(pair.model, white, None, None, None, guess, after, config).proposed
         sizes.append(better.where[..., 2:][better.found.expand(2, 4, 2)].mean().item())

@@ -1,0 +1,200 @@
+"""Tensors into the compiled loops that read, write and compose glimpses, and out of them.
+
+For float32 on the CPU, without gradients: each loop is called forward or backward. The first use on
+a machine compiles the loops, which takes some ten seconds; numba keeps the result on disk. Shapes
+must have been checked: the loops themselves do not look where an array ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scalor_ppl.render import composite_kernels, read_kernels, write_kernels
+
+# Values touched below which handing frames to a second thread costs more than it saves.
+WORK_PER_THREAD = 400_000
+
+# From this many channels on, loops run along the channels.
+DEEP = 8
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+# Threads do not survive a fork; a child makes its own.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)
+
+
+class Composed(NamedTuple):
+    """Rendered frames, and the sums ``[F, C + 2, H, W]`` that their gradient needs.
+
+    ``image`` is none without a background: it is the foreground then.
+    """
+
+    image: Tensor | None
+    covered: Tensor
+    foreground: Tensor
+    sums: Tensor
+
+
+def read_forward(images: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
+    """Glimpses; see `scalor_ppl.render.glimpses.read_glimpses`."""
+    frames, slots = where.shape[:2]
+    glimpses = torch.empty((frames, slots, images.shape[1], *size))
+    arguments = _array(images), _array(where), glimpses.numpy()
+    deep = images.shape[1] >= DEEP
+    kernel = read_kernels.read_deep_forward if deep else read_kernels.read_forward
+    _over_frames(kernel, frames, 2 * glimpses.numel(), arguments)
+    return glimpses
+
+
+def read_backward(
+    images: Tensor, where: Tensor, grad_glimpses: Tensor, to_images: bool
+) -> tuple[Tensor, Tensor]:
+    """Gradients of images (of no frames unless asked for) and boxes."""
+    grad_images = torch.empty(images.shape if to_images else (0, 0, 0, 0))
+    grad_where = torch.empty(where.shape)
+    arguments = (
+        *(_array(images), _array(where), _array(grad_glimpses)),
+        *(grad_images.numpy(), grad_where.numpy()),
+    )
+    deep = images.shape[1] >= DEEP
+    kernel = read_kernels.read_deep_backward if deep else read_kernels.read_backward
+    _over_frames(kernel, where.shape[0], 4 * grad_glimpses.numel(), arguments)
+    return grad_images, grad_where
+
+
+def write_forward(
+    planes: Tensor, where: Tensor, size: tuple[int, int], active: Tensor | None
+) -> Tensor:
+    """Summed glimpses; see `scalor_ppl.render.glimpses.write_glimpses`."""
+    frames, _, count = planes.shape[:3]
+    canvas = torch.empty((frames, count, *size))
+    arguments = _array(planes), _array(where), _flags(active), canvas.numpy()
+    _over_frames(write_kernels.write_forward, frames, 2 * planes.numel(), arguments)
+    return canvas
+
+
+def write_backward(
+    planes: Tensor, where: Tensor, active: Tensor | None, grad_canvas: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients of planes and boxes."""
+    grad_planes, grad_where = torch.empty(planes.shape), torch.empty(where.shape)
+    arguments = (
+        *(_array(planes), _array(where), _flags(active), _array(grad_canvas)),
+        *(grad_planes.numpy(), grad_where.numpy()),
+    )
+    work = 4 * planes.numel()
+    _over_frames(write_kernels.write_backward, planes.shape[0], work, arguments)
+    return grad_planes, grad_where
+
+
+def composite_forward(
+    colour: Tensor,
+    mask: Tensor,
+    presence: Tensor,
+    weight: Tensor,
+    where: Tensor,
+    background: Tensor | None,
+    size: tuple[int, int],
+    active: Tensor | None,
+    eps: float,
+) -> Composed:
+    """Frames; see `scalor_ppl.render.glimpses.composite`."""
+    frames, _, channels = colour.shape[:3]
+    sums = torch.empty((frames, channels + 2, *size))
+    covered = torch.empty((frames, 1, *size))
+    foreground = torch.empty((frames, channels, *size))
+    image = None if background is None else torch.empty_like(foreground)
+    none = _missing(0, channels, *size)
+    arguments = (
+        *(_array(colour), _array(mask.squeeze(2)), _array(presence), _array(weight)),
+        *(_array(where), _flags(active), none if background is None else _array(background), eps),
+        *(sums.numpy(), none if image is None else image.numpy()),
+        *(covered.numpy(), foreground.numpy()),
+    )
+    _over_frames(composite_kernels.composite_forward, frames, 3 * colour.numel(), arguments)
+    return Composed(image, covered, foreground, sums)
+
+
+def composite_backward(
+    given: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None],
+    sums: Tensor,
+    active: Tensor | None,
+    eps: float,
+    grads_out: tuple[Tensor | None, Tensor | None, Tensor | None],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    """Gradients of colour, mask, presence, weight, where and background.
+
+    Args:
+        given: those six.
+        sums: that the forward pass kept.
+        active: as it was given.
+        eps: likewise.
+        grads_out: of image, mask and foreground; none where nothing depends on one.
+    """
+    colour, mask, presence, weight, where, background = given
+    frames, _, channels = colour.shape[:3]
+    none = _missing(0, channels, *sums.shape[2:])
+    # A background is always given a gradient: it is as many values as one picture.
+    to_background = None if background is None else torch.empty(background.shape)
+    grads = tuple(torch.empty(t.shape) for t in (colour, mask, presence, weight, where))
+    arguments = (
+        *(_array(colour), _array(mask.squeeze(2)), _array(presence), _array(weight)),
+        *(_array(where), _flags(active), none if background is None else _array(background), eps),
+        _array(sums),
+        *(_given(each) for each in grads_out),
+        *(grads[0].numpy(), grads[1].squeeze(2).numpy()),
+        *(grad.numpy() for grad in grads[2:]),
+        none if to_background is None else to_background.numpy(),
+    )
+    work = 6 * colour.numel()
+    _over_frames(composite_kernels.composite_backward, frames, work, arguments)
+    return grads[0], grads[1], grads[2], grads[3], grads[4], to_background
+
+
+def _over_frames(
+    kernel: Callable[..., None], frames: int, work: int, arguments: tuple[Any, ...]
+) -> None:
+    """Run a kernel over all frames, in threads where there is enough work for them."""
+    parts = min(torch.get_num_threads(), frames, 1 + work // WORK_PER_THREAD)
+    if parts <= 1:
+        kernel(*arguments, 0, frames)
+        return
+    pool = _pools.get(parts)
+    if pool is None:
+        pool = _pools[parts] = ThreadPoolExecutor(parts - 1, "glimpses")
+    bounds = [frames * i // parts for i in range(parts + 1)]
+    others = pairwise(bounds[1:])
+    waiting = [pool.submit(kernel, *arguments, low, high) for low, high in others]
+    kernel(*arguments, bounds[0], bounds[1])
+    for part in waiting:
+        part.result()
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """The tensor's values as a C-contiguous array, shared where they already are one."""
+    return tensor.detach().contiguous().numpy()
+
+
+def _missing(*shape: int) -> np.ndarray:
+    """An array of no frames: how the kernels are told that an argument is not there."""
+    return np.empty(shape, np.float32)
+
+
+def _flags(active: Tensor | None) -> np.ndarray:
+    """Active slots as an array; one of no frames stands for all active."""
+    if active is None:
+        return np.empty((0, 0), np.bool_)
+    return _array(active.to(device="cpu", dtype=torch.bool))
+
+
+def _given(grad: Tensor | None) -> np.ndarray:
+    """A gradient as an array; one of no frames where nothing depends on that output."""
+    return _missing(0, 0, 0, 0) if grad is None else _array(grad)
