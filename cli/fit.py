@@ -209,7 +209,7 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
         REPORT,
         TRACKS,
         report_fit,
-        track_every_frame,
+        track_fit,
     )
     from scalor_ppl.training.runs import load_run
 
@@ -217,7 +217,7 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
     if not tracks.exists():
         going_on = tracks.with_name(f"{TRACKS}.resume").exists()
         with TrackingBar(Console(stderr=True)) as bar:
-            outcome = track_every_frame(
+            outcome = track_fit(
                 load_run(out, device), video, out, overlay=overlay, resume=going_on, watcher=bar
             )
         if outcome.interrupted:

@@ -87,7 +87,12 @@ def foresee(
     check_figure("--figure", figure)
     question = ForesightQuestion(clips, observe, ahead, draws, seed)
     if only_floors is not None:
-        print_table(_floors(only_floors, runs, data_seed, question))
+        if runs or data is not None or figure is not None:
+            raise UserError(
+                "--floors is told without runs, --data and --figure: leave them out, or --floors"
+            )
+        with owned(out):
+            _show_floors(only_floors, data_seed, question, out)
         return
     if not runs:
         raise UserError("give runs, each as LABEL=FOLDER or FOLDER, or --floors SET")
@@ -138,20 +143,26 @@ def foresee(
             console.print(str(figure), **PLAIN)
 
 
-def _floors(
-    name: str, runs: list[str] | None, data_seed: int, question: "ForesightQuestion"
-) -> Table:
-    """The floors of a set, without any run."""
+def _show_floors(
+    name: str, data_seed: int, question: "ForesightQuestion", out: Path | None
+) -> None:
+    """The floors of a set, without any run, as a table and into a file."""
     from scalor_ppl.cli.summed import summed_table
     from scalor_ppl.data.gswm_specs import GSWM_SETS
     from scalor_ppl.studies.gswm_benchmark import DiscSource, floors
 
     if name not in GSWM_SETS:
         raise UserError(f"--floors {name}: give one of {', '.join(GSWM_SETS)}")
-    if runs:
-        raise UserError("--floors is told without runs: leave them out, or take --data SET")
-    source = DiscSource(GSWM_SETS[name], split="test", seed=data_seed)
-    return summed_table(name, floors(source, question), {})
+    found = floors(DiscSource(GSWM_SETS[name], split="test", seed=data_seed), question)
+    print_table(summed_table(name, found, {}))
+    if out is not None:
+        document = {
+            "data": {"source": name, "seed": data_seed},
+            "question": asdict(question),
+            "floors": {known: asdict(error) for known, error in found.items()},
+        }
+        with written_whole(out) as path:
+            path.write_text(json.dumps(document, indent=2, allow_nan=False))
 
 
 def _benchmark(

@@ -31,11 +31,13 @@ class DataConfig(SourceOptions):
         seed: seed of generated clips.
         augment: flips, transposition and time reversal of training clips; with a template or a
             perspective mirroring and time reversal alone.
+        track_stride: every n-th frame of a video is tracked; none tracks those that `stride` takes.
     """
 
     source: str = "moving-dsprites-vld"
     seed: int = Field(0, ge=0)
     augment: bool = True
+    track_stride: int | None = Field(None, ge=1)
 
 
 class ModelSettings(Section):

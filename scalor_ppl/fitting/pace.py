@@ -63,7 +63,4 @@ def _stride(survey: Survey, objects: ObjectStatistics) -> tuple[int, str]:
         return 1, f"what moves goes {speed:.0%} of its size a frame, which is enough"
     most = min(_LARGEST_STRIDE, survey.frames // _FEWEST_TAKEN, int(size / motion.high))
     stride = max(1, min(most, round(_AIM / speed)))
-    return stride, (
-        f"what moves goes {speed:.1%} of its size a frame, {speed * stride:.0%} then; "
-        "this is for the training, every frame is tracked"
-    )
+    return stride, (f"what moves goes {speed:.1%} of its size a frame, {speed * stride:.0%} then")

@@ -7,6 +7,7 @@ whatever its number of threads, because Pyro's handlers are global to a process.
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -65,6 +66,18 @@ def run_tasks(
         return
     for index, item in enumerate(items):
         yield _attempt(function, item, index)
+
+
+def leaving() -> bool:
+    """Whether this is on a worker that is about to end: what can be put off is put off now."""
+    if "distributed" not in sys.modules:
+        return False
+    from distributed import Status, get_worker
+
+    try:
+        return get_worker().status in (Status.closing, Status.closed)
+    except ValueError:  # not on a worker
+        return False
 
 
 @contextmanager

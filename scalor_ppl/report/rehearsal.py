@@ -1,7 +1,6 @@
 """Everything that comes after a training, tried before it: a fault costs seconds, not the night."""
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,11 +52,11 @@ def rehearse(
         program = build_program(short, device)
         if train(program, source, run).interrupted:
             raise KeyboardInterrupt
-        track_every_frame(load_run(run, device), video, run, overlay=overlay)
+        track_fit(load_run(run, device), video, run, overlay=overlay)
         report_fit(run, device, frames=_FRAMES)
 
 
-def track_every_frame(
+def track_fit(
     program: Program,
     video: Path,
     run: Path,
@@ -66,10 +65,9 @@ def track_every_frame(
     resume: bool = False,
     watcher: TrackingWatcher | None = None,
 ) -> TrackingOutcome:
-    """Track a fit's video into its folder: the frames of its range, those too that a stride omits.
+    """Track the range of a fit's video into its folder.
 
-    A stride is for the training, where slow objects teach more in larger steps. Centres are
-    measured in the frames (`tracking.registration`).
+    Centres are measured in the frames (`tracking.registration`).
 
     Args:
         program: that was trained on the video.
@@ -83,9 +81,8 @@ def track_every_frame(
         UserError: as `track_to_files`.
     """
     data = program.config.data
-    every = program.config.model_copy(update={"data": data.model_copy(update={"stride": 1})})
     return track_to_files(
-        replace(program, config=every),
+        program,
         video,
         run / TRACKS,
         overlay=run / OVERLAY if overlay else None,

@@ -103,6 +103,9 @@ def _choose_objects(draft: Draft, survey: Survey, objects: ObjectStatistics, vie
     draft.choose("model.rules.doubled", True, "two trackers must not stay on one object")
     pace = choose_pace(survey, objects, view)
     draft.choose("data.stride", pace.stride, pace.stride_why)
+    if pace.stride > survey.options.stride:
+        slow = "frames are left out for the training alone"
+        draft.choose("data.track_stride", survey.options.stride, slow)
     draft.choose("model.max_step", pace.largest_step, pace.largest_step_why)
     if survey.motion is not None and survey.motion.directed:
         draft.choose("prior.propagation", "momentum", "objects go on as they went")

@@ -83,9 +83,9 @@ def open_recording(
 ) -> Recording:
     """Look at a recording, and decide how it is read.
 
-    As the run reads its own data (size, channels, stride, levels), but whole: not in tiles or
-    crops. Where neither ``start`` nor ``stop`` is given, a run's own recording is read over the
-    range that the run names, another from beginning to end.
+    As the run reads its own data (size, channels, levels; its stride, unless ``data.track_stride``
+    is another), but whole: not in tiles or crops. Where neither ``start`` nor ``stop`` is given, a
+    run's own recording is read over the range that the run names, another from beginning to end.
 
     Args:
         config: of the run.
@@ -110,6 +110,7 @@ def open_recording(
         "channels": config.model.channels,
         "start": data.start if trained else start or 0,
         "stop": data.stop if trained else stop,
+        "stride": data.track_stride or data.stride,
         **dict.fromkeys(("resize", "tiles", "crop")),
     }
     options = data.changed(**read)

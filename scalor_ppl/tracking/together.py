@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scalor_ppl.data.records import Size
+from scalor_ppl.parallel.tasks import leaving
 from scalor_ppl.programs import Program
 from scalor_ppl.tracking.job import (
     SilentTracking,
@@ -140,11 +141,15 @@ def track_together(
         watcher: told of progress of all of them.
 
     Yields:
-        How each ended, as soon as it did. SIGINT and SIGTERM end those that have begun after the
-        chunk at hand, and no other one is begun.
+        How each ended, as soon as it did. SIGINT and SIGTERM, or the end of a worker, end those
+        that have begun after the chunk at hand, and no other one is begun.
     """
     running = _Running(program, iter(enumerate(requests)), watcher or SilentTracking())
-    with closing(running), stop_signals() as stopped:
+    with closing(running), stop_signals() as signalled:
+
+        def stopped() -> bool:
+            return signalled() or leaving()
+
         while True:
             if not stopped() and 2 * len(running.jobs) <= batch:
                 yield from running.fill(batch)

@@ -209,15 +209,18 @@ def test_a_time_lapse_is_fitted(cli: CommandLine, video: Path, tmp_path: Path) -
     assert (out / "overlay.mp4").is_file()
 
 
-def test_every_frame_is_tracked_whatever_the_stride(
-    cli: CommandLine, video: Path, tmp_path: Path
+@pytest.mark.parametrize(("more", "tracked"), [((), 22), (("--set=data.track_stride=1",), 44)])
+def test_a_stride_that_is_given_holds_for_the_tracks(
+    cli: CommandLine, video: Path, tmp_path: Path, more: tuple[str, ...], tracked: int
 ) -> None:
     out = tmp_path / "run"
-    given = ("--set=train.steps=2", "--set=data.stride=2", "--set=data.start=4")
+    given = ("--set=train.steps=2", "--set=data.stride=2", "--set=data.start=4", *more)
     said = cli("fit", str(video), "--out", str(out), *given, *SMALL)
     assert said.code == 0, said.err
     assert tomllib.loads((out / "config.toml").read_text())["data"]["stride"] == 2
-    assert len(list(iterate_frames(out / "overlay.mp4"))) == 44
+    assert len(list(iterate_frames(out / "overlay.mp4"))) == tracked
+    frames = pd.read_csv(out / "tracks.csv")["frame"]
+    assert set(frames) <= set(range(4, 48, 44 // tracked))
 
 
 @pytest.mark.parametrize("name", ["vrnn", "sequential-vae"])

@@ -179,9 +179,16 @@ def test_what_is_refused(cli: CommandLine, run: Path, clips: Path, tmp_path: Pat
         assert said in cli.refused("foresee", *arguments[:1], *FEW, *arguments[1:])
 
 
-def test_floors_need_no_run(cli: CommandLine) -> None:
-    said = cli("foresee", "--floors", "gswm-occlusion", "--clips", "20", "--observe", "10")
+def test_floors_need_no_run(cli: CommandLine, tmp_path: Path) -> None:
+    few = ("--clips", "20", "--observe", "10")
+    said = cli("foresee", "--floors", "gswm-occlusion", *few, "--json", tmp_path / "floors.json")
     assert said.code == 0
+    written = json.loads((tmp_path / "floors.json").read_text())
+    assert written["question"]["clips"] == 20
+    moving = written["floors"]["constant velocity and walls"]
+    assert moving["matched"] == moving["objects"] == 60
+    assert len(moving["mean"]) == 10
+    assert max(moving["mean"]) < 1e-3
     line = next(row for row in said.out.splitlines() if row.startswith("constant velocity"))
     # Balls that pass through each other go straight on; there are no frames 11 to 20.
     assert line.split()[4:] == ["0.000", "60", "of", "60", "0.0%"]
@@ -189,7 +196,8 @@ def test_floors_need_no_run(cli: CommandLine) -> None:
 
 def test_floors_are_of_the_benchmarks_sets_only(cli: CommandLine) -> None:
     assert "give one of gswm-occlusion" in cli.refused("foresee", "--floors", "moving-mnist-ld")
-    assert "leave them out" in cli.refused("foresee", "run", "--floors", "gswm-dense")
+    for more in (("run",), ("--data", "gswm-dense"), ("--figure", "a.png")):
+        assert "leave them out" in cli.refused("foresee", *more, "--floors", "gswm-dense")
     assert "give runs" in cli.refused("foresee")
 
 

@@ -218,6 +218,8 @@ def test_few_objects_or_small_frames_are_not_cropped() -> None:
 def test_stride(motion: ObjectMotion | None, frames: int, stride: int) -> None:
     proposal = propose(replace(PEOPLE, motion=motion, frames=frames))
     assert value(proposal, "data.stride") == stride
+    # Frames are left out for the training alone.
+    assert proposal.settings["data"].get("track_stride") == (1 if stride > 1 else None)
     step = value(proposal, "model.max_step")
     assert 0.02 <= step <= 0.3
     if motion is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import threading
@@ -46,15 +47,20 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def two_workers() -> Iterator[LocalCluster]:
-    """A Dask cluster on this machine; its workers start quickly, as forks of one process."""
+def quick_workers() -> Iterator[None]:
+    """Workers of Dask start quickly, as forks of one process."""
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        context = get_mp_context()
-        context.set_forkserver_preload(["distributed", *PRELOADED])
-        with LocalCluster(
-            n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50
-        ) as cluster:
-            yield cluster
+        get_mp_context().set_forkserver_preload(["distributed", *PRELOADED])
+        yield
+
+
+@pytest.fixture
+def two_workers(quick_workers: None) -> Iterator[LocalCluster]:
+    """A Dask cluster on this machine."""
+    with LocalCluster(
+        n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        yield cluster
 
 
 def kill_one_at_the_first_result(cluster: LocalCluster, out: Path) -> threading.Thread:
@@ -189,6 +195,36 @@ def test_an_interruption_ends_all_and_the_rest_goes_on(
     program = load_run(RUN, CHOICE.load().device)
     track_to_files(program, videos[0], tmp_path / "alone.txt", chunk=2)
     assert (tmp_path / "alone.txt").read_bytes() == rest[0].out.read_bytes()
+
+
+@pytest.mark.usefixtures("quick_workers")
+def test_a_signal_to_a_command_with_workers(cli: CommandLine, tmp_path: Path) -> None:
+    source, out = open_source(SET, split="test", seed=3), tmp_path / "out"
+    long = [write_frames(tmp_path / f"{i}.mkv", source.clip(i, 50).video) for i in range(2)]
+    words = ("track", RUN, *long, "--out", out, "--chunk", 4)
+
+    def wait_and_end() -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not list(out.glob("?.txt.resume")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    ender = threading.Thread(target=wait_and_end)
+    ender.start()
+    said = cli(*words, *ALONE, "--jobs", 2)
+    ender.join()
+    told = "interrupted after 0 videos; go on with the same command and --resume"
+    assert (said.code, said.out, said.err) == (130, "", f"{told}\n")
+    assert not multiprocessing.active_children()
+    # Nothing has a name that a finished file would have.
+    assert list(out.glob("?.txt.resume"))
+    assert {path.suffix for path in out.glob("?.txt*")} <= {".part", ".resume"}
+    said = cli(*words, *ALONE, "--resume")
+    assert said.code == 0
+    assert len(said.out.splitlines()) == 2
+    for n, video in enumerate(long):
+        track_to_files(CHOICE.load(), video, tmp_path / "alone.txt", chunk=4, overwrite=n > 0)
+        assert (tmp_path / "alone.txt").read_bytes() == (out / f"{n}.txt").read_bytes()
 
 
 def test_what_came_before_a_broken_frame_is_kept(tmp_path: Path, videos: list[Path]) -> None:
