@@ -19,6 +19,7 @@ from scalor_ppl.cli.evaluate import evaluate
 from scalor_ppl.cli.fit import fit
 from scalor_ppl.cli.foresee import foresee
 from scalor_ppl.cli.generate import generate
+from scalor_ppl.cli.growth import growth
 from scalor_ppl.cli.infer import infer
 from scalor_ppl.cli.msd import msd
 from scalor_ppl.cli.notes import show_notes
@@ -55,6 +56,7 @@ app.command()(opens_runs(report))
 app.command()(view)
 app.command()(opens_runs(bench))
 app.command()(opens_runs(scaling))
+app.command()(opens_runs(growth))
 app.command()(demo)
 app.command()(opens_runs(reproduce))
 app.command()(opens_runs(curves))
