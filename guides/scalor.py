@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import pyro
-import pyro.distributions as dist
 import torch
 from pyro import poutine
 from torch import Tensor, nn
 
 from scalor_ppl.models.scalor import Scalor
-from scalor_ppl.nn.distributions import diagonal_normal
+from scalor_ppl.nn.distributions import Gaussian, diagonal_normal
+from scalor_ppl.nn.gathered import gathering
 from scalor_ppl.nn.layers import positive
 from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.programs import Memory
@@ -121,6 +121,7 @@ class ScalorGuide(nn.Module):
         """Location and scale of z_bg ``[F, E]`` from frames, differences and masks."""
         return self.background if self.model.template is None else self.light
 
+    @gathering()
     def forward(
         self,
         video: Tensor,
@@ -290,7 +291,7 @@ class ScalorGuide(nn.Module):
         what = pyro.sample(f"z_what_prop_{t}", diagonal_normal(loc, positive(scale, SCALE_SHIFT)))
         step, scale = parts.depth(seen).unbind(-1)
         depth = pyro.sample(
-            f"z_depth_prop_{t}", dist.Normal(last.depth + step, positive(scale, SCALE_SHIFT))
+            f"z_depth_prop_{t}", Gaussian(last.depth + step, positive(scale, SCALE_SHIFT))
         )
         # Survival is likely before anything is learned (against propagation collapse).
         logits = parts.presence(torch.cat((seen, raw, what), -1)).squeeze(-1) + 2.0
@@ -359,7 +360,7 @@ class ScalorGuide(nn.Module):
         posterior = mixed(view.absent.part(0, 5), posterior, present)
         raw = pyro.sample(f"z_where_disc_{t}", diagonal_normal(*posterior.part(0, 4)))
         loc, scale = posterior.part(4, 5)
-        depth = pyro.sample(f"z_depth_disc_{t}", dist.Normal(loc.squeeze(-1), scale.squeeze(-1)))
+        depth = pyro.sample(f"z_depth_disc_{t}", Gaussian(loc.squeeze(-1), scale.squeeze(-1)))
         return raw, depth
 
     def sample_what(

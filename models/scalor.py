@@ -42,6 +42,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from scalor_ppl.nn.distributions import PixelNormal, Presence
+from scalor_ppl.nn.gathered import gathering
 from scalor_ppl.nn.layers import ImageDecoder
 from scalor_ppl.programs import Memory
 from scalor_ppl.programs.once import Once
@@ -284,6 +285,7 @@ class Scalor(nn.Module):
 
     # ------------------------------------------------------------------ the generative program
 
+    @gathering()
     def forward(
         self,
         video: Tensor | None = None,

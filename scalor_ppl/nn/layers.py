@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scalor_ppl.nn.gathered import GatheredLinear, GatheredMlp
+
 Size = tuple[int, int]
 """Height and width."""
 
@@ -16,14 +18,9 @@ BASE = 4
 COARSE = 4
 
 
-def mlp(*widths: int) -> nn.Sequential:
+def mlp(*widths: int) -> GatheredMlp:
     """Linear layers with CELU between them; ``widths`` are input, hidden..., output."""
-    layers: list[nn.Module] = []
-    for i, (wide, narrow) in enumerate(pairwise(widths)):
-        layers.append(nn.Linear(wide, narrow))
-        if i < len(widths) - 2:
-            layers.append(nn.CELU())
-    return nn.Sequential(*layers)
+    return GatheredMlp(*widths)
 
 
 @torch.no_grad()
@@ -181,9 +178,9 @@ class SubPixelDecoder(nn.Module):
         self.width = widths[0]
         self.first = kept_in_scale(
             nn.Sequential(
-                nn.Linear(code, hidden),
+                GatheredLinear(code, hidden),
                 nn.CELU(),
-                nn.Linear(hidden, self.width * self.start[0] * self.start[1]),
+                GatheredLinear(hidden, self.width * self.start[0] * self.start[1]),
                 nn.CELU(),
             )
         )

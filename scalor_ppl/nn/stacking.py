@@ -8,12 +8,12 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 
-from scalor_ppl.nn.distributions import LogitRelaxedBernoulli
+from scalor_ppl.nn.distributions import Coordinates, Gaussian, LogitRelaxedBernoulli
 
 
 def stacking_key(fn: Any) -> Hashable | None:
     """What distributions must have in common to be stacked; none of one that never is."""
-    if type(fn) is dist.Independent:
+    if type(fn) in (dist.Independent, Coordinates):
         base = stacking_key(fn.base_dist)
         return None if base is None else ("independent", fn.reinterpreted_batch_ndims, base)
     kind = _KINDS.get(type(fn))
@@ -27,7 +27,7 @@ def stacked(fns: Sequence[Any]) -> TorchDistribution:
         fns: one or more, of the same :func:`stacking_key`.
     """
     first = fns[0]
-    if type(first) is dist.Independent:
+    if isinstance(first, dist.Independent):
         base = stacked([fn.base_dist for fn in fns])
         return dist.Independent(
             base, first.reinterpreted_batch_ndims, validate_args=base._validate_args
@@ -63,7 +63,7 @@ def _temperature(fn: LogitRelaxedBernoulli) -> tuple[Hashable, ...]:
 
 
 def _normals(fns: Sequence[Any]) -> TorchDistribution:
-    return dist.Normal(_over(fns, "loc"), _over(fns, "scale"), validate_args=fns[0]._validate_args)
+    return Gaussian(_over(fns, "loc"), _over(fns, "scale"), validate_args=fns[0]._validate_args)
 
 
 def _relaxed(fns: Sequence[Any]) -> TorchDistribution:
@@ -78,6 +78,7 @@ def _bernoullis(fns: Sequence[Any]) -> TorchDistribution:
 
 _KINDS: dict[type, _Kind] = {
     dist.Normal: _Kind(lambda fn: (), _normals),
+    Gaussian: _Kind(lambda fn: (), _normals),
     LogitRelaxedBernoulli: _Kind(_temperature, _relaxed),
     dist.Bernoulli: _Kind(lambda fn: (), _bernoullis),
 }

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from scalor_ppl.code import chosen_class
 from scalor_ppl.errors import UserError
+from scalor_ppl.nn.gathered import GatheredLinear
 from scalor_ppl.nn.layers import COARSE, Size, SubPixelDecoder, mlp
 
 
@@ -51,7 +52,9 @@ class ConvGlimpseEncoder(nn.Module):
             size, narrow = (size[0] // 2, size[1] // 2), wide
         self.convolutions = nn.Sequential(*layers)
         self.out = nn.Sequential(
-            nn.Linear(narrow * size[0] * size[1], 256), nn.CELU(), nn.Linear(256, out)
+            GatheredLinear(narrow * size[0] * size[1], 256),
+            nn.CELU(),
+            GatheredLinear(256, out),
         )
 
     def forward(self, glimpses: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scalor_ppl.nn.gathered import GatheredGRUCell, GatheredLinear
 from scalor_ppl.nn.layers import COARSE, ConvLSTM, GridEncoder, mlp, positive
 from scalor_ppl.render.glimpses import read_glimpses
 from scalor_ppl.scalor.networks import glimpse_encoder, open_colours, open_means, run_mixed
@@ -70,8 +71,8 @@ class GlimpsePosterior(nn.Module):
             self.outlines = glimpse_encoder(
                 config.encoder, shape.channels, self.glimpse, config.hidden
             )
-            self.mask = nn.Linear(config.hidden, 2 * self.outline)
-        self.what = nn.Linear(config.hidden, 2 * (shape.what - (self.outline or 0)))
+            self.mask = GatheredLinear(config.hidden, 2 * self.outline)
+        self.what = GatheredLinear(config.hidden, 2 * (shape.what - (self.outline or 0)))
 
     def forward(
         self, images: Tensor, where: Tensor, mixed: bool = False
@@ -108,7 +109,7 @@ class ProposalPosterior(nn.Module):
         heads = config.hidden if self.everywhere else config.hidden + masks
         self.presence = mlp(heads, config.hidden, 1)
         if config.correct:
-            self.correction = silent(nn.Linear(config.hidden, 8))
+            self.correction = silent(GatheredLinear(config.hidden, 8))
 
     def encode_mask(self, canvas: Tensor) -> Tensor:
         """e_mask: the propagation mask ``[B, 1, H, W]`` to ``[B, N, masks]``."""
@@ -161,16 +162,16 @@ class PropagationPosterior(nn.Module):
         # Fewer channels before the window is cut: K windows are read, but one map is projected.
         seen = max(1, hidden // 2)
         self.project = nn.Conv2d(features, seen, 1)
-        self.look = nn.Linear(seen * self.window[0] * self.window[1], hidden)
-        self.embed = nn.Linear(hidden + 6 + what, hidden)
-        self.cell = nn.GRUCell(hidden, hidden)
+        self.look = GatheredLinear(seen * self.window[0] * self.window[1], hidden)
+        self.embed = GatheredLinear(hidden + 6 + what, hidden)
+        self.cell = GatheredGRUCell(hidden, hidden)
         self.newborn = nn.Parameter(torch.zeros(hidden))
         self.where = mlp(2 * hidden, hidden, 8)
-        self.what = nn.Linear(2 * hidden, what)
-        self.depth = nn.Linear(2 * hidden, 2)
+        self.what = GatheredLinear(2 * hidden, what)
+        self.depth = GatheredLinear(2 * hidden, 2)
         self.presence = mlp(2 * hidden + 4 + what, hidden, 1)
         if config.correct:
-            self.correction = silent(nn.Linear(2 * hidden, 8))
+            self.correction = silent(GatheredLinear(2 * hidden, 8))
         with torch.no_grad():
             for head in (self.where[-1], self.depth, self.presence[-1]):
                 assert isinstance(head, nn.Linear)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from scalor_ppl.nn.gathered import gathering
 from scalor_ppl.scalor.descent import Descend, Rows, descend, descent_of
 from scalor_ppl.scalor.settings import GuideConfig
 from scalor_ppl.scalor.slots import Latents, Trackers, take
@@ -57,6 +58,7 @@ class Guess(NamedTuple):
     what: Tensor
 
 
+@gathering(wanted=False)
 def refine(
     model: Any,
     image: Tensor,

@@ -36,6 +36,7 @@ from scalor_ppl.training.checkpoints import (
     load_weights,
     save_checkpoint,
 )
+from scalor_ppl.training.collector import long_lived_set_aside
 from scalor_ppl.training.origin import note_part
 from scalor_ppl.training.runs import (
     CONFIG,
@@ -185,7 +186,8 @@ class _Training:
             chunks_from=config.chunks_from,
             share=Share(self.ranks.rank, self.ranks.count),
         )
-        with fast_pyro(), stop_signals(ECHO if self.ranks.several else 0.0) as asked:
+        echo = ECHO if self.ranks.several else 0.0
+        with fast_pyro(), long_lived_set_aside(), stop_signals(echo) as asked:
 
             def stopped() -> bool:
                 return self.ranks.any(asked())

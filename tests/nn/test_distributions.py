@@ -14,6 +14,7 @@ from torch.distributions import RelaxedBernoulli, kl_divergence
 from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli as TorchLogit
 
 from scalor_ppl.nn.distributions import (
+    Gaussian,
     LogitRelaxedBernoulli,
     PixelNormal,
     Presence,
@@ -386,3 +387,40 @@ def test_diagonal_normal() -> None:
     torch.testing.assert_close(
         fn.log_prob(value), torch.distributions.Normal(loc, scale).log_prob(value).sum(-1)
     )
+
+
+def test_gaussian_is_torchs_normal_with_the_same_noise() -> None:
+    loc = torch.randn(3, 4, requires_grad=True)
+    scale = (torch.rand(3, 4) + 0.1).requires_grad_()
+    ours, theirs = Gaussian(loc, scale), torch.distributions.Normal(loc, scale)
+    slopes = []
+    for fn in (ours, theirs):
+        torch.manual_seed(3)
+        drawn = fn.rsample()
+        slopes.append(
+            torch.autograd.grad(drawn.square().sum() + fn.log_prob(drawn + 1).sum(), scale)
+        )
+        torch.manual_seed(3)
+        torch.testing.assert_close(fn.sample(), drawn.detach())
+        slopes[-1] += (drawn.detach(), fn.log_prob(torch.ones(3, 4)).detach())
+    for own, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(own, other)
+    other = dist.Normal(torch.zeros(3, 4), 1.0)
+    torch.testing.assert_close(kl_divergence(ours, other), kl_divergence(theirs, other))
+
+
+def test_a_gaussian_broadcasts_and_expands() -> None:
+    wide = Gaussian(torch.zeros(2, 3), torch.tensor(2.0))
+    assert wide.batch_shape == wide.scale.shape == (2, 3)
+    assert wide.expand((2, 3)) is wide
+    assert wide.expand((4, 2, 3)).sample().shape == (4, 2, 3)
+    vectors = diagonal_normal(torch.zeros(2, 3), torch.ones(2, 3))
+    assert vectors.expand((2,)) is vectors
+    assert vectors.expand((5, 2)).log_prob(torch.zeros(3)).shape == (5, 2)
+
+
+def test_a_gaussian_checks_where_it_is_asked_to() -> None:
+    with pytest.raises(ValueError, match="scale"):
+        Gaussian(torch.zeros(2), -torch.ones(2), validate_args=True)
+    with pytest.raises(ValueError, match="support"):
+        Gaussian(torch.zeros(2), torch.ones(2), validate_args=True).log_prob(torch.tensor(math.nan))

@@ -43,11 +43,14 @@ def assert_all_learn(module: nn.Module, output: Tensor) -> None:
 
 def test_mlp() -> None:
     net = mlp(3, 5, 7, 2)
-    assert [type(layer).__name__ for layer in net] == ["Linear", "CELU", "Linear", "CELU", "Linear"]
+    assert [type(layer).__name__ for layer in net] == [
+        *["GatheredLinear", "CELU"] * 2,
+        "GatheredLinear",
+    ]
     output = net(torch.randn(4, 6, 3))
     assert output.shape == (4, 6, 2)
     assert_all_learn(net, output)
-    assert [type(layer).__name__ for layer in mlp(3, 2)] == ["Linear"]
+    assert [type(layer).__name__ for layer in mlp(3, 2)] == ["GatheredLinear"]
 
 
 def test_positive() -> None:

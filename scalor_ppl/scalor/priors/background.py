@@ -5,6 +5,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from scalor_ppl.nn.distributions import diagonal_normal
+from scalor_ppl.nn.gathered import GatheredGRUCell
 from scalor_ppl.nn.layers import mlp, positive, starting_small
 from scalor_ppl.nn.mixtures import MixtureNormals
 from scalor_ppl.nn.tempered import FreeMixture
@@ -31,7 +32,7 @@ class RecurrentBackground(BackgroundPrior):
         self.background = background
         self.hidden = hidden
         self.embed = mlp(6 + config.what, hidden, hidden)
-        self.cell = nn.GRUCell(background, hidden)
+        self.cell = GatheredGRUCell(background, hidden)
         self.first = nn.Parameter(torch.zeros(hidden))
         self.head = starting_small(mlp(2 * hidden, hidden, 2 * background))
 
@@ -84,7 +85,7 @@ class MixtureBackground(BackgroundPrior):
         self.widths = (hidden, background, 1)
         self.weights = nn.Parameter(torch.zeros(COMPONENTS))
         self.first = MixtureNormals(COMPONENTS, background)
-        self.cell = nn.GRUCell(2 * background, hidden)
+        self.cell = GatheredGRUCell(2 * background, hidden)
         self.gain = Table(torch.zeros(background))
         self.head = starting_small(mlp(hidden, hidden, 2 * background))
         self.noise = Table(torch.full((background,), -2.0))

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import pyro.distributions as dist
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
-from scalor_ppl.nn.distributions import Presence, diagonal_normal
+from scalor_ppl.nn.distributions import Gaussian, Presence, diagonal_normal
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 
@@ -239,7 +238,7 @@ def object_distributions(
     return ObjectDistributions(
         presence.distribution(logits),
         diagonal_normal(*where),
-        dist.Normal(*(x.squeeze(-1) for x in depth)),
+        Gaussian(*(x.squeeze(-1) for x in depth)),
         diagonal_normal(*what),
     )
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scalor_ppl.nn.distributions import Presence, diagonal_normal
+from scalor_ppl.nn.distributions import Gaussian, Presence, diagonal_normal
+from scalor_ppl.nn.gathered import GatheredGRUCell
 from scalor_ppl.nn.layers import mlp, positive, starting_small
 from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.nn.tempered import FreeMixture
@@ -103,7 +104,7 @@ class DynamicsPropagation(PropagationPrior):
         self.register_buffer("least", least, persistent=False)
         self.trust = starting_small(mlp(hidden + 4, hidden, 4 + rest))
         self.embed = nn.Linear(6 + 1 + rest, hidden)
-        self.cell = nn.GRUCell(hidden, hidden)
+        self.cell = GatheredGRUCell(hidden, hidden)
         self.pairs = PairForces(rest)
         self.walls = Walls(self.unit)
         self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 4))
@@ -205,7 +206,7 @@ class DynamicsPropagation(PropagationPrior):
         return ObjectDistributions(
             presence.distribution(survive.squeeze(-1) + self.survival),
             Product((moves, diagonal_normal(loc[..., :2], scale[..., :2]))),
-            dist.Normal(loc[..., 2], scale[..., 2]),
+            Gaussian(loc[..., 2], scale[..., 2]),
             diagonal_normal(loc[..., 3:], scale[..., 3:]),
         )
 

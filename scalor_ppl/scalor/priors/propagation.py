@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from scalor_ppl.nn.distributions import Presence
+from scalor_ppl.nn.gathered import GatheredGRUCell
 from scalor_ppl.nn.layers import mlp, positive, starting_small
 from scalor_ppl.scalor.priors.base import (
     ObjectDistributions,
@@ -39,7 +40,7 @@ class RecurrentPropagation(PropagationPrior):
         self.survival = survival
         self.hidden = hidden
         self.embed = mlp(6 + what, hidden)
-        self.cell = nn.GRUCell(hidden, hidden)
+        self.cell = GatheredGRUCell(hidden, hidden)
         self.newborn = nn.Parameter(torch.zeros(hidden))
         self.head = starting_small(mlp(hidden, hidden, 1 + 2 * (4 + 1 + what)))
 

@@ -20,6 +20,7 @@ from scalor_ppl.studies.benchmark.pyro_share import pyro_share
 from scalor_ppl.studies.benchmark.results import Report, StepOperations
 from scalor_ppl.studies.benchmark.sizes import time_sizes
 from scalor_ppl.studies.benchmark.step import Stepper, mean_alive, time_steps
+from scalor_ppl.training.collector import long_lived_set_aside
 
 Say = Callable[[str], None]
 
@@ -62,7 +63,7 @@ def run_benchmark(
         counts_objects(config)
     elif objects is None:
         objects = issubclass(family_of(config.model_file).program, CountsObjects)
-    with torch_threads(threads), fast_pyro():
+    with torch_threads(threads), fast_pyro(), long_lived_set_aside():
         conditions = environment(device)
         say("memory, in a process of its own")
         memory = peak_memory(config, batch, frames, device)

@@ -31,6 +31,7 @@ from scalor_ppl.studies.benchmark.objects import check_alive
 from scalor_ppl.studies.benchmark.results import PeakMemory, Quartiles
 from scalor_ppl.studies.benchmark.run import Say, filled, torch_threads
 from scalor_ppl.studies.benchmark.step import Stepper
+from scalor_ppl.training.collector import long_lived_set_aside
 
 CONSTANT, EXACT, NO_ROOM = "constant room", "exact room", "no objects"
 """Kinds of series; the last is of a program that finds no objects by number."""
@@ -174,7 +175,7 @@ def measure_scaling(
         raise UserError(f"--clock {clock}: it is wall, or on the CPU processor")
     configs = {name: filled(config) for name, config in configs.items()}
     _check_sizes(configs)
-    with torch_threads(threads), fast_pyro():
+    with torch_threads(threads), fast_pyro(), long_lived_set_aside():
         conditions = {**environment(device), "commit": commit()}
         say("building")
         runners = _runners(configs, counts, batch, frames, device, clock)

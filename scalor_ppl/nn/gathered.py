@@ -1,0 +1,234 @@
+"""Layers that a pass uses many times: the gradient of their weights in one product, at the end.
+
+A layer in a loop over frames has T small products for the gradient of its weights, and T - 1 sums
+of whole weight matrices. Within :func:`gathering` the backward pass only notes what each use was
+given and which slope came back; the gradient is one product of all of them, as though the layer
+had been used once. Outside it, and where no gradient is wanted, these are torch's own layers, with
+torch's names of their parameters.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class _Uses:
+    """What the uses of ``rows @ weight.T + bias`` leave for the gradient of its parameters."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight = weight.detach()
+        self.bias = bias.detach()
+        self.transposed = self.weight.t()
+        # Of which backward pass, rows, slopes: a graph can be walked more than once.
+        self._noted: list[tuple[int, Tensor, Tensor]] = []
+
+    def apply(self, rows: Tensor) -> Tensor:
+        """The result ``[n, out]`` for rows ``[n, in]``."""
+        return torch.addmm(self.bias, rows, self.transposed)
+
+    def note(self, rows: Tensor, slope: Tensor) -> None:
+        """Rows that were given to a use, and the slope of its result."""
+        self._noted.append((_current_pass(), rows, slope))
+
+    def gradients(self) -> tuple[Tensor | None, Tensor | None]:
+        """Of weight and bias, from all uses in the backward pass that is under way."""
+        current = _current_pass()
+        found = [(rows, slope) for walk, rows, slope in self._noted if walk == current]
+        self._noted.clear()
+        if not found:
+            return None, None
+        rows, slopes = found[0] if len(found) == 1 else map(torch.cat, zip(*found, strict=True))
+        return slopes.t() @ rows, slopes.sum(0)
+
+
+def _current_pass() -> int:
+    return torch._C._current_graph_task_id()
+
+
+def _refuse_second_derivatives() -> None:
+    # As torch's `once_differentiable` does, at a hundredth of its time.
+    if torch.is_grad_enabled():
+        raise RuntimeError("gathered layers can be differentiated once: use gathering(False)")
+
+
+class _Parameters(torch.autograd.Function):
+    """Stands for weight and bias in the graph: its turn comes when that of all uses is over."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, uses: _Uses) -> Tensor:
+        ctx.uses = uses
+        ctx.set_materialize_grads(False)
+        return weight.new_empty(0)
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
+        return *ctx.uses.gradients(), None
+
+
+class _Chain(torch.autograd.Function):
+    """Linear maps one after another with CELU between them, ``[..., in]`` to ``[..., out]``."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, chain: tuple[_Uses, ...], *_: Tensor) -> Tensor:
+        ctx.chain, ctx.shape = chain, rows.shape
+        found = rows.reshape(-1, rows.shape[-1])
+        given = [found]
+        for number, uses in enumerate(chain):
+            if number:
+                found = F.celu(found)
+                given.append(found)
+            found = uses.apply(found)
+        ctx.save_for_backward(*given)
+        return found.view(*rows.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        _refuse_second_derivatives()
+        given, chain = ctx.saved_tensors, ctx.chain
+        back: Tensor | None = slope.reshape(-1, slope.shape[-1])
+        for number in reversed(range(len(chain))):
+            assert back is not None
+            chain[number].note(given[number], back)
+            if number:
+                back = torch.ops.aten.elu_backward(
+                    back @ chain[number].weight, 1.0, 1.0, 1.0, True, given[number]
+                )
+            else:
+                wanted = ctx.needs_input_grad[0]
+                back = (back @ chain[0].weight).view(ctx.shape) if wanted else None
+        return back, *[None] * (1 + len(chain))
+
+
+class _Gru(torch.autograd.Function):
+    """A GRU's step from rows and state, as ``torch.nn.GRUCell`` defines it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows: Tensor,
+        state: Tensor,
+        of_rows: Tensor,
+        of_state: Tensor,
+        uses: tuple[_Uses, _Uses],
+    ) -> Tensor:
+        width = state.shape[1]
+        widths = (2 * width, width)
+        gates, new = uses[0].apply(rows).split(widths, 1)
+        past, own = uses[1].apply(state).split(widths, 1)
+        gates = torch.sigmoid(gates + past)
+        reset, keep = gates.chunk(2, 1)
+        new = torch.tanh(torch.addcmul(new, reset, own))
+        ctx.save_for_backward(rows, state, gates, new, own)
+        ctx.uses = uses
+        return torch.lerp(new, state, keep)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        _refuse_second_derivatives()
+        rows, state, gates, new, own = ctx.saved_tensors
+        reset, keep = gates.chunk(2, 1)
+        kept = slope * keep
+        to_new = torch.ops.aten.tanh_backward(slope - kept, new)
+        to_gates = torch.cat((to_new * own, slope * (state - new)), 1)
+        to_gates = torch.ops.aten.sigmoid_backward(to_gates, gates)
+        by_rows = torch.cat((to_gates, to_new), 1)
+        by_state = torch.cat((to_gates, to_new * reset), 1)
+        ctx.uses[0].note(rows, by_rows)
+        ctx.uses[1].note(state, by_state)
+        to_rows = by_rows @ ctx.uses[0].weight if ctx.needs_input_grad[0] else None
+        to_state = None
+        if ctx.needs_input_grad[1]:
+            to_state = torch.addmm(kept, by_state, ctx.uses[1].weight)
+        return to_rows, to_state, None, None, None
+
+
+# By the weight's identity: tensors compare by their values.
+_Known = dict[int, tuple[Tensor, _Uses]]
+_gathering: ContextVar[_Known | None] = ContextVar("gathering", default=None)
+
+
+@contextmanager
+def gathering(wanted: bool = True) -> Iterator[None]:
+    """Compute the weights' gradients of this module's layers once for all their uses within.
+
+    Weights must not change before the backward pass, which must be one that can be differentiated
+    once only.
+
+    Args:
+        wanted: whether to do so.
+    """
+    token = _gathering.set({} if wanted and torch.is_grad_enabled() else None)
+    try:
+        yield
+    finally:
+        _gathering.reset(token)
+
+
+def _uses_of(weight: Tensor, bias: Tensor) -> tuple[Tensor, _Uses] | None:
+    """What stands for a layer in the graph, and its uses; none where torch's own way is taken."""
+    known = _gathering.get()
+    if known is None or not weight.requires_grad or torch.is_autocast_enabled(weight.device.type):
+        return None
+    key = id(weight)
+    if key not in known:
+        uses = _Uses(weight, bias)
+        known[key] = (_Parameters.apply(weight, bias, uses), uses)
+    return known[key]
+
+
+class GatheredLinear(nn.Linear):
+    """``nn.Linear`` with a bias, see the module."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """``[..., in]`` to ``[..., out]``."""
+        found = _uses_of(self.weight, self.bias)
+        if found is None:
+            return F.linear(rows, self.weight, self.bias)
+        result: Tensor = _Chain.apply(rows, (found[1],), found[0])
+        return result
+
+
+class GatheredMlp(nn.Sequential):
+    """Linear layers with CELU between them, see the module.
+
+    Args:
+        widths: of the input, what lies between, and the output.
+    """
+
+    def __init__(self, *widths: int) -> None:
+        layers: list[nn.Module] = []
+        for wide, narrow in pairwise(widths):
+            layers += [GatheredLinear(wide, narrow), nn.CELU()]
+        super().__init__(*layers[:-1])
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """``[..., in]`` to ``[..., out]``."""
+        linear = (layer for layer in self if isinstance(layer, GatheredLinear))
+        found = [_uses_of(layer.weight, layer.bias) for layer in linear]
+        parameters, chain = [], []
+        for each in found:
+            if each is None:
+                return super().forward(rows)  # type: ignore[no-any-return]
+            parameters.append(each[0])
+            chain.append(each[1])
+        result: Tensor = _Chain.apply(rows, tuple(chain), *parameters)
+        return result
+
+
+class GatheredGRUCell(nn.GRUCell):
+    """``nn.GRUCell`` with biases, see the module."""
+
+    def forward(self, rows: Tensor, state: Tensor) -> Tensor:  # type: ignore[override]
+        """Rows ``[n, in]`` and states ``[n, hidden]`` to the next states."""
+        given = _uses_of(self.weight_ih, self.bias_ih)
+        past = _uses_of(self.weight_hh, self.bias_hh)
+        if given is None or past is None:
+            return super().forward(rows, state)
+        result: Tensor = _Gru.apply(rows, state, given[0], past[0], (given[1], past[1]))
+        return result
