@@ -121,7 +121,8 @@ def _column(
     found.sort(key=lambda each: rows.index(each[0].row))
     if not found:
         return
-    source = work.held_out(column, found[0][1].config)
+    # Not the run's own: one that ships with the package knows no folder of digits.
+    source = work.held_out(column, work.config(column, found[0][0].row))
     print_table(column_table(work, column, [cell for cell, _, _ in found]), wide_console())
     for cell, _, run in found:
         if not append_entry(results, system_entry(work, cell, run)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,3 +221,15 @@ class CommandLine:
         assert lines[0].startswith("error: ")
         assert "Traceback" not in said.err + said.out
         return lines[0]
+
+
+def write_digits(folder: Path) -> Path:
+    """Something like MNIST's test files: 20 upright strokes."""
+    folder.mkdir()
+    images = np.zeros((20, 28, 28), np.uint8)
+    images[:, 4:24, 10:18] = 255
+    labels = np.arange(20, dtype=np.uint8) % 10
+    for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+        head = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+        (folder / f"t10k-{name}-ubyte").write_bytes(head + array.tobytes())
+    return folder

@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from tiny import (
     same,
     trained,
     weights_of,
+    write_digits,
     write_images,
     write_video,
 )
@@ -344,18 +344,6 @@ def test_a_folder_of_images_in_crops(cli: CommandLine, place: Path) -> None:
     assert said.code == 0, said
     assert run_config(place / "run").model.height == 12
     assert len(list((place / "run" / "images").iterdir())) == 3
-
-
-def write_digits(folder: Path) -> Path:
-    """Something like MNIST's test files: 20 upright strokes."""
-    folder.mkdir()
-    images = np.zeros((20, 28, 28), np.uint8)
-    images[:, 4:24, 10:18] = 255
-    labels = np.arange(20, dtype=np.uint8) % 10
-    for name, array in (("images-idx3", images), ("labels-idx1", labels)):
-        head = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-        (folder / f"t10k-{name}-ubyte").write_bytes(head + array.tobytes())
-    return folder
 
 
 def test_moving_digits_are_grey(cli: CommandLine, place: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import ALONE, CommandLine, Square, trained, weights_of
+from tiny import ALONE, CommandLine, Square, trained, weights_of, write_digits
 
 from scalor_ppl.config.settings import preset_names
 from scalor_ppl.errors import UserError
@@ -321,6 +321,20 @@ def test_a_run_that_is_given_is_judged_and_not_trained(
     assert (line.origin, line.seed, line.budget) == ("given", 7, None)
     assert line.nll_bound == pytest.approx(before.nll_bound)
     assert line.steps == before.steps
+
+
+def test_a_given_run_of_digits_needs_no_folder_of_its_own(cli: CommandLine, tiny: Path) -> None:
+    """As those that ship with the package have none."""
+    few = ("--sets", "digits", "--systems", "vrnn", "--data-dir", write_digits(tiny / "digits"))
+    assert reproduce(cli, *few).code == 0
+    run = tiny / "runs/reproduce/table-2/digits/vrnn/seed_0"
+    text = (run / "config.toml").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("folder")]
+    assert len(lines) == len(text.splitlines()) - 1
+    (run / "config.toml").write_text("\n".join(lines))
+    said = reproduce(cli, *few, "--run", f"vrnn={run}", "--out", "other")
+    assert said.code == 0, said
+    assert (tiny / "other/table-2/digits/side_by_side.png").is_file()
 
 
 def test_runs_that_do_not_belong_are_refused_before_anything_is_trained(
