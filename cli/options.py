@@ -31,6 +31,20 @@ ConfigName = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
 Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes that work side by side on this machine (needs Dask).",
+        show_default="1",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Work on the workers of this Dask scheduler.", metavar="ADDRESS", show_default=False
+    ),
+]
 DataFolder = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder of the MNIST IDX files, for sets of digits."),

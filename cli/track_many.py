@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 
-from scalor_ppl.cli.options import INTERRUPTED, PLAIN
-from scalor_ppl.cli.progress import Bar, say
+from scalor_ppl.cli.options import PLAIN
+from scalor_ppl.cli.side_by_side import told_as_they_come
 
 if TYPE_CHECKING:
     from scalor_ppl.tracking.many import ManyVideos, VideoResult
@@ -43,34 +42,19 @@ def track_side_by_side(
         resume=resume,
         overwrite=overwrite,
     )
-    failed: list[VideoResult] = []
-    stopped, done = False, 0
-    errors = Console(stderr=True)
-    try:
-        with (
-            closing(results),
-            Bar(errors, figures="videos", transient=True, disable=not errors.is_terminal) as bar,
-        ):
-            for number, result in enumerate(results, start=1):
-                if number == 1:
-                    bar.show(0, len(many.videos))
-                bar.move(number, "videos")
-                if result.error is not None:
-                    failed.append(result)
-                    errors.print("error:", _told(result), style="red", **PLAIN)
-                elif result.outcome is not None and result.outcome.interrupted:
-                    stopped = True
-                elif result.outcome is not None:
-                    done += 1
-                    Console().print(_line(result), **PLAIN)
-    except KeyboardInterrupt:
-        stopped = True
-    if stopped:
-        say(f"interrupted after {done} videos; go on with the same command and --resume")
-        raise typer.Exit(INTERRUPTED)
-    if failed:
-        say(f"{done} videos tracked, {len(failed)} failed")
-        raise typer.Exit(1 if any(each.fault for each in failed) else 2)
+    go_on = "go on with the same command and --resume"
+    with (
+        told_as_they_come(len(many.videos), "videos", "tracked", go_on) as tally,
+        closing(results),
+    ):
+        for result in results:
+            if result.error is not None:
+                tally.refused(_told(result), fault=result.fault)
+            elif result.outcome is not None and result.outcome.interrupted:
+                tally.stopped = True
+            elif result.outcome is not None:
+                tally.succeeded()
+                Console().print(_line(result), **PLAIN)
 
 
 def _line(result: "VideoResult") -> str:

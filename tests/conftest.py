@@ -122,3 +122,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_clips(tmp_path / "clips.nc")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def quick_workers() -> Iterator[None]:
+    """Workers of Dask start quickly, as forks of one process that has imported what they need."""
+    import dask
+    from distributed.utils import get_mp_context
+
+    preloaded = ("distributed", "scalor_ppl.tracking.workers", "scalor_ppl.studies.reproduction")
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        programs = ("scalor_ppl.models.scalor", "scalor_ppl.guides.scalor")
+        get_mp_context().set_forkserver_preload([*preloaded, *programs])
+        yield

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scalor_ppl.data.records import Size
-from scalor_ppl.parallel.tasks import leaving
 from scalor_ppl.programs import Program
 from scalor_ppl.tracking.job import (
     SilentTracking,
@@ -145,11 +144,7 @@ def track_together(
         that have begun after the chunk at hand, and no other one is begun.
     """
     running = _Running(program, iter(enumerate(requests)), watcher or SilentTracking())
-    with closing(running), stop_signals() as signalled:
-
-        def stopped() -> bool:
-            return signalled() or leaving()
-
+    with closing(running), stop_signals() as stopped:
         while True:
             if not stopped() and 2 * len(running.jobs) <= batch:
                 yield from running.fill(batch)

@@ -162,6 +162,28 @@ def test_reproduce_trains_scores_and_logs(cli: CommandLine, tiny: Path) -> None:
     assert (run / "tracked" / "sheet.png").is_file()
 
 
+@pytest.mark.usefixtures("quick_workers")
+def test_seeds_side_by_side_one_of_which_fails(cli: CommandLine, tiny: Path) -> None:
+    other = Path("runs/reproduce/tiny/seed_5")
+    trained(other)
+    words = ("reproduce", "tiny", "--seeds", "4,5,6", "--jobs", 2, "--device", "cpu")
+    said = cli(*words)
+    assert said.code == 2, said
+    error, summary = said.err.splitlines()
+    assert error.startswith("error: tiny, seed 5: ")
+    assert "was trained with other settings" in error
+    assert summary == "2 runs reproduced, 1 failed"
+    lines = read_entries(tiny / LINES)
+    assert sorted((line.seed, line.trial) for line in lines) == [
+        (seed, trial) for seed in (4, 6) for trial in ("long", "short")
+    ]
+    assert "Tiny, short, seed 4" in said.out
+    # As in this process, one after the other.
+    before = weights_of(Path("runs/reproduce/tiny/seed_4"))
+    assert cli("reproduce", "tiny", "--seeds", 4, "--out", "alone", *ALONE).code == 0
+    assert same(before, weights_of(Path("alone/tiny/seed_4")))
+
+
 def test_figures_are_those_of_evaluate_with_the_same_data_seed(
     cli: CommandLine, tiny: Path
 ) -> None:
@@ -209,7 +231,10 @@ def test_bad_input_is_found_before_the_training(cli: CommandLine, tiny: Path) ->
     refused = cli.refused("reproduce", "tiny", "--results", "file/ledger.jsonl", *ALONE)
     assert "is no folder to write to" in refused
     refused = cli.refused("reproduce", "tiny", "--seeds", "1,2", "--export", "there", *ALONE)
-    assert "give one seed" in refused
+    assert "give one experiment and one seed" in refused
+    assert "is given twice" in cli.refused("reproduce", "tiny", "tiny", *ALONE)
+    assert "is a table of systems" in cli.refused("reproduce", "table-2", "tiny", *ALONE)
+    assert "does not go with table-2" in cli.refused("reproduce", "table-2", "--jobs", 2)
     assert not (tiny / "runs").exists()
 
 

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import pytest
 from distributed import LocalCluster
-from distributed.utils import get_mp_context
 from tiny import ALONE, CommandLine
 from tracking_helpers import RUN, SET, Interrupter, assert_same, broken_images, write_frames
 
@@ -32,7 +30,6 @@ from scalor_ppl.tracking.workers import BatchTask, RunChoice
 from scalor_ppl.tracks.mot import read_mot
 from scalor_ppl.training.runs import load_run
 
-PRELOADED = ("scalor_ppl.tracking.workers", "scalor_ppl.models.scalor", "scalor_ppl.guides.scalor")
 CHOICE = RunChoice(str(RUN), "cpu", threads=1)
 
 
@@ -44,14 +41,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     found = [write_frames(folder / f"{i:02}.mkv", source.clip(i, 5).video) for i in range(11)]
     (folder / "corrupt.mkv").write_bytes(b"no video" * 99)
     return [*found[:4], folder / "corrupt.mkv", *found[4:]]
-
-
-@pytest.fixture
-def quick_workers() -> Iterator[None]:
-    """Workers of Dask start quickly, as forks of one process."""
-    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        get_mp_context().set_forkserver_preload(["distributed", *PRELOADED])
-        yield
 
 
 @pytest.fixture

@@ -1,0 +1,91 @@
+"""``scalor-ppl reproduce`` of experiments: figures and a verdict for each as it is done."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from scalor_ppl.cli.evaluate import score_table
+from scalor_ppl.cli.options import INTERRUPTED, PLAIN
+from scalor_ppl.cli.progress import shown_training
+from scalor_ppl.cli.side_by_side import told_as_they_come
+
+if TYPE_CHECKING:
+    from scalor_ppl.studies.reproduction import Reproduced, Reproduction
+
+
+def reproduce_rows(
+    asked: "Sequence[Reproduction]", *, jobs: int = 1, scheduler: str | None = None
+) -> None:
+    """Train, score and print; see `studies.reproduction.reproduce_run`.
+
+    Args:
+        asked: experiments with their seeds.
+        jobs, scheduler: where, see `parallel.tasks.connected`.
+
+    Raises:
+        UserError: the only one cannot be done, or no worker can be had.
+        typer.Exit: some were not done.
+    """
+    from scalor_ppl.parallel.tasks import connected, run_tasks
+    from scalor_ppl.studies.reproduction import reproduce_run
+
+    if len(asked) == 1 and scheduler is None:
+        _show(asked[0], _reproduce_here(asked[0]))
+        return
+    go_on = "the same command goes on"
+    with (
+        connected(min(jobs, len(asked)), scheduler) as client,
+        told_as_they_come(len(asked), "runs", "reproduced", go_on, quiet=client is None) as tally,
+        closing(
+            run_tasks(_reproduce_here, asked, None)
+            if client is None
+            else run_tasks(reproduce_run, [each.anywhere() for each in asked], client)
+        ) as results,
+    ):
+        for result in results:
+            own = asked[result.index]
+            if result.value is None:
+                tally.refused(f"{own.title}: {result.error}", fault=result.fault)
+            elif result.value.outcome.interrupted:
+                tally.stopped = True
+                break
+            else:
+                tally.succeeded()
+                _print(own, result.value)
+
+
+def _reproduce_here(asked: "Reproduction") -> "Reproduced":
+    """In this process, with a bar."""
+    from scalor_ppl.studies.reproduction import reproduce_run
+
+    return reproduce_run(asked, shown_training)
+
+
+def _show(asked: "Reproduction", reproduced: "Reproduced") -> None:
+    """Print what became of the only one.
+
+    Raises:
+        typer.Exit: a signal ended it.
+    """
+    if reproduced.outcome.interrupted:
+        step = reproduced.outcome.step
+        Console().print(f"stopped after step {step}; the same command goes on", **PLAIN)
+        raise typer.Exit(INTERRUPTED)
+    _print(asked, reproduced)
+
+
+def _print(asked: "Reproduction", reproduced: "Reproduced") -> None:
+    """The figures of every trial, and whether they are what was to be reached."""
+    from scalor_ppl.studies.reproduction import verdict
+
+    console = Console()
+    for trial in asked.experiment.trials:
+        scores, entry, new = reproduced.trials[trial.title]
+        if not new:
+            console.print(f"{asked.results} has this line already", **PLAIN)
+        title = f"{asked.experiment.title}, {trial.title}, seed {asked.seed}"
+        console.print(score_table(scores, title))
+        console.print(verdict(asked.experiment, trial, entry), **PLAIN)
