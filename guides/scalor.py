@@ -29,7 +29,14 @@ from scalor_ppl.nn.layers import positive
 from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.programs import Memory
 from scalor_ppl.scalor import ScalorConfig
-from scalor_ppl.scalor.correction import Look, among_cells, corrected, corrected_proposals
+from scalor_ppl.scalor.correction import (
+    Look,
+    Proposals,
+    corrected,
+    drawn_from,
+    posterior_of_all,
+    proposals_of,
+)
 from scalor_ppl.scalor.descent import Descend, descend
 from scalor_ppl.scalor.memory import Seen
 from scalor_ppl.scalor.posterior_networks import (
@@ -42,13 +49,11 @@ from scalor_ppl.scalor.posterior_networks import (
     PropagationPosterior,
     ProposalPosterior,
     limited,
-    mixed,
 )
-from scalor_ppl.scalor.priors import persistence
 from scalor_ppl.scalor.refinement import Better, Guess, Refinement, refine
 from scalor_ppl.scalor.settings import GuideConfig
 from scalor_ppl.scalor.slots import Latents, Trackers, take
-from scalor_ppl.scalor.views import FrameView, view_video
+from scalor_ppl.scalor.views import FrameView, Step, view_video
 
 
 class Inferred(NamedTuple):
@@ -69,22 +74,6 @@ class Plates(NamedTuple):
     videos: pyro.plate
     trackers: pyro.plate
     cells: pyro.plate
-
-
-class Step(NamedTuple):
-    """What was sampled in a frame.
-
-    Attributes:
-        trackers: after the frame.
-        state: of the tracker GRU; none in the first frame.
-        tracked: values of the propagation sites; none in the first frame.
-        proposed: values of the discovery sites.
-    """
-
-    trackers: Trackers
-    state: Tensor | None
-    tracked: Latents | None
-    proposed: Latents
 
 
 class ScalorGuide(nn.Module):
@@ -266,9 +255,10 @@ class ScalorGuide(nn.Module):
         last = trackers.objects
         attended = parts.look_around(view.window, trackers)
         h = parts.update(h, attended, trackers)
-        still = persistence(last)
         loc, scale = parts.where(torch.cat((attended, h), -1)).chunk(2, -1)
-        posterior = Normals(still[..., :4] + loc, positive(scale, SCALE_SHIFT))
+        # As if nothing changed: no movement, the same size.
+        loc = torch.addcmul(loc, last.raw, self.model.unmoved)
+        posterior = Normals(loc, positive(scale, SCALE_SHIFT))
         look = None
         if self.config.correct:
             guess = self.model.moved_where(trackers, posterior.loc)
@@ -306,15 +296,18 @@ class ScalorGuide(nn.Module):
         """Sites ``z_*_disc_t``, with the propagation mask seen everywhere (the paper's)."""
         aggregated = self.proposal.aggregate(view.cells, mask)
         presence, present = self.sample_presence(t, aggregated, mask)
-        loc, scale = self.proposal.where_depth(aggregated).chunk(2, -1)
-        proposed = Normals(loc, positive(scale, SCALE_SHIFT))
-        look = None
+        proposals = proposals_of(self.proposal.propose(aggregated), view.absent, self.model)
         if self.config.correct:
-            look = self.look(view, proposed.loc[..., :4], present)
-            proposed = corrected_proposals(proposed, look, self.proposal.correction, self.model)
-        raw, depth = self.sample_where_depth(t, view, proposed, present, better)
-        look = look or self.look(view, raw, present)
-        return Latents(presence, raw, depth, self.sample_what(t, view, look, present, better))
+            look = self.look(view, proposals.rows, present)
+            return self.sample_seen(t, view, proposals, look, (presence, present), better)
+        # Looked at where they were drawn, and not where they are likely.
+        where, depth, _ = drawn_from(view.absent, proposals.posterior, present, better)
+        raw, z_depth = self.sample_where_depth(t, where, depth)
+        drawn = torch.cat((self.model.proposed_where(raw), proposals.rows[..., 4:]), -1)
+        posterior = posterior_of_all(proposals, self.look(view, drawn, present), None, self.model)
+        _, _, what = drawn_from(view.absent, posterior, present, better)
+        looks = pyro.sample(f"z_what_disc_{t}", diagonal_normal(*what))
+        return Latents(presence, raw, z_depth, looks)
 
     def discover_hoisted(
         self, t: int, view: FrameView, mask: Tensor, better: Better | None
@@ -325,23 +318,24 @@ class ScalorGuide(nn.Module):
         """
         assert view.proposed is not None
         presence, present = self.sample_presence(t, view.cells, mask)
-        look = self.look(view, view.proposed.loc[..., :4], present)
-        proposed = view.proposed
-        if self.config.correct:
-            proposed = corrected_proposals(proposed, look, self.proposal.correction, self.model)
-        raw, depth = self.sample_where_depth(t, view, proposed, present, better)
-        return Latents(presence, raw, depth, self.sample_what(t, view, look, present, better))
+        look = self.look(view, view.proposed.rows, present)
+        return self.sample_seen(t, view, view.proposed, look, (presence, present), better)
 
-    def look(self, view: FrameView, raw: Tensor, present: Tensor) -> Look:
-        """What is seen through boxes ``raw`` of the strongest proposals, the model's candidates.
+    def look(self, view: FrameView, rows: Tensor, present: Tensor) -> Look:
+        """What is seen through the boxes of the strongest proposals, the model's candidates.
 
         The others are never decoded: nothing is known of their what beyond the prior.
+
+        Args:
+            view: of the frame.
+            rows: of all proposals, their boxes first, ``[B, N, 14]``; see ``Proposals``.
+            present: their z_pres ``[B, N, 1]``.
         """
-        rows = self.model.candidates(present.squeeze(-1))
-        where = self.model.proposed_where(raw)
-        where = where if rows is None else take(where, rows, self.model.proposals)
+        chosen = self.model.candidates(present.squeeze(-1))
+        seen = rows if chosen is None else take(rows, chosen, self.model.proposals)
+        where, rest = seen.split((4, seen.shape[-1] - 4), -1)
         encoding, loc, scale = self.glimpses(view.image, where, self.model.mixed)
-        return Look(rows, where, encoding, Normals(loc, positive(scale, SCALE_SHIFT)))
+        return Look(chosen, where, rest, encoding, Normals(loc, positive(scale, SCALE_SHIFT)))
 
     def sample_presence(self, t: int, aggregated: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Site ``z_pres_disc_t``: its value, and z_pres ``[B, N, 1]``."""
@@ -349,31 +343,29 @@ class ScalorGuide(nn.Module):
         value = pyro.sample(f"z_pres_disc_{t}", self.model.presence.distribution(logits))
         return value, self.model.presence.weight(value)[..., None]
 
-    def sample_where_depth(
-        self, t: int, view: FrameView, posterior: Normals, present: Tensor, better: Better | None
-    ) -> tuple[Tensor, Tensor]:
-        """Sites ``z_where_disc_t`` and ``z_depth_disc_t``."""
-        if better is not None:
-            where, depth = posterior.loc.split((4, 1), -1)
-            loc = torch.cat((torch.where(better.found, better.where, where), depth), -1)
-            posterior = posterior._replace(loc=loc)
-        posterior = mixed(view.absent.part(0, 5), posterior, present)
-        raw = pyro.sample(f"z_where_disc_{t}", diagonal_normal(*posterior.part(0, 4)))
-        loc, scale = posterior.part(4, 5)
-        depth = pyro.sample(f"z_depth_disc_{t}", Gaussian(loc.squeeze(-1), scale.squeeze(-1)))
-        return raw, depth
+    def sample_seen(
+        self,
+        t: int,
+        view: FrameView,
+        proposals: Proposals,
+        look: Look,
+        presence: tuple[Tensor, Tensor],
+        better: Better | None,
+    ) -> Latents:
+        """The other sites ``z_*_disc_t``, of proposals that have been looked at."""
+        value, present = presence
+        network = self.proposal.correction if self.config.correct else None
+        posterior = posterior_of_all(proposals, look, network, self.model)
+        where, depth, what = drawn_from(view.absent, posterior, present, better)
+        raw, z_depth = self.sample_where_depth(t, where, depth)
+        looks = pyro.sample(f"z_what_disc_{t}", diagonal_normal(*what))
+        return Latents(value, raw, z_depth, looks)
 
-    def sample_what(
-        self, t: int, view: FrameView, look: Look, present: Tensor, better: Better | None
-    ) -> Tensor:
-        """Site ``z_what_disc_t``."""
-        absent = view.absent.part(5)
-        posterior = among_cells(absent, look.what, look.rows)
-        if better is not None:
-            loc = torch.where(better.found, better.what, posterior.loc)
-            posterior = posterior._replace(loc=loc)
-        posterior = mixed(absent, posterior, present)
-        return pyro.sample(f"z_what_disc_{t}", diagonal_normal(*posterior))
+    def sample_where_depth(self, t: int, where: Normals, depth: Normals) -> tuple[Tensor, Tensor]:
+        """Sites ``z_where_disc_t`` and ``z_depth_disc_t``."""
+        raw = pyro.sample(f"z_where_disc_{t}", diagonal_normal(*where))
+        loc, scale = (each.squeeze(-1) for each in depth)
+        return raw, pyro.sample(f"z_depth_disc_{t}", Gaussian(loc, scale))
 
     # ------------------------------------------------------------------ background, algorithm 3
 

@@ -47,7 +47,7 @@ from scalor_ppl.nn.layers import ImageDecoder
 from scalor_ppl.programs import Memory
 from scalor_ppl.programs.once import Once
 from scalor_ppl.render.boxes import CellPositions, bounded, cell_centres, cell_size, moved
-from scalor_ppl.render.glimpses import Frame, composite, mass_centre, write_glimpses
+from scalor_ppl.render.glimpses import Frame, composite, mass_centre, mass_moments, write_glimpses
 from scalor_ppl.scalor import SCALOR, ScalorConfig
 from scalor_ppl.scalor.memory import Foreseen
 from scalor_ppl.scalor.networks import Template, glimpse_decoder, run_mixed
@@ -114,6 +114,8 @@ class Scalor(nn.Module):
     high: Tensor
     centres: Tensor
     cell: Tensor
+    unmoved: Tensor
+    moments: Tensor
 
     def __init__(
         self,
@@ -151,6 +153,9 @@ class Scalor(nn.Module):
         self.register_buffer("high", bounds[:, 1] / extent, persistent=False)
         self.register_buffer("centres", cell_centres(config.grid), persistent=False)
         self.register_buffer("cell", cell_size(config.grid), persistent=False)
+        self.register_buffer("moments", mass_moments(*config.glimpse), persistent=False)
+        # What of where is left without its movement.
+        self.register_buffer("unmoved", torch.tensor((0.0, 0.0, 1.0, 1.0)), persistent=False)
         self.once = Once()
         # Whether the glimpse networks run in bfloat16; set by the training.
         self.mixed = False
@@ -168,7 +173,7 @@ class Scalor(nn.Module):
         logits = run_mixed(self.decoder, what.flatten(0, 1), self.mixed)
         return torch.sigmoid(logits).unflatten(0, what.shape[:2])
 
-    def painted(self, where: Tensor, glimpse: Tensor) -> Tensor:
+    def painted(self, where: Tensor, mask: Tensor) -> Tensor:
         """The boxes ``[B, n, 4]`` that glimpses are painted in.
 
         z_where is an object's centre and not only that of a box which holds it somewhere: with
@@ -177,12 +182,13 @@ class Scalor(nn.Module):
 
         Args:
             where: centres and sizes ``[B, n, 4]``.
-            glimpse: decoded ``[B, n, C + 1, h, w]``.
+            mask: of the decoded glimpses ``[B, n, 1, h, w]``.
         """
         if not self.config.centred:
             return where
         centre, size = where.split(2, -1)
-        return torch.cat((centre - mass_centre(glimpse[:, :, -1]) * size, size), -1)
+        centre = torch.addcmul(centre, mass_centre(mask.squeeze(2), self.moments), size, value=-1)
+        return torch.cat((centre, size), -1)
 
     def moved_objects(
         self, trackers: Trackers, presence: Tensor, raw: Tensor, depth: Tensor, what: Tensor
@@ -191,23 +197,26 @@ class Scalor(nn.Module):
         where = self.moved_where(trackers, raw)
         weight = self.presence.weight(presence) * trackers.alive
         glimpse = self.decode(what)
-        mask = glimpse[:, :, -1:] * weight[:, :, None, None, None]
-        box = self.painted(where, glimpse)
-        canvas = write_glimpses(mask, box, self.size, trackers.alive)
+        mask = glimpse[:, :, -1:]
+        box = self.painted(where, mask)
+        shown = mask * weight[:, :, None, None, None]
+        canvas = write_glimpses(shown, box, self.size, trackers.alive)
         objects = Objects(weight, where, raw, depth, what, glimpse, box)
         return Propagated(objects, canvas.clamp(max=1.0))
 
     def moved_where(self, trackers: Trackers, raw: Tensor) -> Tensor:
         """Boxes of tracked objects: deviation from the last position, size of its own."""
-        last = trackers.objects.where[..., :2]
-        position = moved(last, raw[..., :2], self.step)
-        return torch.cat((position, self.sizes(position, raw[..., 2:])), -1)
+        last, _ = trackers.objects.where.split(2, -1)
+        step, size = raw.split(2, -1)
+        position = moved(last, step, self.step)
+        return torch.cat((position, self.sizes(position, size)), -1)
 
     def proposed_where(self, raw: Tensor) -> Tensor:
         """Boxes of proposals ``[..., N, 4]``: offset from the cell's centre, size."""
         grid = CellPositions(self.centres, self.cell, self.config.reach)
-        position = grid.position(raw[..., :2])
-        return torch.cat((position, self.sizes(position, raw[..., 2:])), -1)
+        offset, size = raw.split(2, -1)
+        position = grid.position(offset)
+        return torch.cat((position, self.sizes(position, size)), -1)
 
     def sizes(self, position: Tensor, raw: Tensor) -> Tensor:
         """Widths and heights of boxes at positions, all ``[..., 2]``: what is lower is nearer."""
@@ -240,15 +249,16 @@ class Scalor(nn.Module):
         rules = self.config.rules
         weight = self.presence.weight(presence)
         where = self.proposed_where(raw)
-        # An object just found has not moved yet.
-        still = torch.cat((torch.zeros_like(raw[..., :2]), raw[..., 2:]), -1)
         rows = self.candidates(weight)
         if rows is not None:
-            weight, where, still, depth, what = (
-                take(latent, rows, self.proposals) for latent in (weight, where, still, depth, what)
-            )
+            latents = torch.cat((weight[..., None], depth[..., None], where, raw, what), -1)
+            latents = take(latents, rows, self.proposals)
+            single, where, raw, what = latents.split((2, 4, 4, what.shape[-1]), -1)
+            weight, depth = single.unbind(-1)
         glimpse = self.decode(what)
-        box = self.painted(where, glimpse)
+        box = self.painted(where, glimpse[:, :, -1:])
+        # An object just found has not moved yet.
+        still = raw * self.unmoved
         proposals = Objects(weight, where, still, depth, what, glimpse, box)
         canvas = None if propagated is None else propagated.canvas
         objects = None if propagated is None else propagated.objects

@@ -76,6 +76,8 @@ def bounded(raw: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
 
     Used for the scale of an object: its posterior and prior are normal in `raw`.
     """
+    if isinstance(low, Tensor) and isinstance(high, Tensor):
+        return torch.addcmul(low, high - low, torch.sigmoid(raw))
     return low + (high - low) * torch.sigmoid(raw)
 
 
@@ -128,6 +130,8 @@ def moved(previous: Tensor, raw: Tensor, max_step: float | Tensor) -> Tensor:
         raw: [..., 2] real numbers.
         max_step: largest move along each axis in image coordinates; a number or [2].
     """
+    if isinstance(max_step, Tensor):
+        return torch.addcmul(previous, max_step, torch.tanh(raw))
     return previous + max_step * torch.tanh(raw)
 
 

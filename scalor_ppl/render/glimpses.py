@@ -248,24 +248,36 @@ def composite(
         return Frame(*torch_backend.composite(*arguments))
 
 
-def mass_centre(mask: Tensor) -> Tensor:
+def mass_moments(rows: int, columns: int) -> Tensor:
+    """What a mask's weight is multiplied by: x, y and 1 of each pixel, ``[rows * columns, 3]``."""
+    like = torch.zeros(())
+    y, x = torch.meshgrid(
+        torch_backend.pixel_centres(rows, like),
+        torch_backend.pixel_centres(columns, like),
+        indexing="ij",
+    )
+    return torch.stack((x, y, torch.ones_like(x)), -1).flatten(0, 1)
+
+
+def mass_centre(mask: Tensor, moments: Tensor | None = None) -> Tensor:
     """Where a mask's weight lies within its glimpse, differentiable.
 
     The weight is the squared mask, so that a faint halo about an object does not count.
 
     Args:
         mask: [..., gh, gw] in [0, 1].
+        moments: ``mass_moments(gh, gw)``, made once; none makes them.
 
     Returns:
         [..., 2] (x, y), -1 the glimpse's left (upper) edge and 1 its right (lower) one; near 0
         where the mask is empty.
     """
-    weight = mask.square()
-    x = torch_backend.pixel_centres(mask.shape[-1], mask)
-    y = torch_backend.pixel_centres(mask.shape[-2], mask)
+    rows, columns = mask.shape[-2:]
+    if moments is None:
+        moments = mass_moments(rows, columns).to(mask)
+    along, total = (mask.square().flatten(-2) @ moments).split((2, 1), -1)
     # A glimpse of which a thousandth is covered is nearly empty: its centre is of no account.
-    total = weight.sum((-2, -1)) + 1e-3 * mask.shape[-2] * mask.shape[-1]
-    return torch.stack(((weight.sum(-2) @ x), (weight.sum(-1) @ y)), -1) / total[..., None]
+    return along / (total + 1e-3 * rows * columns)
 
 
 @torch.no_grad()

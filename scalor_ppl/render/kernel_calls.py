@@ -180,7 +180,9 @@ def _over_frames(
 
 def _array(tensor: Tensor) -> np.ndarray:
     """The tensor's values as a C-contiguous array, shared where they already are one."""
-    return tensor.detach().contiguous().numpy()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return tensor.contiguous().numpy()
 
 
 def _missing(*shape: int) -> np.ndarray:

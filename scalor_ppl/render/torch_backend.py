@@ -31,7 +31,8 @@ def safe_where(where: Tensor, kept: Tensor) -> Tensor:
 
 def pixel_centres(count: int, like: Tensor) -> Tensor:
     """Centres of `count` pixels along an axis that reaches from -1 to 1: [count]."""
-    return (torch.arange(count, dtype=like.dtype, device=like.device) * 2 + 1) / count - 1
+    end = 1 - 1 / count
+    return torch.linspace(-end, end, count, dtype=like.dtype, device=like.device)
 
 
 def tap_weights(position: Tensor, count: int) -> Tensor:

@@ -124,7 +124,7 @@ def painted(program: Program, frames: Frames) -> Tensor:
     model = program.model
     glimpse = model.decode(frames.what)
     colour, mask = glimpse.split((model.channels, 1), 2)
-    box = model.painted(frames.where, glimpse)
+    box = model.painted(frames.where, mask)
     there = frames.presence > 0
     objects = (colour, mask, frames.presence, frames.depth, box)
     return composite(*objects, frames.background, model.size, there).image

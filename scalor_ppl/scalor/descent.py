@@ -116,7 +116,7 @@ def cost(
         mask,
         descent.presence,
         descent.depth,
-        model.painted(where, glimpse),
+        model.painted(where, mask),
         descent.background,
         model.size,
         descent.active,

@@ -20,14 +20,10 @@ SCALE_SHIFT = -2.0
 
 
 class Normals(NamedTuple):
-    """Locations and scales of where, depth and what, or of some of them, side by side."""
+    """Locations and scales of one or more latents."""
 
     loc: Tensor
     scale: Tensor
-
-    def part(self, begin: int, end: int | None = None) -> "Normals":
-        """Some of the latents: 0 to 4 is where, 4 to 5 depth, from 5 on what."""
-        return Normals(self.loc[..., begin:end], self.scale[..., begin:end])
 
 
 class ImageFeatures(nn.Module):
@@ -120,20 +116,10 @@ class ProposalPosterior(nn.Module):
         seen = features if mask is None else torch.cat((features, mask), -1)
         return F.celu(self.trunk(seen))
 
-    def propose(self, rows: Tensor) -> tuple[tuple[Tensor, ...], list[Normals]]:
-        """What cells know, and where and depth of all frames' proposals: from the image alone.
-
-        Args:
-            rows: features of the cells of all frames, ``[B, T, N, features]``.
-
-        Returns:
-            Of each frame, the aggregate ``[B, N, hidden]``, and where and depth ``[B, N, 5]``.
-        """
-        aggregated = self.aggregate(rows)
+    def propose(self, aggregated: Tensor) -> Normals:
+        """Where and depth of proposals ``[..., N, 5]``, from what the cells know."""
         loc, scale = self.where_depth(aggregated).chunk(2, -1)
-        scale = positive(scale, SCALE_SHIFT)
-        proposed = [Normals(*each) for each in zip(loc.unbind(1), scale.unbind(1), strict=True)]
-        return aggregated.unbind(1), proposed
+        return Normals(loc, positive(scale, SCALE_SHIFT))
 
     def presence_logits(self, aggregated: Tensor, mask: Tensor) -> Tensor:
         """Log-odds of z_pres ``[B, N]``."""
@@ -270,11 +256,3 @@ def silent(layer: nn.Linear) -> nn.Linear:
 def limited(logits: Tensor) -> Tensor:
     """Log-odds kept softly within ``LOGIT_LIMIT``."""
     return LOGIT_LIMIT * torch.tanh(logits / LOGIT_LIMIT)
-
-
-def mixed(absent: Normals, posterior: Normals, present: Tensor) -> Normals:
-    """The posterior as far as the proposals are present ``[B, N, 1]``, the prior as far as not."""
-    return Normals(
-        torch.lerp(absent.loc, posterior.loc, present),
-        torch.lerp(absent.scale, posterior.scale, present),
-    )

@@ -73,6 +73,19 @@ class Objects(NamedTuple):
             where = torch.cat((torch.zeros_like(self.raw[..., :2]), self.raw[..., 2:]), -1)
         return torch.cat((self.presence[..., None], where, self.depth[..., None], self.what), -1)
 
+    def rows(self) -> Tensor:
+        """All but the glimpses side by side, ``[B, n, 14 + D]``: one tensor to select from."""
+        single = (self.presence[..., None], self.depth[..., None])
+        return torch.cat((*single, self.where, self.raw, self.box, self.what), -1)
+
+    @classmethod
+    def of(cls, rows: Tensor, glimpse: Tensor) -> "Objects":
+        """The inverse of :meth:`rows`, with glimpses ``[B, n, C + 1, h, w]``."""
+        presence, depth, where, raw, box, what = rows.split(
+            (1, 1, 4, 4, 4, rows.shape[-1] - 14), -1
+        )
+        return cls(presence.squeeze(-1), where, raw, depth.squeeze(-1), what, glimpse, box)
+
 
 def tight_where(objects: Objects, level: float = 0.5) -> Tensor:
     """Boxes about the masks instead of the glimpses, ``[B, n, 4]``.
@@ -167,18 +180,18 @@ def accept(
             share = overlap_share(proposals.mask.squeeze(2), proposals.box, canvas)
             accepted = share < rules.overlap
         if rules.near_tracked is not None and tracked is not None:
-            near = inside_ellipse(proposals.where, tracked.where, size, rules.near_tracked)
+            near = inside_ellipse(proposals.where, tracked.where, rules.near_tracked)
             # One that leaves in this frame says nothing of what comes after it.
             near = near & (tracked.presence > 0.5)[:, None]
             accepted = accepted & ~near.any(-1)
         if rules.duplicate_rejection:
             accepted = keep_strongest(
-                proposals.where, proposals.presence, accepted, size, rules.duplicate_radius
+                proposals.where, proposals.presence, accepted, rules.duplicate_radius
             )
         return accepted
 
 
-def doubled_frames(before: Tensor, where: Tensor, ids: Tensor, radius: float, size: Size) -> Tensor:
+def doubled_frames(before: Tensor, where: Tensor, ids: Tensor, radius: float) -> Tensor:
     """For how many frames in a row each tracker has shared its place with an older one.
 
     Where two objects cross, both trackers may follow the same one of them from there on. Nothing in
@@ -189,12 +202,11 @@ def doubled_frames(before: Tensor, where: Tensor, ids: Tensor, radius: float, si
         where: boxes ``[B, K, 4]``.
         ids: identities ``[B, K]``, -1 in slots that are not alive; older ones are smaller.
         radius: of the ellipse about the older one's centre, as a share of its box.
-        size: height and width of the image.
     """
     alive = ids >= 0
     older = alive[:, None] & (ids[:, None] < ids[:, :, None])
-    shared = (older & inside_ellipse(where, where, size, radius)).any(-1) & alive
-    return torch.where(shared, before + 1, torch.zeros_like(before))
+    shared = (older & inside_ellipse(where, where, radius)).any(-1) & alive
+    return (before + 1) * shared
 
 
 def strongest(presence: Tensor, count: int) -> Tensor:
@@ -205,20 +217,14 @@ def strongest(presence: Tensor, count: int) -> Tensor:
 
 def _origin(chosen: Tensor, rows: int) -> Tensor:
     """Indices ``[B, n]`` into each video's ``rows`` as indices into all of them, ``[B * n]``."""
-    base = torch.arange(chosen.shape[0], device=chosen.device) * rows
+    videos = chosen.shape[0]
+    base = torch.arange(0, videos * rows, rows, device=chosen.device)
     return (chosen + base[:, None]).flatten()
 
 
 def take(rows: Tensor, origin: Tensor, capacity: int) -> Tensor:
     """Rows of ``[B, K + N, ...]`` (or ``[B, N, ...]`` in the first frame) into the K slots."""
     return rows.flatten(0, 1).index_select(0, origin).unflatten(0, (-1, capacity))
-
-
-def join(propagated: Objects | None, proposals: Objects) -> Objects:
-    """Propagated objects and proposals side by side, ``[B, K + N, ...]``."""
-    if propagated is None:
-        return proposals
-    return Objects(*(torch.cat(pair, 1) for pair in zip(propagated, proposals, strict=True)))
 
 
 def update_trackers(
@@ -250,47 +256,61 @@ def update_trackers(
         The trackers after this frame. Where there are fewer candidates than slots the last slots
         repeat a candidate with presence 0.
     """
-    candidates = join(propagated, proposals)
+    rows, glimpses, presence = proposals.rows(), proposals.glimpse, proposals.presence
+    if propagated is not None:
+        rows = torch.cat((propagated.rows(), rows), 1)
+        glimpses = torch.cat((propagated.glimpse, glimpses), 1)
+        presence = torch.cat((propagated.presence, presence), 1)
     with torch.no_grad():
-        videos, rows = candidates.presence.shape
-        device = candidates.presence.device
-        key = candidates.presence
-        old = torch.zeros_like(key, dtype=torch.bool)
-        known = torch.full_like(key, -1, dtype=torch.int64)
-        next_id = torch.zeros(videos, dtype=torch.int64, device=device)
+        videos, count = presence.shape
+        key = presence
         if before is not None:
-            slots = before.ids.shape[1]
-            old[:, :slots] = before.alive
-            known[:, :slots] = before.ids
-            next_id = before.next_id
-        chosen = torch.topk(key + (old & (key > 0.5)), min(capacity, rows), dim=1).indices
-        filled = torch.ones_like(chosen, dtype=torch.bool)
-        if rows < capacity:
-            spare = capacity - rows
-            chosen = torch.cat((chosen, chosen.new_zeros(videos, spare)), 1)
-            filled = torch.cat((filled, filled.new_zeros(videos, spare)), 1)
-        origin = _origin(chosen, rows)
-    objects = Objects(*(take(rows_of, origin, capacity) for rows_of in candidates))
-    if rows < capacity:
+            # Who was there before and goes on comes first.
+            stays = before.alive & (key[:, : before.alive.shape[1]] > 0.5)
+            key = key + F.pad(stays.to(key), (0, count - stays.shape[1]))
+        chosen = torch.topk(key, min(capacity, count), dim=1).indices
+        filled = None
+        if count < capacity:
+            spare = chosen.new_zeros(videos, capacity - count)
+            filled = torch.cat((torch.ones_like(chosen), spare), 1) > 0
+            chosen = torch.cat((chosen, spare), 1)
+        origin = _origin(chosen, count)
+    objects = Objects.of(take(rows, origin, capacity), take(glimpses, origin, capacity))
+    if filled is not None:
         objects = objects._replace(presence=objects.presence * filled)
     with torch.no_grad():
-        alive = objects.presence > 0.5
-        if rules.vanish:
-            covered = visible_pixels(objects.mask.squeeze(2), objects.box, size)
-            box = objects.where[..., 2] * objects.where[..., 3] * (size[0] * size[1])
-            alive = alive & (covered >= rules.vanish_share * box)
-        survives = take(old, origin, capacity) & filled & alive
+        alive = _lives(objects, rules, size)
+        known = doubled = torch.full_like(chosen, -1)
+        next_id = chosen.new_zeros(videos)
+        if before is not None:
+            # Identity and count of the slots before; a proposal has neither.
+            history = torch.stack((before.ids, before.doubled), -1)
+            history = F.pad(history, (0, 0, 0, count - history.shape[1]), value=-1)
+            known, doubled = take(history, origin, capacity).unbind(-1)
+            next_id = before.next_id
+        survives = (known >= 0) & alive
+        if filled is not None:
+            survives = survives & filled
         discovered = alive & ~survives
         number = discovered.long().cumsum(1)
-        ids = torch.where(survives, take(known, origin, capacity), next_id[:, None] + number - 1)
-        ids = torch.where(alive, ids, torch.full_like(ids, -1))
+        ids = torch.where(survives, known, next_id[:, None] + number - 1)
+        ids = ids.masked_fill(~alive, -1)
         next_id = next_id + number[:, -1]
-        doubled = torch.zeros_like(ids)
+        doubled = doubled * survives
         if rules.doubled:
-            if before is not None:
-                unborn = doubled.new_zeros(videos, rows - before.ids.shape[1])
-                doubled = take(torch.cat((before.doubled, unborn), 1), origin, capacity) * survives
-            doubled = doubled_frames(doubled, objects.where, ids, rules.doubled_radius, size)
+            doubled = doubled_frames(doubled, objects.where, ids, rules.doubled_radius)
             alive = alive & (doubled < rules.doubled_frames)
-            ids = torch.where(alive, ids, torch.full_like(ids, -1))
+            ids = ids.masked_fill(~alive, -1)
+        else:
+            doubled = torch.zeros_like(doubled)
     return Trackers(objects, alive, ids, discovered, next_id, doubled, origin)
+
+
+def _lives(objects: Objects, rules: RulesConfig, size: Size) -> Tensor:
+    """Which objects live on, ``[B, K]`` bool, as far as each can tell by itself."""
+    alive = objects.presence > 0.5
+    if not rules.vanish:
+        return alive
+    covered = visible_pixels(objects.mask.squeeze(2), objects.box, size)
+    box = objects.where[..., 2] * objects.where[..., 3] * (size[0] * size[1])
+    return alive & (covered >= rules.vanish_share * box)

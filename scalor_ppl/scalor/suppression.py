@@ -3,10 +3,7 @@
 import torch
 from torch import Tensor
 
-from scalor_ppl.render.boxes import boxes_from_where
 from scalor_ppl.render.glimpses import uses_compiled
-
-Size = tuple[int, int]
 
 # Greedy suppression is sequential; its fixed point is reached in parallel by applying the rule to
 # its own result. After an odd number of rounds no kept pair is a duplicate, and only chains of more
@@ -14,24 +11,21 @@ Size = tuple[int, int]
 ROUNDS = 3
 
 
-def inside_ellipse(where: Tensor, others: Tensor, size: Size, radius: float) -> Tensor:
+def inside_ellipse(where: Tensor, others: Tensor, radius: float) -> Tensor:
     """``[B, N, M]``: whether centre i lies within ``radius`` boxes of the other j, box of j.
 
     Args:
         where: boxes ``[B, N, 4]``, see :mod:`scalor_ppl.render.boxes`.
         others: likewise, ``[B, M, 4]``.
-        size: height and width of the image.
         radius: in boxes.
     """
-    centre, _ = _pixels(where, size)
-    other, extent = _pixels(others, size)
+    centre, _ = _in_frames(where)
+    other, extent = _in_frames(others)
     offset = (centre[:, :, None] - other[:, None]) / extent[:, None]
     return offset.square().sum(-1) < radius**2
 
 
-def keep_strongest(
-    where: Tensor, strength: Tensor, eligible: Tensor, size: Size, radius: float
-) -> Tensor:
+def keep_strongest(where: Tensor, strength: Tensor, eligible: Tensor, radius: float) -> Tensor:
     """Suppress what lies near something stronger that is kept itself.
 
     On the CPU neighbours are found by their places, so that the work grows with the proposals;
@@ -41,17 +35,16 @@ def keep_strongest(
         where: boxes ``[B, N, 4]``, see :mod:`scalor_ppl.render.boxes`.
         strength: ``[B, N]``; of two as strong the first is the stronger.
         eligible: ``[B, N]`` bool; the others are neither kept nor suppress anything.
-        size: height and width of the image.
         radius: of the ellipse that is near, in boxes of the stronger one.
 
     Returns:
         ``[B, N]`` bool: kept.
     """
     if not uses_compiled(where, strength):
-        return _among_all_pairs(where, strength, eligible, size, radius)
+        return _among_all_pairs(where, strength, eligible, radius)
     from scalor_ppl.scalor.suppression_kernel import suppress
 
-    centre, extent = (each.detach().contiguous().numpy() for each in _pixels(where, size))
+    centre, extent = (each.detach().contiguous().numpy() for each in _in_frames(where))
     kept = torch.empty(eligible.shape, dtype=torch.bool)
     able = eligible.contiguous().numpy()
     known = strength.detach().contiguous().numpy()
@@ -59,23 +52,21 @@ def keep_strongest(
     return kept
 
 
-def _among_all_pairs(
-    where: Tensor, strength: Tensor, eligible: Tensor, size: Size, radius: float
-) -> Tensor:
+def _among_all_pairs(where: Tensor, strength: Tensor, eligible: Tensor, radius: float) -> Tensor:
     order = torch.arange(strength.shape[1], device=strength.device)
     earlier = order[None, :] < order[:, None]
     ahead = (strength[:, None] > strength[:, :, None]) | (
         (strength[:, None] == strength[:, :, None]) & earlier
     )
-    beats = inside_ellipse(where, where, size, radius) & ahead
+    beats = inside_ellipse(where, where, radius) & ahead
     kept = eligible
     for _ in range(ROUNDS):
         kept = eligible & ~(beats & kept[:, None]).any(-1)
     return kept
 
 
-def _pixels(where: Tensor, size: Size) -> tuple[Tensor, Tensor]:
-    """Centres and sides of boxes in pixels, x and y ``[B, N, 2]``."""
-    boxes = boxes_from_where(where, size)
-    extent = boxes[..., 2:]
-    return boxes[..., :2] + extent / 2, extent
+def _in_frames(where: Tensor) -> tuple[Tensor, Tensor]:
+    """Centres and sides of boxes in frames' widths and heights, x and y ``[B, N, 2]``."""
+    centre, extent = where.split(2, -1)
+    # In the coordinates of centres a frame is 2 wide.
+    return centre / 2, extent

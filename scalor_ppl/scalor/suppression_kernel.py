@@ -128,7 +128,7 @@ def suppress(centre, extent, strength, eligible, radius, square, rounds, kept): 
     """Suppress what lies near something stronger that is kept itself; B videos of N proposals.
 
     Args:
-        centre: ``[B, N, 2]``, in pixels.
+        centre: ``[B, N, 2]``, in any units along x and y.
         extent: width and height of the boxes, likewise.
         strength: ``[B, N]``.
         eligible: ``[B, N]``; the others are neither kept nor suppress anything.

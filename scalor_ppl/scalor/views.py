@@ -1,17 +1,18 @@
-"""What SCALOR's guide knows of each frame before the frame's objects are looked for."""
+"""What SCALOR's guide knows of each frame before its objects are looked for, and finds in it."""
 
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from scalor_ppl.scalor.correction import Proposals, proposals_of
 from scalor_ppl.scalor.posterior_networks import (
     ImageFeatures,
-    Normals,
     PropagationPosterior,
     ProposalPosterior,
 )
 from scalor_ppl.scalor.settings import GuideConfig
+from scalor_ppl.scalor.slots import Latents, Trackers
 
 
 class FrameView(NamedTuple):
@@ -24,8 +25,9 @@ class FrameView(NamedTuple):
         window: the map that trackers look around in, ``[B, hidden / 2, Gh, Gw]``.
         cells: what the cells know ``[B, N, .]``: features or, where that is all they see, their
             aggregate.
-        proposed: where and depth of the proposals, where they see nothing else; none otherwise.
-        absent: where, depth and what of an absent proposal.
+        proposed: the proposals, where cells see nothing else; none otherwise.
+        absent: locations and then scales of where, depth and what of an absent proposal,
+            ``[B, N, 2 (5 + D)]``.
     """
 
     pixels: Tensor
@@ -33,8 +35,8 @@ class FrameView(NamedTuple):
     image: Tensor
     window: Tensor
     cells: Tensor
-    proposed: Normals | None
-    absent: Normals
+    proposed: Proposals | None
+    absent: Tensor
 
 
 class VideoView(NamedTuple):
@@ -49,6 +51,22 @@ class VideoView(NamedTuple):
     frames: list[FrameView]
     difference: Tensor | None
     lstm: tuple[Tensor, Tensor]
+
+
+class Step(NamedTuple):
+    """What was sampled in a frame.
+
+    Attributes:
+        trackers: after the frame.
+        state: of the tracker GRU; none in the first frame.
+        tracked: values of the propagation sites; none in the first frame.
+        proposed: values of the discovery sites.
+    """
+
+    trackers: Trackers
+    state: Tensor | None
+    tracked: Latents | None
+    proposed: Latents
 
 
 def view_video(
@@ -76,12 +94,13 @@ def view_video(
     frames = video.shape[:2]
     windows = propagation.project(features.flatten(0, 1)).unflatten(0, frames).unbind(1)
     rows = features.flatten(3).transpose(2, 3)
-    cells: tuple[Tensor, ...] = rows.unbind(1)
-    proposed: list[Normals | None] = [None] * frames[1]
-    if not proposal.everywhere:
-        cells, hoisted = proposal.propose(rows)
-        proposed = [*hoisted]
     absent = absent_proposals(model, frames[0])
+    proposed: list[Proposals | None] = [None] * frames[1]
+    if not proposal.everywhere:
+        rows = proposal.aggregate(rows)
+        hoisted = proposals_of(proposal.propose(rows), absent[:, None], model)
+        proposed = [Proposals(*each) for each in zip(*(x.unbind(1) for x in hoisted), strict=True)]
+    cells = rows.unbind(1)
     images = seen.unbind(1)
     return VideoView(
         [
@@ -134,6 +153,6 @@ def feature_input(seen: Tensor, model: Any, config: GuideConfig) -> Tensor:
     return seen[:, :, model.channels :].abs()
 
 
-def absent_proposals(model: Any, videos: int) -> Normals:
-    """Where, depth and what of an absent proposal: the prior's, ``[B, N, 5 + D]``."""
-    return Normals(*model.discovery.absent(model.presence, (videos, model.cells)))
+def absent_proposals(model: Any, videos: int) -> Tensor:
+    """The posterior of an absent proposal, which is the prior, ``[B, N, 2 (5 + D)]``."""
+    return torch.cat(model.discovery.absent(model.presence, (videos, model.cells)), -1)

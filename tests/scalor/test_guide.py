@@ -419,7 +419,8 @@ def test_present_proposals_have_the_unmixed_posterior(build: Build) -> None:
     pair = build(presence="hard")
     video = pair.video(2, 1)
     features = pair.guide.features(video)[0].flatten(3).transpose(2, 3)
-    (_,), (proposed,) = pair.guide.proposal.propose(features)
+    proposal = pair.guide.proposal
+    proposed = proposal.propose(proposal.aggregate(features[:, 0]))
     boxes = pair.model.proposed_where(proposed.loc[..., :4])
     _, what, _ = pair.guide.glimpses(video[:, 0], boxes)
     nodes = given(pair, video, 1.0).nodes

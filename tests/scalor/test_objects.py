@@ -16,7 +16,6 @@ from scalor_ppl.scalor.slots import (
     Objects,
     Trackers,
     accept,
-    join,
     take,
     tight_where,
     update_trackers,
@@ -386,7 +385,8 @@ def test_gradients_go_to_the_chosen() -> None:
 def test_take_and_origin() -> None:
     before = update(None, None, torch.tensor([[0.9, 0.2, 0.6], [0.1, 0.3, 0.7]]), 2)
     after = update(before, torch.rand(2, 2), torch.rand(2, 3), 2)
-    candidates = join(before.objects, objects(torch.rand(2, 3)))
+    pairs = zip(before.objects, objects(torch.rand(2, 3)), strict=True)
+    candidates = Objects(*(torch.cat(pair, 1) for pair in pairs))
     for field in ("where", "raw", "depth", "what", "glimpse"):
         rows = getattr(candidates, field)
         assert rows.shape[:2] == (2, 5)
@@ -396,13 +396,12 @@ def test_take_and_origin() -> None:
     assert torch.equal(take(state, after.origin, 2).flatten(), after.origin.float())
 
 
-def test_join() -> None:
-    one, two = objects(torch.rand(2, 3)), objects(torch.rand(2, 4))
-    assert join(None, two) is two
-    both = join(one, two)
-    for field, first, second in zip(both, one, two, strict=True):
-        assert torch.equal(field[:, :3], first)
-        assert torch.equal(field[:, 3:], second)
+def test_rows_and_back() -> None:
+    some = objects(torch.rand(2, 3))
+    rows = some.rows()
+    assert rows.shape == (2, 3, 14 + some.what.shape[-1])
+    for field, back in zip(some, Objects.of(rows, some.glimpse), strict=True):
+        assert torch.equal(field, back)
 
 
 def test_views_of_objects() -> None:

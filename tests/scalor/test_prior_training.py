@@ -328,7 +328,7 @@ def test_backgrounds_are_behind_what_a_decoder_is_trained_on(build: Build) -> No
             m.trackers.objects._replace(glimpse=pair.model.decode(m.trackers.objects.what))
             for m in history
         ]
-        boxed = [o._replace(box=pair.model.painted(o.where, o.glimpse)) for o in states]
+        boxed = [o._replace(box=pair.model.painted(o.where, o.mask)) for o in states]
         trackers = [m.trackers._replace(objects=o) for m, o in zip(history, boxed, strict=True)]
         _, mask, foreground = pair.model.rendered(*trackers)
         codes = torch.stack([m.backdrop for m in history if m.backdrop is not None], 1)

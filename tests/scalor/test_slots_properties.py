@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from scalor_ppl.scalor.settings import RulesConfig
-from scalor_ppl.scalor.slots import Objects, Trackers, accept, join, take, update_trackers
+from scalor_ppl.scalor.slots import Objects, Trackers, accept, take, update_trackers
 
 SIZE = (16, 20)
 NO_RULES = RulesConfig(rejection=False, duplicate_rejection=False, vanish=False, doubled=False)
@@ -107,6 +107,13 @@ def test_an_identity_is_given_once_and_for_ever(steps: list[Step]) -> None:
             assert next_id - given_before == int(after.discovered[video].sum())
             gone |= last - set(now)
             given_before, last = next_id, set(now)
+
+
+def join(propagated: Objects | None, proposals: Objects) -> Objects:
+    """Propagated objects and proposals side by side: what slots are chosen from."""
+    if propagated is None:
+        return proposals
+    return Objects(*(torch.cat(pair, 1) for pair in zip(propagated, proposals, strict=True)))
 
 
 @given(steps=histories())

@@ -234,7 +234,8 @@ def object_distributions(
         loc: locations of where, depth and what side by side, ``[B, n, 5 + D]``.
         scale: standard deviations, likewise.
     """
-    where, depth, what = zip(*(x.tensor_split((4, 5), -1) for x in (loc, scale)), strict=True)
+    widths = (4, 1, loc.shape[-1] - 5)
+    where, depth, what = zip(*(x.split(widths, -1) for x in (loc, scale)), strict=True)
     return ObjectDistributions(
         presence.distribution(logits),
         diagonal_normal(*where),
@@ -245,8 +246,8 @@ def object_distributions(
 
 def persistence(last: Objects) -> Tensor:
     """Raw where, depth and what if nothing changed: no movement, same rest; ``[B, n, 5 + D]``."""
-    still = torch.zeros_like(last.raw[..., :2])
-    return _side_by_side(torch.cat((still, last.raw[..., 2:]), -1), last.depth, last.what)
+    movement, size = last.raw.split(2, -1)
+    return torch.cat((torch.zeros_like(movement), size, last.depth[..., None], last.what), -1)
 
 
 def _side_by_side(where: Tensor, depth: Tensor, what: Tensor) -> Tensor:
