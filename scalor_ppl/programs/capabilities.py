@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
@@ -154,6 +154,10 @@ class TrainsParts(ABC):
     """
 
     lacking: ClassVar[str] = "has no parts that can be trained alone"
+
+    settings_of_parts: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Which tables and settings, beside ``data`` and ``train``, a training of a part may change: by
+    ``priors`` and ``decoder``."""
 
     @abstractmethod
     def with_trained_priors(

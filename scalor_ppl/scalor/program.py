@@ -54,6 +54,11 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
 
     config: ScalorConfig
 
+    settings_of_parts = {  # noqa: RUF012 (a field of a frozen dataclass would be an option)
+        "priors": (),
+        "decoder": ("model.decoder", "model.glimpse"),
+    }
+
     # ------------------------------------------------------------------ training
 
     @classmethod

@@ -2,8 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from scalor_ppl.config.schema import Config
 from scalor_ppl.data import ClipSource
@@ -67,12 +68,44 @@ def train_part(
         raise UserError(f"{out} holds something: choose another --out")
     program = load_run(run, where)
     able = require(program.refined(0), TrainsParts, f"train --only {part}")
+    _check_part(part, able.settings_of_parts[part], program.config, config)
     train = able.with_trained_priors if part == "priors" else able.with_trained_decoder
     with owned_folder(out):
         trained, record = train(config, source or open_data(config.data, "train"), tell)
         # Refinement was left out for the draws only.
         _write(part, run, out, trained.refined(program.refinement), record)
     return record
+
+
+def _check_part(part: Part, free: tuple[str, ...], own: Config, asked: Config) -> None:
+    """Complain about settings that a training of a part leaves as they are.
+
+    Args:
+        part: that is trained.
+        free: tables and settings that it may change.
+        own: the run's.
+        asked: what is asked for; what it does not say is the run's.
+
+    Raises:
+        UserError: names the first one that is other than the run's.
+    """
+    before, after = (_flat(each.model_dump(mode="json")) for each in (own, asked))
+    for name, value in after.items():
+        kept = not any(f"{name}.".startswith(f"{each}.") for each in ("data", "train", *free))
+        if kept and value is not None and name in before and value != before[name]:
+            raise UserError(
+                f"--only {part} leaves {name} at {before[name]}, not {value}: leave it out; it "
+                f"goes by {' and '.join((*free, f'train.{part}'))}"
+            )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by their dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        found |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
 
 
 def _write(part: Part, run: Path, out: Path, trained: Program, record: PartRecord) -> None:

@@ -66,6 +66,17 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(cli: CommandLine, se
     assert "clips of 50 frames" in cli.refused(*asked, "--from", "run", *long)
     wrong = ("--set", "train.priors.propagation=momentous")
     assert "momentum" in cli.refused(*asked, "--from", "run", *wrong, *QUICK[:4])
+    # What it would not heed.
+    for setting, hint in (
+        ("model.grid=[3,3]", "leaves model.grid at [2, 2], not [3, 3]: leave it out"),
+        ("prior.propagation=momentum", "leaves prior.propagation at recurrent, not momentum"),
+    ):
+        line = cli.refused(*asked, "--from", "run", "--set", setting)
+        assert hint in line
+        assert line.endswith("it goes by train.priors")
+    decoder = ("train", "--only", "decoder", "--from", "run", "--out", "new", *ALONE)
+    line = cli.refused(*decoder, "--set", "guide.refine=3")
+    assert line.endswith("it goes by model.decoder and model.glimpse and train.decoder")
     assert not Path("new").exists()
 
 
