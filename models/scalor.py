@@ -45,6 +45,7 @@ from scalor_ppl.nn.distributions import PixelNormal, Presence
 from scalor_ppl.nn.gathered import gathering
 from scalor_ppl.nn.layers import ImageDecoder
 from scalor_ppl.programs import Memory
+from scalor_ppl.programs.observed import stretch_of
 from scalor_ppl.programs.once import Once
 from scalor_ppl.render.boxes import CellPositions, bounded, cell_centres, cell_size, moved
 from scalor_ppl.render.glimpses import Frame, composite, mass_centre, mass_moments, write_glimpses
@@ -125,11 +126,8 @@ class Scalor(nn.Module):
         background: BackgroundPrior | None,
     ) -> None:
         super().__init__()
-        if config.height is None or config.width is None or config.channels is None:
-            raise ValueError("height, width and channels of the model must be known")
         self.config = config
-        self.size = (config.height, config.width)
-        self.channels = config.channels
+        self.size, self.channels = config.known_frames()
         self.cells = config.grid[0] * config.grid[1]
         self.proposals = min(config.proposals or self.cells, self.cells)
         self.presence = Presence(config.presence)
@@ -147,7 +145,7 @@ class Scalor(nn.Module):
         elif background is not None:
             self.background_decoder = ImageDecoder(config.background_dim, self.channels, self.size)
         self.register_buffer("step", torch.tensor(config.max_step).expand(2), persistent=False)
-        extent = torch.tensor([config.width, config.height])
+        extent = torch.tensor(self.size[::-1])
         bounds = torch.tensor([config.object_width, config.object_height])
         self.register_buffer("low", bounds[:, 0] / extent, persistent=False)
         self.register_buffer("high", bounds[:, 1] / extent, persistent=False)
@@ -322,16 +320,7 @@ class Scalor(nn.Module):
         Returns:
             The scene: trackers of every frame and the rendered video.
         """
-        observed: tuple[Tensor, ...] = ()
-        if video is not None:
-            videos = video.shape[0]
-            observed = video[:, None].unbind(2)
-        length = frames or len(observed)
-        if not length:
-            raise ValueError("give a video to observe, or the number of frames to sample")
-        rates = discovery or [None] * length
-        if len(rates) < length:
-            raise ValueError(f"discovery has {len(rates)} rates, for {length} frames")
+        videos, length, observed, rates = stretch_of(video, videos, frames, discovery)
         plates = pyro.plate("videos", videos, dim=-2)
         slots = pyro.plate("trackers", self.config.capacity, dim=-1)
         cells = pyro.plate("cells", self.cells, dim=-1)

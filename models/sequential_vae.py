@@ -161,10 +161,8 @@ class SequentialVae(nn.Module):
 
     def __init__(self, config: SequentialVaeSettings) -> None:
         super().__init__()
-        if config.height is None or config.width is None or config.channels is None:
-            raise ValueError("height, width and channels of the model must be known")
         self.config = config
-        self.size, self.channels = (config.height, config.width), config.channels
+        self.size, self.channels = config.known_frames()
         self.prior: SequentialPrior | IndependentPrior = IndependentPrior()
         if config.prior == "sequential":
             self.prior = SequentialPrior(config.latent, config.hidden)

@@ -43,6 +43,7 @@ from torch.distributions import Distribution
 from scalor_ppl.nn.distributions import PixelNormal, diagonal_normal
 from scalor_ppl.nn.layers import kept_in_scale, mlp
 from scalor_ppl.programs import Memory, Once
+from scalor_ppl.programs.observed import stretch_of
 from scalor_ppl.render.boxes import bounded
 from scalor_ppl.render.glimpses import write_glimpses
 from scalor_ppl.sqair import SQAIR, SqairConfig
@@ -91,11 +92,8 @@ class Sqair(nn.Module):
 
     def __init__(self, config: SqairSettings) -> None:
         super().__init__()
-        if config.height is None or config.width is None or config.channels is None:
-            raise ValueError("height, width and channels of the model must be known")
         self.config = config
-        self.size = (config.height, config.width)
-        self.channels = config.channels
+        self.size, self.channels = config.known_frames()
         self.propagation = SqairPropagationPrior(config.what, config.hidden)
         self.discovery = SqairDiscoveryPrior(config.objects, config.what)
         pixels = self.channels * config.glimpse[0] * config.glimpse[1]
@@ -194,14 +192,7 @@ class Sqair(nn.Module):
         Returns:
             The scene: objects of every frame and the rendered video.
         """
-        observed = () if video is None else video[:, None].unbind(2)
-        videos = videos if video is None else len(video)
-        length = frames or len(observed)
-        if not length:
-            raise ValueError("give a video to observe, or the number of frames to sample")
-        rates = discovery or [None] * length
-        if len(rates) < length:
-            raise ValueError(f"discovery has {len(rates)} rates, for {length} frames")
+        videos, length, observed, rates = stretch_of(video, videos, frames, discovery)
         slots = prior = None
         if memory is not None:
             slots, prior = self.once(self.begin, memory.foreseen)

@@ -108,15 +108,13 @@ class Vrnn(nn.Module):
 
     def __init__(self, config: VrnnSettings) -> None:
         super().__init__()
-        if config.height is None or config.width is None or config.channels is None:
-            raise ValueError("height, width and channels of the model must be known")
         self.config = config
-        size, seen = (config.height, config.width), config.features
-        self.phi_x = ImageEncoder(config.channels, size, seen, config.maps)
+        (size, channels), seen = config.known_frames(), config.features
+        self.phi_x = ImageEncoder(channels, size, seen, config.maps)
         self.phi_z = kept_in_scale(nn.Sequential(nn.Linear(config.latent, seen), nn.CELU()))
         self.phi_prior = nn.Linear(config.hidden, 2 * config.latent)
         self.phi_dec = ImageDecoder(
-            seen + config.hidden, config.channels, size, config.maps, config.hidden
+            seen + config.hidden, channels, size, config.maps, config.hidden
         )
         self.f = nn.LSTMCell(2 * seen, config.hidden)
         # h_0 and its cell.

@@ -53,6 +53,16 @@ class ModelSettings(Section):
     channels: Literal[1, 3] | None = None
     sigma: float = Field(0.2, gt=0)
 
+    def known_frames(self) -> tuple[tuple[int, int], int]:
+        """Height and width, and channels, of the frames of a model that is built.
+
+        Raises:
+            ValueError: they were not taken from the data.
+        """
+        if self.height is None or self.width is None or self.channels is None:
+            raise ValueError("height, width and channels of the model must be known")
+        return (self.height, self.width), self.channels
+
 
 class TrainConfig(Section):
     """How it is trained.
