@@ -51,7 +51,50 @@ def compiled_graph(function: Flat, inputs: Sequence[Tensor]) -> Flat:
         with torch.no_grad():
             return _with_used(traced, examples)
     except Exception as error:  # whatever a tracer, a code generator or a compiler stumbles over
-        raise GraphError(f"{type(error).__name__}: {first_line(error)}") from error
+        raise _reason(error) from error
+
+
+def differentiable_graph(function: Flat, inputs: Sequence[Tensor]) -> Flat:
+    """A function as two compiled graphs, of itself and of its gradient.
+
+    Args:
+        function: of as many tensors, to a sequence of tensors; pure, with static shapes. It must
+            draw nothing: a graph is given its noise. Tensors that it knows otherwise are taken as
+            they are now.
+        inputs: examples, contiguous; of each input, number, shape, dtype, device, and whether a
+            gradient is wanted, are part of the graph.
+
+    Returns:
+        The same function, to be called with contiguous tensors of that form.
+
+    Raises:
+        GraphError: it cannot be captured or compiled.
+    """
+    from torch._inductor.compile_fx import compile_fx
+
+    check_compiler(inputs)
+    mode = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True, allow_non_fake_inputs=True)
+    forms: list[Any] = [mode.from_tensor(each, static_shapes=True) for each in inputs]
+    uncached = torch._functorch.config.patch(enable_autograd_cache=False)  # which wants a graph
+    try:
+        with tracing(TracingContext(mode)), torch.enable_grad(), uncached:
+            called: Any = _Called(function)
+            compiled: Any = compile_fx(called, forms, config_patches=OPTIONS)
+    except Exception as error:  # as above
+        raise _reason(error) from error
+    graph: Flat = compiled
+    return graph
+
+
+class _Called(torch.nn.Module):
+    """A function as a module, which is what is compiled."""
+
+    def __init__(self, function: Flat) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Sequence[Tensor]:
+        return tuple(self.function(*inputs))
 
 
 def check_compiler(inputs: Sequence[Tensor]) -> None:
@@ -68,6 +111,12 @@ def check_compiler(inputs: Sequence[Tensor]) -> None:
         get_cpp_compiler()
     except Exception as error:  # torch's own kind has changed its place between versions
         raise GraphError("no C++ compiler was found: install g++ or clang, or set CXX") from error
+
+
+def _reason(error: Exception) -> GraphError:
+    """Why there is no graph."""
+    kind = "" if isinstance(error, GraphError) else f"{type(error).__name__}: "
+    return GraphError(kind + first_line(error))
 
 
 def first_line(error: BaseException) -> str:

@@ -89,9 +89,13 @@ def _kl_relaxed(p: LogitRelaxedBernoulli, q: LogitRelaxedBernoulli) -> Tensor:
     the divergence of two shifted logistic distributions. Near zero the series
     :math:`d^2/6 - d^4/360` avoids the cancellation.
     """
-    p_temperature = torch.as_tensor(p.temperature)
-    if not torch.equal(p_temperature, torch.as_tensor(q.temperature).to(p_temperature)):
-        raise NotImplementedError("no closed form for relaxed Bernoullis of unequal temperature")
+    # One temperature for both need not be looked at: in a graph it has no value.
+    if p.temperature is not q.temperature:
+        warm = torch.as_tensor(p.temperature)
+        if not torch.equal(warm, torch.as_tensor(q.temperature).to(warm)):
+            raise NotImplementedError(
+                "no closed form for relaxed Bernoullis of unequal temperature"
+            )
     d = p.logits - q.logits
     small = d.abs() < 0.1
     safe = torch.where(small, torch.ones_like(d), d)

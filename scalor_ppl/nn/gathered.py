@@ -151,6 +151,7 @@ class _Gru(torch.autograd.Function):
 # By the weight's identity: tensors compare by their values.
 _Known = dict[int, tuple[Tensor, _Uses]]
 _gathering: ContextVar[_Known | None] = ContextVar("gathering", default=None)
+_traced: ContextVar[bool] = ContextVar("traced", default=False)
 
 
 @contextmanager
@@ -163,11 +164,23 @@ def gathering(wanted: bool = True) -> Iterator[None]:
     Args:
         wanted: whether to do so.
     """
-    token = _gathering.set({} if wanted and torch.is_grad_enabled() else None)
+    wanted = wanted and torch.is_grad_enabled() and not _traced.get()
+    token = _gathering.set({} if wanted else None)
     try:
         yield
     finally:
         _gathering.reset(token)
+
+
+@contextmanager
+def never_gathering() -> Iterator[None]:
+    """Torch's own layers, whatever is asked for within: what is traced must hide nothing."""
+    token = _traced.set(True)
+    try:
+        with gathering(False):
+            yield
+    finally:
+        _traced.reset(token)
 
 
 def _uses_of(weight: Tensor, bias: Tensor) -> tuple[Tensor, _Uses] | None:

@@ -27,11 +27,13 @@ class Estimate:
         loss: minus the objective, summed over videos; its gradient is that of the objective.
         traces: of the pass; none where an objective does not tell.
         parts_of: what makes figures of the traces.
+        memory: what to go on with, where there are no traces that hold it.
     """
 
     loss: Tensor
     traces: Traces | None = None
     parts_of: Callable[[Traces], dict[str, float]] | None = None
+    memory: Any | None = None
 
     @property
     def scene(self) -> Any | None:

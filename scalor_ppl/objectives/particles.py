@@ -90,15 +90,19 @@ class ParticleEstimator(ELBO):
     def estimate(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Estimate:
         """The same, with what model and guide returned."""
         weights = self.log_weights(model, guide, args, kwargs)
-        bound = self.bound(weights.value)
+        return Estimate(self.loss_of(weights.value, weights.score), weights.traces, self.parts)
+
+    def loss_of(self, weights: Tensor, score: Tensor | None) -> Tensor:
+        """Minus the bound, summed over videos, with its gradient, of log-weights and scores."""
+        bound = self.bound(weights)
         surrogate = bound
-        if weights.score is not None:
+        if score is not None:
             with torch.no_grad():
-                advantages = self.advantages(weights.value, bound)
+                advantages = self.advantages(weights, bound)
             # Adds to the gradient and not to the value.
-            term = (advantages * weights.score).sum(0)
+            term = (advantages * score).sum(0)
             surrogate = bound + term - term.detach()
-        return Estimate(-surrogate.sum(), weights.traces, self.parts)
+        return -surrogate.sum()
 
     @torch.no_grad()
     def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
@@ -173,6 +177,12 @@ class ParticleEstimator(ELBO):
     def by_video(self, tiles: Tensor) -> Tensor:
         """``[K * B]`` to ``[K, B]``."""
         return tiles.unflatten(0, (self.num_particles, -1))
+
+
+def summed_over_frames(estimator: Any) -> bool:
+    """Whether an objective is a function of log-weights that are sums over frames."""
+    own = getattr(type(estimator), "estimate", None)
+    return own is ParticleEstimator.estimate
 
 
 def tiled(args: tuple[Any, ...], particles: int) -> tuple[Any, ...]:

@@ -77,6 +77,11 @@ def use_backend(name: Backend) -> Iterator[None]:
         set_backend(previous)
 
 
+def for_graphs() -> bool:
+    """Whether compiled loops are to be called as operations of torch's library."""
+    return _backend == "library"
+
+
 def graph_backend() -> AbstractContextManager[None]:
     """The backend of a function that is traced: as chosen, in operations that a graph can hold."""
     return use_backend("torch" if _backend == "torch" else "library")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from scalor_ppl.render.glimpses import uses_compiled
+from scalor_ppl.render.glimpses import for_graphs, uses_compiled
 
 # Greedy suppression is sequential; its fixed point is reached in parallel by applying the rule to
 # its own result. After an odd number of rounds no kept pair is a duplicate, and only chains of more
@@ -42,14 +42,34 @@ def keep_strongest(where: Tensor, strength: Tensor, eligible: Tensor, radius: fl
     """
     if not uses_compiled(where, strength):
         return _among_all_pairs(where, strength, eligible, radius)
+    centre, extent = _in_frames(where)
+    loop = torch.ops.scalor_ppl.suppress if for_graphs() else _suppressed
+    kept: Tensor = loop(centre, extent, strength, eligible, radius)
+    return kept
+
+
+def _suppressed(
+    centre: Tensor, extent: Tensor, strength: Tensor, eligible: Tensor, radius: float
+) -> Tensor:
+    """By the compiled loop."""
     from scalor_ppl.scalor.suppression_kernel import suppress
 
-    centre, extent = (each.detach().contiguous().numpy() for each in _in_frames(where))
     kept = torch.empty(eligible.shape, dtype=torch.bool)
-    able = eligible.contiguous().numpy()
-    known = strength.detach().contiguous().numpy()
-    suppress(centre, extent, known, able, radius, radius**2, ROUNDS, kept.numpy())
+    given = (each.detach().contiguous().numpy() for each in (centre, extent, strength, eligible))
+    suppress(*given, radius, radius**2, ROUNDS, kept.numpy())
     return kept
+
+
+# The loop as an operation of torch's library, for graphs.
+torch.library.define(
+    "scalor_ppl::suppress",
+    "(Tensor centre, Tensor extent, Tensor strength, Tensor eligible, float radius) -> Tensor",
+)
+torch.library.impl("scalor_ppl::suppress", "cpu", _suppressed)
+torch.library.register_fake(
+    "scalor_ppl::suppress",
+    lambda centre, extent, strength, eligible, radius: eligible.new_empty(eligible.shape),
+)
 
 
 def _among_all_pairs(where: Tensor, strength: Tensor, eligible: Tensor, radius: float) -> Tensor:

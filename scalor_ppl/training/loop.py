@@ -224,7 +224,7 @@ class _Training:
     def _step(self, batch: Batch) -> dict[str, float] | None:
         """One optimizer step; its figures where it is a logged one."""
         config, step = self.config, self.progress.step
-        driven = self.program.drive_to(step)
+        driven = self.step.drive_to(step)
         rate = value_at(config.learning_rate, step, config.steps)
         rate *= min(1.0, (step + 1) / (config.warmup + 1))
         for group in self.step.optimizer.param_groups:
@@ -232,7 +232,8 @@ class _Training:
         video = to_video(batch.video, self.program.device)
         where = None if batch.corner is None else to_device(batch.corner, video.device)
         arguments = self.program.inputs(video, where)
-        estimate = self._estimate(arguments)
+        told = (step + 1) % config.log_every == 0 or step + 1 == config.steps
+        estimate = self._estimate(arguments, told)
         own_loss = self.step.per_frame(estimate.loss, video)
         self.step.backward(own_loss)
         update = self.step.update(own_loss)
@@ -241,8 +242,7 @@ class _Training:
         else:
             self._skip(update, arguments, estimate)
         self.progress.step += 1
-        last = self.progress.step == config.steps
-        if update.finite and (self.progress.step % config.log_every == 0 or last):
+        if update.finite and told:
             figures = {
                 "loss": update.loss.item(),
                 "gradient_norm": update.norm.item(),
@@ -252,16 +252,25 @@ class _Training:
             return self._logged(estimate, figures, video.shape[0] * video.shape[1])
         return None
 
-    def _estimate(self, arguments: tuple[Tensor, ...]) -> Estimate:
-        """The objective of all clips; where chunks follow one another, the memory goes on."""
+    def _estimate(self, arguments: tuple[Tensor, ...], told: bool) -> Estimate:
+        """The objective of all clips; where chunks follow one another, the memory goes on.
+
+        Args:
+            arguments: of the program.
+            told: whether it is to be logged, for which traces are wanted.
+        """
         place = place_of(self.progress.step, self.config.chunks, self.config.chunks_from)
         if place.chunks == 1:
-            return self.step.estimate(*arguments)
+            return self.step.estimate(*arguments, traces=told)
         before = self.memory if place.chunk else None
-        estimate = self.step.estimate(*arguments, memory=before)
+        estimate = self.step.estimate(*arguments, traces=told, memory=before)
         self.memory = None
-        # Without traces nothing could be drawn: the step is skipped.
-        if place.chunk + 1 < place.chunks and estimate.traces is not None:
+        if place.chunk + 1 == place.chunks:
+            return estimate
+        if estimate.memory is not None:
+            self.memory = estimate.memory.detached()
+        # With neither nothing could be drawn: the step is skipped.
+        elif estimate.traces is not None:
             self.memory = self.program.remembered(
                 before, arguments[0].shape[1], estimate.scene, estimate.inferred
             )

@@ -1,5 +1,6 @@
 """A step of training: the objective's gradient, clipped, and the optimizer's step along it."""
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,8 +12,10 @@ from scalor_ppl.objectives.culprits import culprit
 from scalor_ppl.objectives.estimate import Estimate
 from scalor_ppl.objectives.estimators import make_estimator
 from scalor_ppl.objectives.objective import Objective
+from scalor_ppl.objectives.particles import ParticleEstimator, summed_over_frames
 from scalor_ppl.parallel.ranks import ALONE, Ranks
 from scalor_ppl.programs import Program
+from scalor_ppl.training.frame_graphs import FrameGraphs
 from scalor_ppl.training.muon import ADAM, Muon
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer | Muon]] = {
@@ -20,6 +23,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer | Muon]] = {
     "adam": ADAM,
     "rmsprop": torch.optim.RMSprop,
 }
+
+
+log = logging.getLogger(__name__)
 
 
 class Update(NamedTuple):
@@ -83,11 +89,41 @@ class TrainingStep:
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
         self.optimizer = OPTIMIZERS[train.optimizer](self.parameters, lr=0.0)
         self._averaged = ranks.parallel(_Guarded(self.objective))
+        self._graphs = self._made_graphs() if train.compile else None
+        self._driven: dict[str, float] = {}
 
-    def estimate(self, *arguments: Tensor, **more: Any) -> Estimate:
-        """The objective of the videos given, whose gradient will be the mean over ranks."""
-        estimate: Estimate = self._averaged(*arguments, **more)
+    def drive_to(self, step: int) -> dict[str, float]:
+        """Set everything driven to its value at a step of the training, and say the values."""
+        self._driven = self.program.drive_to(step)
+        return self._driven
+
+    def estimate(self, *arguments: Tensor, traces: bool = True, **more: Any) -> Estimate:
+        """The objective of the videos given, whose gradient will be the mean over ranks.
+
+        Args:
+            arguments: of the program.
+            traces: whether those of the pass are wanted; graphs (``train.compile``) have none.
+            more: keywords of the program.
+        """
+        estimate: Estimate | None = None
+        if self._graphs is not None and not traces:
+            estimate = self._graphs.estimate(self._driven, *arguments, **more)
+        if estimate is None:
+            estimate = self._averaged(*arguments, **more)
         return estimate
+
+    def _made_graphs(self) -> FrameGraphs | None:
+        """Graphs of the objective, at its first use; none where there can be none."""
+        reason = ""
+        if self.ranks.several:
+            reason = "several processes train together"
+        elif not summed_over_frames(self.estimator):
+            reason = f"the estimator {self.program.config.train.estimator} is no sum over frames"
+        if reason:
+            log.warning("train.compile: steps are not compiled, only slower: %s", reason)
+            return None
+        assert isinstance(self.estimator, ParticleEstimator)
+        return FrameGraphs(self.program, self.estimator)
 
     def per_frame(self, loss: Tensor, video: Tensor) -> Tensor:
         """A loss of all videos ``[B, T, C, H, W]`` as nats a frame, whatever the batch."""

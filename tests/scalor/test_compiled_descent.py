@@ -10,6 +10,7 @@ import torch
 from conftest import Build, Pair
 from tiny import ALONE, CommandLine, Square, run_beside_clips, write_video
 from torch import Tensor, nn
+from torch._inductor.exc import InvalidCxxCompiler
 
 from scalor_ppl import graphs
 from scalor_ppl.inference.posterior import infer
@@ -125,10 +126,10 @@ def refused(pair: Pair, caplog: pytest.LogCaptureFixture) -> str:
 def test_without_a_compiler(
     build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from torch._inductor import config
+    def missing() -> str:
+        raise InvalidCxxCompiler
 
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
-    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("torch._inductor.cpp_builder.get_cpp_compiler", missing)
     said = refused(ready(build), caplog)
     assert said == (
         "refinement is not compiled, only slower: no C++ compiler was found: install g++ or "

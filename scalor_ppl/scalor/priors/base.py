@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, overload
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -254,8 +254,14 @@ def _side_by_side(where: Tensor, depth: Tensor, what: Tensor) -> Tensor:
     return torch.cat((where, depth[..., None], what), -1)
 
 
-def log_odds(probability: float) -> float:
-    """Log-odds of a probability, also of 0 and 1."""
+@overload
+def log_odds(probability: float) -> float: ...
+@overload
+def log_odds(probability: Tensor) -> Tensor: ...
+def log_odds(probability: float | Tensor) -> float | Tensor:
+    """Log-odds of a probability, also of 0 and 1; a tensor in a graph, where it changes."""
     # Beyond float32's reach of a probability, 1e-12 stands for never.
+    if isinstance(probability, Tensor):
+        return probability.clamp(min=1e-12).log() - torch.log1p(-probability.clamp(max=1 - 1e-6))
     probability = min(max(probability, 1e-12), 1 - 1e-12)
     return math.log(probability) - math.log1p(-probability)

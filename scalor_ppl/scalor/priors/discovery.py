@@ -26,7 +26,7 @@ class ConstantDiscovery(DiscoveryPrior):
     ) -> ObjectDistributions:
         """The same distributions in every cell."""
         logit = log_odds(self.rate if rate is None else rate)
-        return self.standard(presence, torch.full_like(self.zero.expand(shape), logit))
+        return self.standard(presence, self.zero.expand(shape) + logit)
 
 
 class LearnedDiscovery(DiscoveryPrior):

@@ -1,0 +1,236 @@
+"""The objective frame by frame, each frame of guide and model one compiled graph.
+
+Model and guide go on from a memory, so a clip's log-weight is the sum of its frames', each taken
+with the memory of the frame before; here that is not detached. One frame is traced once, Pyro's
+handlers with it, and compiled; three graphs serve clips of every length: the first frame, the
+second, and those that follow (in the second there are no recurrent states yet).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from scalor_ppl.graphs import Flat, GraphError, differentiable_graph, first_line
+from scalor_ppl.nn.gathered import never_gathering
+from scalor_ppl.nn.given_noise import GivenNoise, NoiseShapes, UnknownNoiseError, numbers
+from scalor_ppl.nn.validation import fast_pyro
+from scalor_ppl.objectives.estimate import Estimate
+from scalor_ppl.objectives.particles import ParticleEstimator
+from scalor_ppl.programs import Memory, Program
+from scalor_ppl.render.glimpses import graph_backend
+from scalor_ppl.training.any_frame import AnyFrame
+from scalor_ppl.training.graph_check import check_gradients
+from scalor_ppl.training.layout import Layout
+
+log = logging.getLogger(__name__)
+
+# From this frame on all are the same.
+SETTLED = 2
+
+
+class FrameWeights(NamedTuple):
+    """Of one frame.
+
+    Attributes:
+        value, score: as of :class:`scalor_ppl.objectives.particles.LogWeights`.
+        memory: what model and guide would go on with.
+    """
+
+    value: Tensor
+    score: Tensor | None
+    memory: Memory
+
+
+class FrameGraphs:
+    """The objective of a program's training, by graphs of its frames.
+
+    Where a frame cannot be captured or compiled it says so once, and there are none.
+
+    Args:
+        program: what is trained; what schedules drive is given anew in each step.
+        estimator: the objective, which must be a function of log-weights.
+    """
+
+    def __init__(self, program: Program, estimator: ParticleEstimator) -> None:
+        self.program = program
+        self.estimator = estimator
+        self._graphs: dict[Any, _FrameGraph] = {}
+        self._refused = False
+
+    def estimate(
+        self, driven: Mapping[str, float], *arguments: Tensor, memory: Memory | None = None
+    ) -> Estimate | None:
+        """The objective of clips, with what to go on with, but without traces; or none.
+
+        Args:
+            driven: values of what schedules drive (``Program.drive_to``).
+            arguments: of the program, the video first.
+            memory: after the clips before these.
+        """
+        video, *others = arguments
+        if video.shape[1] == 1:
+            # What only later frames depend on gets no gradient then; of a graph it would get zeros.
+            return None
+        values, scores = [], []
+        for frame in video.split(1, 1):
+            given = (frame, *others)
+            graph = self._graph(given, memory, driven)
+            if graph is None:
+                return None
+            found = graph.run(given, memory, driven)
+            values.append(found.value)
+            memory = found.memory
+            if found.score is not None:
+                scores.append(found.score)
+        weights = torch.stack(values).sum(0)
+        score = torch.stack(scores).sum(0) if scores else None
+        return Estimate(self.estimator.loss_of(weights, score), memory=memory)
+
+    def _graph(
+        self, arguments: Sequence[Tensor], memory: Memory | None, driven: Mapping[str, float]
+    ) -> "_FrameGraph | None":
+        number = 0 if memory is None else min(memory.frame, SETTLED)
+        form = number, tuple(each.shape for each in arguments)
+        if form not in self._graphs and not self._refused:
+            # The training's own noise must not depend on when a graph is made.
+            cuda = [arguments[0].device] if arguments[0].is_cuda else []
+            try:
+                with torch.random.fork_rng(cuda):
+                    self._graphs[form] = _FrameGraph(self, arguments, memory, driven)
+            except GraphError as error:
+                self._refused = True
+                log.warning(
+                    "train.compile: steps are not compiled, only slower: %s", first_line(error)
+                )
+        return None if self._refused else self._graphs[form]
+
+
+class _FrameGraph:
+    """One frame of guide and model as a graph.
+
+    Its inputs: uniform and normal noise, what schedules drive, parameters and buffers, the
+    program's arguments, the tensors of the memory.
+
+    Args:
+        owner: whose it is.
+        arguments: examples; the video is of one frame.
+        memory: example; none for the first frame.
+        driven: values of what schedules drive.
+
+    Raises:
+        GraphError: it cannot be captured or compiled, or the graph's gradient is wrong.
+    """
+
+    def __init__(
+        self,
+        owner: FrameGraphs,
+        arguments: Sequence[Tensor],
+        memory: Memory | None,
+        driven: Mapping[str, float],
+    ) -> None:
+        self.program = owner.program
+        self.module = _Weighed(owner.estimator, self.program.model, self.program.guide)
+        # By identity: a training changes their values and never puts others in their place.
+        named = [*self.module.named_parameters(), *self.module.named_buffers()]
+        self.named, self.tensors = zip(*named, strict=True)
+        self.driven = list(driven)
+        self.frame = self._number(memory)
+        self.given = Layout((list(arguments), None if memory is None else memory[1:]))
+        self.device = arguments[0].device
+        with fast_pyro(), never_gathering(), graph_backend():
+            self.draws = self._drawn(arguments, memory)
+            inputs = self._inputs(arguments, memory, driven)
+            noise = 2 + len(driven)
+            examples = [each.detach().clone() for each in inputs]
+            # Also where an example wants none (a memory that was cut off): another one may.
+            for before, each in zip(inputs[noise:], examples[noise:], strict=True):
+                constant = isinstance(before, nn.Parameter) and not before.requires_grad
+                each.requires_grad_(each.is_floating_point() and not constant)
+            try:
+                self.graph: Flat = differentiable_graph(self._flat, examples)
+                check_gradients(self.graph, self._flat, examples)
+            finally:
+                self.program.drive(driven)
+        self.given.released()
+        self.made.released()
+
+    def run(
+        self, arguments: Sequence[Tensor], memory: Memory | None, driven: Mapping[str, float]
+    ) -> FrameWeights:
+        """The weights of a frame."""
+        found = self.graph(*self._inputs(arguments, memory, driven))
+        value, score, states = self.made.filled(found)
+        return FrameWeights(value, score, Memory(self._number(memory) + 1, *states))
+
+    @staticmethod
+    def _number(memory: Memory | None) -> int:
+        return 0 if memory is None else memory.frame
+
+    def _drawn(self, arguments: Sequence[Tensor], memory: Memory | None) -> NoiseShapes:
+        """What a frame draws, found out by a pass whose results nobody wants.
+
+        Raises:
+            GraphError: it draws what cannot be given.
+        """
+        try:
+            with torch.no_grad(), NoiseShapes() as draws:
+                self.module(list(arguments), memory)
+        except UnknownNoiseError as error:
+            raise GraphError(first_line(error)) from error
+        return draws
+
+    def _inputs(
+        self, arguments: Sequence[Tensor], memory: Memory | None, driven: Mapping[str, float]
+    ) -> list[Tensor]:
+        uniform, normal = (numbers(each) for each in (self.draws.uniform, self.draws.normal))
+        given = self.given.of((list(arguments), None if memory is None else memory[1:]))
+        return [
+            torch.rand(uniform, device=self.device),
+            torch.randn(normal, device=self.device),
+            *(torch.tensor(float(driven[name]), device=self.device) for name in self.driven),
+            *(each.contiguous() for each in self.tensors),
+            *(each.contiguous() for each in given),
+        ]
+
+    def _flat(self, *inputs: Tensor) -> Sequence[Tensor]:
+        """The frame as a function of tensors, which is traced."""
+        rest = iter(inputs)
+        uniform, normal = next(rest), next(rest)
+        # In the place of numbers, which would become part of the graph.
+        driven: Any = {name: next(rest) for name in self.driven}
+        self.program.drive(driven)
+        weights = {name: next(rest) for name in self.named}
+        arguments, states = self.given.filled(list(rest))
+        number: Any = self.frame if self.frame < SETTLED else AnyFrame(SETTLED)
+        memory = None if states is None else Memory(number, *states)
+        with GivenNoise(self.draws, uniform, normal):
+            found = functional_call(self.module, weights, (arguments, memory))
+        self.made = Layout(found)
+        return [each.contiguous() for each in self.made.tensors]
+
+
+class _Weighed(nn.Module):
+    """Log-weights of a frame, and what to go on with, as a module.
+
+    Args:
+        estimator: the objective.
+        model: the program.
+        guide: its posterior.
+    """
+
+    def __init__(self, estimator: ParticleEstimator, model: nn.Module, guide: nn.Module) -> None:
+        super().__init__()
+        self.estimator = estimator
+        self.model = model
+        self.guide = guide
+
+    def forward(self, arguments: Sequence[Tensor], memory: Memory | None) -> tuple[Any, ...]:
+        """Value and score, and the states of model and guide."""
+        given = {} if memory is None else {"memory": memory}
+        weights = self.estimator.log_weights(self.model, self.guide, tuple(arguments), given)
+        scene, inferred = (each.nodes["_RETURN"]["value"] for each in weights.traces)
+        return weights.value, weights.score, (scene.memory, inferred.memory)
