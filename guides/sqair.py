@@ -138,18 +138,19 @@ class SqairGuide(nn.Module):
         """
         model, cell = self.model, self.propagation
         memory = carried(states, cell.newborn, last.order)
-        # What is seen where objects are expected: all of them at once.
-        expected = cell.expected(shown, last.raw, memory)
-        looks = self.reader(frame, model.boxes(expected.raw), expected.attention)
         relation = cell.beginning.expand(len(frame), -1)
         before = frame.new_zeros(len(frame), model.config.what + 5)
+        left, seen = frame, shown
         latents: list[Tensor] = []
         remembered = []
         for k in range(model.config.objects):
-            own, last_raw, last_what = memory[:, k], last.raw[:, k], last.what[:, k : k + 1]
-            place, there = expected.raw[:, k], expected.there[:, k]
+            one = slice(k, k + 1)
+            own, last_raw, last_what = memory[:, k], last.raw[:, k], last.what[:, one]
+            expected = cell.expected(seen, last.raw[:, one], memory[:, one])
+            looks = self.reader(left, model.boxes(expected.raw), expected.attention)
+            place, there = expected.raw[:, 0], expected.there[:, 0]
             relation = cell.relate(
-                looks[:, k],
+                looks[:, 0],
                 there,
                 before,
                 last_what[:, 0],
@@ -158,17 +159,18 @@ class SqairGuide(nn.Module):
                 own,
                 state=relation,
             )
-            exists = last.presence[:, k : k + 1]
+            exists = last.presence[:, one]
             odds = cell.presence(torch.cat((relation, own), -1))
 
-            def seen(
+            def appearance(
                 raw: Tensor,
-                k: int = k,
+                left: Tensor = left,
+                attention: Tensor = expected.attention,
                 relation: Tensor = relation,
                 own: Tensor = own,
                 last_what: Tensor = last_what,
             ) -> TorchDistribution:
-                look = self.look(frame, raw, expected.attention[:, k : k + 1])
+                look = self.look(left, raw, attention)
                 loc, scale, own = cell.changed(last_what, look, raw, relation, own)
                 remembered.append(own)
                 return diagonal_normal(loc, scale)
@@ -178,10 +180,14 @@ class SqairGuide(nn.Module):
                 dist.Bernoulli(logits=odds),
                 exists,
                 diagonal_normal(*cell.moved(last_raw, place[:, :2], relation, own)),
-                seen,
+                appearance,
             )
             latents += values
             before = here_only(exists, *values)
+            if self.config.difference and k + 1 < model.config.objects:
+                here, raw, what = values
+                left = left - model.painted(here * exists, raw, what).canvas
+                seen = self.encoder(left)
         return model.once(model.went_on, last, *latents), torch.stack(remembered, 1)
 
     # ------------------------------------------------------------------ discovery
