@@ -4,9 +4,10 @@
                                q(z^D_t | z^P_t, x_t)             discovery, object by object
 
 Propagation: each object has a recurrent state of its own over time, and a second RNN goes over the
-objects of a frame in order, so that each is told of those before it (relation). It looks at the
-frame where the object is expected, says whether the object goes on and where it is, and looks
-again there for what it is.
+objects of a frame in order, so that each is told of those before it (relation). It looks where the
+object is expected, says whether the object goes on and where it is, and looks again there for what
+it is. It sees what the objects before it leave unexplained (``guide.difference``) or the frame as
+it is: two objects that both see the whole frame end on one of two digits.
 
 Discovery: an RNN finds one object a step, as in AIR (Eslami et al. 2016): whether there is one,
 where, and, through a glimpse there, what. It is told of the objects that went on, and sees

@@ -40,9 +40,9 @@ class SqairGuideSettings(Section):
     Attributes:
         hidden: width of its layers and recurrent states.
         maps: channels of the features of whole frames.
-        difference: discovery sees what the objects found so far leave unexplained (Eslami et al.
-            2016, section 4.1); otherwise it sees the frame, and is told of them in codes (the
-            paper's).
+        difference: discovery, and each object that is followed, sees what the objects before it in
+            the frame leave unexplained (Eslami et al. 2016, section 4.1); otherwise they see the
+            frame, and are told of those before them in codes (the paper's).
         discover: added to the log-odds of finding an object, before anything is learned.
         propagate: added to the log-odds of an object's going on, likewise.
     """

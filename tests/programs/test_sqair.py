@@ -142,6 +142,27 @@ def test_what_does_not_exist_has_no_density(difference: bool) -> None:
             torch.testing.assert_close(site["log_prob"], torch.where(mask, free, 0 * free))
 
 
+@pytest.mark.parametrize("difference", [True, False])
+def test_who_is_followed_sees_what_those_before_leave_unexplained(difference: bool) -> None:
+    model, guide = pair(difference)
+    video = torch.rand(30, 2, 1, *SIZE)
+    seen: list[Tensor] = []
+    hook = guide.reader.register_forward_pre_hook(lambda reader, given: seen.append(given[0]))
+    trace = traced(model, guide, video)[1]
+    hook.remove()
+    values = {name: site["value"] for name, site in sites(trace)}
+    last = trace.nodes["_RETURN"]["value"].slots[0]
+    here = values["z_pres_prop_0_1"] * last.presence[:, :1]
+    first = model.painted(here, values["z_where_prop_0_1"], values["z_what_prop_0_1"]).canvas
+    assert 0 < here.mean() < 1
+    assert first.abs().sum() > 0
+    # Two looks of discovery in the first frame, then two of each object that is followed.
+    frame = video[:, 1]
+    left = frame - first if difference else frame
+    for looked, shown in zip(seen[2:6], (frame, frame, left, left), strict=True):
+        torch.testing.assert_close(looked, shown)
+
+
 def test_nothing_depends_on_what_does_not_exist() -> None:
     model, guide = pair()
     video = torch.rand(30, 3, 1, *SIZE)
