@@ -8,7 +8,12 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 
-from scalor_ppl.nn.distributions import Coordinates, Gaussian, LogitRelaxedBernoulli
+from scalor_ppl.nn.distributions import (
+    Coordinates,
+    Gaussian,
+    LogitRelaxedBernoulli,
+    PixelNormal,
+)
 
 
 def stacking_key(fn: Any) -> Hashable | None:
@@ -66,6 +71,13 @@ def _normals(fns: Sequence[Any]) -> TorchDistribution:
     return Gaussian(_over(fns, "loc"), _over(fns, "scale"), validate_args=fns[0]._validate_args)
 
 
+def _pixels(fns: Sequence[Any]) -> TorchDistribution:
+    first = fns[0]
+    return PixelNormal(
+        _over(fns, "loc"), first.sigma, first.event_dim, validate_args=first._validate_args
+    )
+
+
 def _relaxed(fns: Sequence[Any]) -> TorchDistribution:
     return LogitRelaxedBernoulli(
         fns[0].temperature, _over(fns, "logits"), validate_args=fns[0]._validate_args
@@ -79,6 +91,7 @@ def _bernoullis(fns: Sequence[Any]) -> TorchDistribution:
 _KINDS: dict[type, _Kind] = {
     dist.Normal: _Kind(lambda fn: (), _normals),
     Gaussian: _Kind(lambda fn: (), _normals),
+    PixelNormal: _Kind(lambda fn: (fn.sigma,), _pixels),
     LogitRelaxedBernoulli: _Kind(_temperature, _relaxed),
     dist.Bernoulli: _Kind(lambda fn: (), _bernoullis),
 }

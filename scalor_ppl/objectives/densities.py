@@ -23,6 +23,21 @@ VIDEOS = "videos"
 Site = dict[str, Any]
 
 
+class Stacks:
+    """Values and masks of several sites in one tensor, made once: a model has the guide's."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], tuple[list[Tensor], Tensor]] = {}
+
+    def of(self, tensors: list[Tensor]) -> Tensor:
+        """``[n, ...]``."""
+        key = tuple(map(id, tensors))
+        if key not in self._known:
+            # Kept alive, so that no id can be given to another.
+            self._known[key] = (tensors, torch.stack(tensors))
+        return self._known[key][1]
+
+
 class SiteGroup(NamedTuple):
     """Sites whose densities were computed together.
 
@@ -42,29 +57,34 @@ def latent_and_observed(trace: Trace) -> Iterable[tuple[str, Site]]:
             yield name, site
 
 
-def log_density(trace: Trace) -> Tensor:
+def log_density(trace: Trace, stacks: Stacks | None = None) -> Tensor:
     """Sum of the log-densities of all sites, per tiled video ``[K * B]``.
 
     Each site is given its ``log_prob`` too, as Pyro's ``compute_log_prob`` would.
 
+    Args:
+        trace: of a model or guide.
+        stacks: shared with the trace of the other; none makes its own.
+
     Raises:
         UserError: a site is not in the plate of the videos.
     """
-    return torch.stack([_group_per_video(group) for group in evaluate(trace)]).sum(0)
+    return torch.stack([_group_per_video(group) for group in evaluate(trace, stacks)]).sum(0)
 
 
-def evaluate(trace: Trace) -> list[SiteGroup]:
-    """Give each site of a trace its ``log_prob``, of its batch shape.
+def evaluate(trace: Trace, stacks: Stacks | None = None) -> list[SiteGroup]:
+    """Give each site of a trace its ``log_prob``, of its batch shape; see :func:`log_density`.
 
     Raises:
         ValueError: a distribution refuses a value; it says at which site.
     """
+    stacks = stacks or Stacks()
     alike: dict[Hashable, list[Site]] = {}
     for name, site in latent_and_observed(trace):
         key = _group_key(site)
         alike.setdefault(name if key is None else key, []).append(site)
     try:
-        return [_evaluated(sites) for sites in alike.values()]
+        return [_evaluated(sites, stacks) for sites in alike.values()]
     except ValueError:
         trace.compute_log_prob()  # site by site: Pyro says which it is
         raise
@@ -119,14 +139,14 @@ def _group_key(site: Site) -> Hashable | None:
     return None if kind is None else (kind, value.shape, mask is None, plates)
 
 
-def _evaluated(sites: list[Site]) -> SiteGroup:
+def _evaluated(sites: list[Site], stacks: Stacks) -> SiteGroup:
     if len(sites) == 1:
         return SiteGroup(sites, _alone(sites[0])[None])
     fn = stacked([site["fn"] for site in sites])
-    log_prob = fn.log_prob(torch.stack([site["value"] for site in sites]))
+    log_prob = fn.log_prob(stacks.of([site["value"] for site in sites]))
     if sites[0]["mask"] is not None:
-        masks = torch.stack([site["mask"] for site in sites])
-        log_prob = scale_and_mask(log_prob, mask=masks)
+        masks = stacks.of([site["mask"] for site in sites])
+        log_prob = torch.where(masks, log_prob, log_prob.new_zeros(()))
     for site, own in zip(sites, log_prob.unbind(), strict=True):
         site["log_prob"] = own
     return SiteGroup(sites, log_prob)

@@ -29,6 +29,7 @@ from torch.distributions import kl_divergence
 from scalor_ppl.errors import UserError
 from scalor_ppl.objectives.densities import (
     PLATE_DIMS,
+    Stacks,
     evaluate,
     latent_and_observed,
     log_density,
@@ -101,8 +102,9 @@ class AnalyticElbo(Elbo):
         """Log-likelihood less divergences, in the place of log-weights."""
         traces = self._get_trace(model, guide, args, kwargs)
         model_trace, guide_trace = traces
+        stacks = Stacks()
         for trace in traces:
-            evaluate(trace)
+            evaluate(trace, stacks)
         terms = []
         for name, site in latent_and_observed(model_trace):
             if name not in guide_trace.nodes:

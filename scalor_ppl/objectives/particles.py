@@ -22,6 +22,7 @@ from torch import Tensor
 from scalor_ppl.errors import UserError
 from scalor_ppl.objectives.densities import (
     PLATE_DIMS,
+    Stacks,
     latent_and_observed,
     log_density,
     per_video,
@@ -133,7 +134,8 @@ class ParticleEstimator(ELBO):
     ) -> LogWeights:
         """Draw K particles of each video and weigh them."""
         traces = self._get_trace(model, guide, args, kwargs)
-        weights = log_density(traces.model) - log_density(traces.guide)
+        stacks = Stacks()
+        weights = log_density(traces.model, stacks) - log_density(traces.guide, stacks)
         return LogWeights(self.by_video(weights), self.score(traces.guide), traces)
 
     def _get_trace(

@@ -107,3 +107,7 @@ def composite(
         colour, mask, presence, weight, where, background, size, active, eps
     )
     return foreground if image is None else image, covered, foreground
+
+
+# Without gradient: the loops themselves.
+visible, overlap = kernel_calls.visible, kernel_calls.overlap

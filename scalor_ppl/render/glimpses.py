@@ -124,6 +124,11 @@ def uses_compiled(*tensors: Tensor) -> bool:
     return _compiled(*tensors) is not None
 
 
+def runs_loops(*tensors: Tensor) -> bool:
+    """Whether compiled loops are called right away, and not held as operations of a graph."""
+    return _backend != "library" and uses_compiled(*tensors)
+
+
 def _full(tensor: Tensor) -> Tensor:
     """Cast half precision to float32: positions need more digits than it has."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
@@ -312,6 +317,10 @@ def overlap_share(
     mask, where = _full(mask), _full(where)
     size = (mask.shape[-2], mask.shape[-1])
     read = read_glimpses(_full(canvas_mask), where, size).squeeze(2)
+    compiled = _kernels() if runs_loops(mask, where) else None
+    if compiled is not None:
+        share: Tensor = compiled.overlap(mask, read, where, mask_threshold, canvas_threshold)
+        return share
     by_row, by_column = _inside(where, size)
     own = (mask > mask_threshold) & by_row.unsqueeze(-1) & by_column.unsqueeze(-2)
     both = (own & (read > canvas_threshold)).sum((-2, -1))
@@ -335,6 +344,10 @@ def visible_pixels(mask: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor
     """
     mask, where = _full(mask), _full(where)
     rows, columns = mask.shape[-2:]
+    compiled = _kernels() if runs_loops(mask, where) else None
+    if compiled is not None:
+        pixels: Tensor = compiled.visible(mask, where, size)
+        return pixels
     by_row, by_column = _inside(where, (rows, columns))
     inside = by_row.unsqueeze(-1) & by_column.unsqueeze(-2)
     covered = torch.where(inside, mask, torch.zeros_like(mask)).sum((-2, -1))

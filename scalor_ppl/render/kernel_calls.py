@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalor_ppl.render import composite_kernels, read_kernels, write_kernels
+from scalor_ppl.render import composite_kernels, cover_kernels, read_kernels, write_kernels
 
 # Values touched below which handing frames to a second thread costs more than it saves.
 WORK_PER_THREAD = 400_000
@@ -157,6 +157,22 @@ def composite_backward(
     work = 6 * colour.numel()
     _over_frames(composite_kernels.composite_backward, frames, work, arguments)
     return grads[0], grads[1], grads[2], grads[3], grads[4], to_background
+
+
+def visible(mask: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
+    """See `scalor_ppl.render.glimpses.visible_pixels`."""
+    covered = torch.empty(mask.shape[:2])
+    pixels = float(size[0] * size[1])
+    cover_kernels.visible(_array(mask), _array(where), pixels, covered.numpy())
+    return covered
+
+
+def overlap(mask: Tensor, read: Tensor, where: Tensor, own: float, other: float) -> Tensor:
+    """See `scalor_ppl.render.glimpses.overlap_share`; `read` is the canvas at the masks' pixels."""
+    share = torch.empty(mask.shape[:2])
+    arrays = (_array(mask), _array(read), _array(where))
+    cover_kernels.overlap(*arrays, own, other, share.numpy())
+    return share
 
 
 def _over_frames(

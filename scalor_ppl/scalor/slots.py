@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scalor_ppl.render.glimpses import overlap_share, visible_pixels
+from scalor_ppl.scalor.identities import Selection, SlotIdentities, identified
 from scalor_ppl.scalor.settings import RulesConfig
 from scalor_ppl.scalor.suppression import inside_ellipse, keep_strongest
 
@@ -149,6 +150,10 @@ class Trackers(NamedTuple):
     doubled: Tensor
     origin: Tensor
 
+    def identities(self) -> SlotIdentities:
+        """What it knows of who they are."""
+        return SlotIdentities(self.alive, self.ids, self.discovered, self.next_id, self.doubled)
+
 
 def accept(
     proposals: Objects,
@@ -189,24 +194,6 @@ def accept(
                 proposals.where, proposals.presence, accepted, rules.duplicate_radius
             )
         return accepted
-
-
-def doubled_frames(before: Tensor, where: Tensor, ids: Tensor, radius: float) -> Tensor:
-    """For how many frames in a row each tracker has shared its place with an older one.
-
-    Where two objects cross, both trackers may follow the same one of them from there on. Nothing in
-    the bound parts them again, and over a long video such pairs pile up.
-
-    Args:
-        before: the count after the last frame, 0 for objects just found, ``[B, K]``.
-        where: boxes ``[B, K, 4]``.
-        ids: identities ``[B, K]``, -1 in slots that are not alive; older ones are smaller.
-        radius: of the ellipse about the older one's centre, as a share of its box.
-    """
-    alive = ids >= 0
-    older = alive[:, None] & (ids[:, None] < ids[:, :, None])
-    shared = (older & inside_ellipse(where, where, radius)).any(-1) & alive
-    return (before + 1) * shared
 
 
 def strongest(presence: Tensor, count: int) -> Tensor:
@@ -269,41 +256,24 @@ def update_trackers(
             stays = before.alive & (key[:, : before.alive.shape[1]] > 0.5)
             key = key + F.pad(stays.to(key), (0, count - stays.shape[1]))
         chosen = torch.topk(key, min(capacity, count), dim=1).indices
-        filled = None
-        if count < capacity:
-            spare = chosen.new_zeros(videos, capacity - count)
-            filled = torch.cat((torch.ones_like(chosen), spare), 1) > 0
-            chosen = torch.cat((chosen, spare), 1)
-        origin = _origin(chosen, count)
+        chosen = F.pad(chosen, (0, max(0, capacity - count)))
+        selection = Selection(_origin(chosen, count), count, min(capacity, count))
+    origin = selection.origin
     objects = Objects.of(take(rows, origin, capacity), take(glimpses, origin, capacity))
-    if filled is not None:
+    if count < capacity:
+        filled = torch.arange(capacity, device=presence.device) < count
         objects = objects._replace(presence=objects.presence * filled)
     with torch.no_grad():
+        known = _nobody(origin, videos) if before is None else before.identities()
         alive = _lives(objects, rules, size)
-        known = doubled = torch.full_like(chosen, -1)
-        next_id = chosen.new_zeros(videos)
-        if before is not None:
-            # Identity and count of the slots before; a proposal has neither.
-            history = torch.stack((before.ids, before.doubled), -1)
-            history = F.pad(history, (0, 0, 0, count - history.shape[1]), value=-1)
-            known, doubled = take(history, origin, capacity).unbind(-1)
-            next_id = before.next_id
-        survives = (known >= 0) & alive
-        if filled is not None:
-            survives = survives & filled
-        discovered = alive & ~survives
-        number = discovered.long().cumsum(1)
-        ids = torch.where(survives, known, next_id[:, None] + number - 1)
-        ids = ids.masked_fill(~alive, -1)
-        next_id = next_id + number[:, -1]
-        doubled = doubled * survives
-        if rules.doubled:
-            doubled = doubled_frames(doubled, objects.where, ids, rules.doubled_radius)
-            alive = alive & (doubled < rules.doubled_frames)
-            ids = ids.masked_fill(~alive, -1)
-        else:
-            doubled = torch.zeros_like(doubled)
-    return Trackers(objects, alive, ids, discovered, next_id, doubled, origin)
+    identities = identified(known, selection, alive, objects.where, rules)
+    return Trackers(objects=objects, origin=origin, **identities._asdict())
+
+
+def _nobody(origin: Tensor, videos: int) -> SlotIdentities:
+    """What there is before the first frame."""
+    none = origin.new_empty(videos, 0)
+    return SlotIdentities(none.bool(), none, none.bool(), origin.new_zeros(videos), none)
 
 
 def _lives(objects: Objects, rules: RulesConfig, size: Size) -> Tensor:

@@ -36,14 +36,13 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """About ``U V'`` of a matrix ``U S V'`` ``[m, n]``.
+    """About ``U V'`` of a matrix ``U S V'`` ``[m, n]``, whose norm is 1 or less.
 
     Singular values end between .7 and 1.2, but for those far below the largest, which stay smaller.
     """
     a, b, c = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
-    x = x / x.norm().clamp(min=1e-7)
     for _ in range(ITERATIONS):
         square = x @ x.T
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
@@ -60,18 +59,23 @@ class Orthogonal(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._step(parameter, parameter.grad, group["lr"])
+            stepped = [each for each in group["params"] if each.grad is not None]
+            if stepped:
+                self._step(stepped, group["lr"])
 
-    def _step(self, parameter: nn.Parameter, gradient: Tensor, lr: float) -> None:
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(gradient)
-        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        ahead = torch.lerp(gradient, momentum, MOMENTUM).flatten(1)  # Nesterov's
-        size = LIKE_ADAM * max(ahead.shape) ** 0.5
-        parameter.sub_(orthogonalised(ahead).view_as(parameter), alpha=lr * size)
+    def _step(self, parameters: list[Tensor], lr: float) -> None:
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        momenta = [self.state[parameter]["momentum"] for parameter in parameters]
+        slopes = [each.grad for each in parameters if each.grad is not None]
+        torch._foreach_lerp_(momenta, slopes, 1 - MOMENTUM)
+        ahead = torch._foreach_lerp(slopes, momenta, MOMENTUM)  # Nesterov's
+        torch._foreach_div_(ahead, torch._foreach_clamp_min(torch._foreach_norm(ahead), 1e-7))
+        for parameter, each in zip(parameters, ahead, strict=True):
+            matrix = each.flatten(1)
+            size = LIKE_ADAM * max(matrix.shape) ** 0.5
+            parameter.sub_(orthogonalised(matrix).view_as(parameter), alpha=lr * size)
 
 
 class Muon:

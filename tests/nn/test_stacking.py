@@ -4,13 +4,14 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from scalor_ppl.nn.distributions import LogitRelaxedBernoulli, diagonal_normal
+from scalor_ppl.nn.distributions import LogitRelaxedBernoulli, PixelNormal, diagonal_normal
 from scalor_ppl.nn.stacking import stacked, stacking_key
 
 MADE = {
     "normal": lambda: dist.Normal(torch.randn(2, 3), torch.rand(2, 3) + 0.1),
     "vectors": lambda: diagonal_normal(torch.randn(2, 3, 4), torch.rand(2, 3, 4) + 0.1),
     "relaxed": lambda: LogitRelaxedBernoulli(0.7, torch.randn(2, 3)),
+    "pixels": lambda: PixelNormal(torch.randn(2, 3, 4, 5), 0.3, event_dim=2),
     "hard": lambda: dist.Bernoulli(logits=torch.randn(2, 3)),
 }
 

@@ -29,7 +29,7 @@ def stepped(net: nn.Module, optimizer: Muon | torch.optim.Optimizer, steps: int)
 def test_directions_stay_and_singular_values_become_about_one(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     matrix = torch.randn(shape) * torch.logspace(0, -2, shape[1])
-    result = orthogonalised(matrix)
+    result = orthogonalised(matrix / matrix.norm())
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     middle = u.T @ result @ v.T
     values = middle.diagonal()
