@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.cli.options import (
     INTERRUPTED,
     PLAIN,
@@ -20,6 +19,7 @@ from scalor_ppl.cli.options import (
     use_threads,
 )
 from scalor_ppl.cli.progress import shown_training
+from scalor_ppl.cli.score_tables import score_table
 from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 

@@ -1,51 +1,36 @@
 """``scalor-ppl evaluate``."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from scalor_ppl.cli.calibration import fit_and_store, show_calibration
+from scalor_ppl.cli.evaluate_runs import evaluate_runs
+from scalor_ppl.cli.names import check_once
 from scalor_ppl.cli.options import (
-    PLAIN,
     Compile,
     DataFolder,
     Device,
+    Jobs,
     Refine,
-    Run,
+    Scheduler,
     Threads,
     check_figure,
+    refuse_given,
     use_threads,
 )
-from scalor_ppl.cli.tables import print_table, ruled_table
+from scalor_ppl.cli.score_tables import show_evaluated
 from scalor_ppl.files import written_whole
 from scalor_ppl.results.locks import owned
 
-if TYPE_CHECKING:
-    from scalor_ppl.data import ClipSource
-    from scalor_ppl.evaluation import Scores
-    from scalor_ppl.inference.bounds import Bound
-
-# Figure, heading, format. The headings are short, so that the table fits 80 columns.
-COLUMNS = (
-    ("mota", "MOTA", ".3f"),
-    ("precision", "prec", ".3f"),
-    ("recall", "rec", ".3f"),
-    ("id_switches", "IDSW", "d"),
-    ("idf1", "IDF1", ".3f"),
-    ("hota", "HOTA", ".3f"),
-    ("count_mae", "count", ".3f"),
-    ("mse", "MSE", ".4f"),
-    ("propagation_rate", "prop", ".3f"),
-)
-
 
 def evaluate(
-    run: Run,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of trained runs, or pretrained:NAME.", show_default=False),
+    ],
     data: Annotated[
         str | None, typer.Option(help="Set or path; the run's own by default.", metavar="NAME|PATH")
     ] = None,
@@ -86,80 +71,62 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the figures here; of several runs, by their names."),
+    ] = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
     refine: Refine = None,
     compiled: Compile = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Score a run on fresh clips: its tracks against ground truth, or its reconstruction.
+    """Score runs on fresh clips: their tracks against ground truth, or their reconstruction.
 
-    Clips of registered sets are fresh ones, never those of the training.
+    Clips of registered sets are fresh ones, never those of the training. Of several runs, such as
+    those of several seeds, one that fails does not stop the others, and their mean is told.
     """
-    from scalor_ppl.inference.bounds import bound_of
     from scalor_ppl.inference.calibrating import judge_calibration
-    from scalor_ppl.inference.scoring import reconstruction_error, score
-    from scalor_ppl.programs import FindsObjects
-    from scalor_ppl.training.devices import pick_device
-    from scalor_ppl.training.runs import load_run, own_folder
+    from scalor_ppl.programs.trust import trusts_everything
+    from scalor_ppl.studies.evaluating import Evaluation, evaluate_run
+    from scalor_ppl.tracking.workers import RunChoice
+    from scalor_ppl.training.runs import own_folder
     from scalor_ppl.training.sources import chosen, open_data
 
     use_threads(threads)
     check_figure("--plot", plot)
+    check_once(runs)
+    if len(runs) > 1:
+        of_one = {"--calibration": calibration or None, "--calibrate": calibrate or None}
+        refuse_given({**of_one, "--plot": plot}, "is for one run at a time")
+
+    def asked(run: Path) -> Evaluation:
+        where = RunChoice(str(run), device, refine, threads, trusts_everything(), compiled)
+        return Evaluation(
+            where, data, data_dir, data_seed, clips, frames, recognise, bound, particles
+        )
+
     with owned(out, plot):
-        program = load_run(run, pick_device(device), refine=refine, compiled=compiled)
-        settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
-        source = open_data(settings, "test")
-        title = f"{settings.source}: {clips} clips of {frames} frames"
+        if len(runs) > 1 or scheduler is not None:
+            evaluations = {str(run): asked(run) for run in runs}
+            evaluate_runs(evaluations, out, jobs=jobs or 1, scheduler=scheduler)
+            return
+        (run,) = runs
         if calibration or calibrate:
+            program = asked(run).choice.load()
+            settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
+            source = open_data(settings, "test")
             if calibrate:
                 program = fit_and_store(
                     run, program, settings, seed=calibration_seed, clips=clips, frames=frames
                 )
             honesty = judge_calibration(program, source, clips=clips, frames=frames, draws=draws)
+            title = f"{settings.source}: {clips} clips of {frames} frames"
             show_calibration(honesty, title, plot or own_folder(run) / "calibration.png", out)
             return
-        figures: dict[str, Any] = {}
-        if bound is not None:
-            bounded = bound_of(
-                program, source, estimator=bound, particles=particles, clips=clips, frames=frames
-            )
-            Console().print(bound_line(bounded), **PLAIN)
-            figures["bound"] = bounded.to_dict()
-        if not isinstance(program, FindsObjects):
-            error = reconstruction_error(program, source, clips=clips, frames=frames)
-            Console().print(f"mean squared error {error:.5f} ({program.name} finds no objects)")
-            figures["mse"] = error
-        elif bound is None or has_truth(source, frames):
-            scores = score(program, source, clips=clips, frames=frames, recognise=recognise)
-            print_table(score_table(scores, title))
-            figures |= {rule: each.to_dict() for rule, each in scores.items()}
+        found = evaluate_run(asked(run))
+        show_evaluated(found, asked(run))
         if out is not None:
             with written_whole(out) as path:
-                path.write_text(json.dumps(figures, indent=2))
-
-
-def has_truth(source: "ClipSource", frames: int) -> bool:
-    """Whether there is something to score; a bound needs no ground truth."""
-    return source.clip(0, frames).truth is not None
-
-
-def bound_line(bound: "Bound") -> str:
-    """A bound in words."""
-    error = "" if bound.error is None else f" +- {bound.error:.1f}"
-    presence = "" if bound.presence is None else f"{bound.presence} presence, "
-    return (
-        f"log p(x) >= {bound.per_video:.1f}{error} nats a clip, "
-        f"{bound.per_pixel:.4f} a pixel and channel: {bound.estimator}, {bound.particles} "
-        f"particles, {presence}{bound.clips} clips; "
-        f"effective sample size {bound.effective:.1f}"
-    )
-
-
-def score_table(scores: "Mapping[str, Scores]", title: str) -> Table:
-    """The figures by scoring rule."""
-    headings = (heading for _, heading, _ in COLUMNS)
-    table = ruled_table(title, "rule", *headings, title_justify="center")
-    for rule, figures in scores.items():
-        table.add_row(rule, *(f"{getattr(figures, name):{form}}" for name, _, form in COLUMNS))
-    return table
+                path.write_text(json.dumps(found.to_dict(), indent=2))

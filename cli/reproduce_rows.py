@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.cli.options import INTERRUPTED, PLAIN
 from scalor_ppl.cli.progress import shown_training
+from scalor_ppl.cli.score_tables import score_table
 from scalor_ppl.cli.side_by_side import told_as_they_come
 
 if TYPE_CHECKING:

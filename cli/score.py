@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from scalor_ppl.cli.evaluate import score_table
 from scalor_ppl.cli.names import told_apart
 from scalor_ppl.cli.options import PLAIN, check_figure
+from scalor_ppl.cli.score_tables import score_table
 from scalor_ppl.cli.tables import print_table, ruled_table
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole

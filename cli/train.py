@@ -88,11 +88,11 @@ def train(
             f"--only {only.value} trains that of a run: give --from RUN, and no --resume"
         )
     with joined_ranks() as ranks:
-        if only is not None and ranks.several:
-            raise UserError(f"--only {only.value} takes one process: leave torchrun out")
         if not ranks.first:
             hide_notes()
         with ranks.together():
+            if only is not None and ranks.several:
+                raise UserError(f"--only {only.value} takes one process: leave torchrun out")
             if resume:
                 source = (model, guide, data, data_dir, config, initial)
                 given = (*source, settings, estimator, particles, seed)

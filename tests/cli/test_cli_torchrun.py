@@ -42,6 +42,10 @@ def test_a_mistake_is_told_once_and_a_signal_ends_all(place: Path) -> None:
         "error: train.batch = 3 cannot be shared by 2 processes: give a multiple of 2, such as "
         "--set train.batch=2"
     ]
+    part = torchrun("--only", "priors", "--from", "pretrained:dsprites-vld", "--out", "run")
+    _, said = part.communicate(timeout=LIMIT)
+    line = "error: --only priors takes one process: leave torchrun out"
+    assert [each for each in said.splitlines() if each.startswith("error: ")] == [line]
     assert not (place / "run").exists()
 
     going = torchrun(*train, "--steps", "100000", "--set", "train.checkpoint_every=100000")

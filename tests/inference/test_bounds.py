@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import ALONE, CPU, CommandLine, Square, run_beside_clips, write_clips, write_images
 
-from scalor_ppl.cli.evaluate import bound_line
+from scalor_ppl.cli.score_tables import bound_line
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference import bounds
 from scalor_ppl.inference.bounds import bound_of, effective_size, log_weights

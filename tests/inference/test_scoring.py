@@ -22,7 +22,7 @@ from tiny import (
     write_images,
 )
 
-from scalor_ppl.cli.evaluate import score_table
+from scalor_ppl.cli.score_tables import score_table
 from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.data import Clip, open_source
 from scalor_ppl.errors import UserError
