@@ -51,8 +51,12 @@ from scalor_ppl.scalor.posterior_networks import (
     limited,
 )
 from scalor_ppl.scalor.refinement import Better, Guess, Refinement, refine
+from scalor_ppl.scalor.selection import take
 from scalor_ppl.scalor.settings import GuideConfig
-from scalor_ppl.scalor.slots import Latents, Trackers, take
+from scalor_ppl.scalor.slots import (
+    Latents,
+    Trackers,
+)
 from scalor_ppl.scalor.views import FrameView, Step, view_video
 
 

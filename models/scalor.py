@@ -59,6 +59,7 @@ from scalor_ppl.scalor.priors import (
     PropagationPrior,
 )
 from scalor_ppl.scalor.priors.registry import build_priors
+from scalor_ppl.scalor.selection import take, take_of_both
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import (
     Latents,
@@ -66,7 +67,6 @@ from scalor_ppl.scalor.slots import (
     Trackers,
     accept,
     strongest,
-    take,
     update_trackers,
 )
 
@@ -288,8 +288,7 @@ class Scalor(nn.Module):
 
     def carry(self, trackers: Trackers, state: Tensor | None, newborn: Tensor) -> Tensor:
         """Recurrent states in the order of the new slots ``[B, K, hidden]``."""
-        rows = newborn if state is None else torch.cat((state, newborn), 1)
-        return take(rows, trackers.origin, self.config.capacity)
+        return take_of_both(state, newborn, trackers.origin, self.config.capacity)
 
     # ------------------------------------------------------------------ the generative program
 

@@ -22,9 +22,10 @@ class _Uses:
     """What the uses of ``rows @ weight.T + bias`` leave for the gradient of its parameters."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self.weight = weight.detach()
-        self.bias = bias.detach()
-        self.transposed = self.weight.t()
+        # Only looked at where no graph is made, so that they need not be detached.
+        self.weight = weight
+        self.bias = bias
+        self.transposed = weight.detach().t()
         # Of which backward pass, rows, slopes: a graph can be walked more than once.
         self._noted: list[tuple[int, Tensor, Tensor]] = []
 

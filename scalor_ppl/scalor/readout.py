@@ -10,8 +10,13 @@ from torch import Tensor
 
 from scalor_ppl.render.boxes import boxes_from_where
 from scalor_ppl.render.glimpses import mass_centre
+from scalor_ppl.scalor.selection import take
 from scalor_ppl.scalor.settings import ModelConfig
-from scalor_ppl.scalor.slots import Objects, Trackers, take, tight_where
+from scalor_ppl.scalor.slots import (
+    Objects,
+    Trackers,
+    tight_where,
+)
 from scalor_ppl.tracks.table import Tracks
 
 # Pixels from the view's rim within which a mask's edge may be that of what is visible.

@@ -14,8 +14,12 @@ from torch import Tensor
 
 from scalor_ppl.nn.gathered import gathering
 from scalor_ppl.scalor.descent import Descend, Rows, descend, descent_of
+from scalor_ppl.scalor.selection import take
 from scalor_ppl.scalor.settings import GuideConfig
-from scalor_ppl.scalor.slots import Latents, Trackers, take
+from scalor_ppl.scalor.slots import (
+    Latents,
+    Trackers,
+)
 
 
 class Better(NamedTuple):

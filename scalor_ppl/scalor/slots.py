@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from scalor_ppl.render.glimpses import overlap_share, visible_pixels
 from scalor_ppl.scalor.identities import Selection, SlotIdentities, identified
+from scalor_ppl.scalor.selection import take_of_both
 from scalor_ppl.scalor.settings import RulesConfig
 from scalor_ppl.scalor.suppression import inside_ellipse, keep_strongest
 
@@ -209,11 +210,6 @@ def _origin(chosen: Tensor, rows: int) -> Tensor:
     return (chosen + base[:, None]).flatten()
 
 
-def take(rows: Tensor, origin: Tensor, capacity: int) -> Tensor:
-    """Rows of ``[B, K + N, ...]`` (or ``[B, N, ...]`` in the first frame) into the K slots."""
-    return rows.flatten(0, 1).index_select(0, origin).unflatten(0, (-1, capacity))
-
-
 def update_trackers(
     before: Trackers | None,
     propagated: Objects | None,
@@ -243,12 +239,10 @@ def update_trackers(
         The trackers after this frame. Where there are fewer candidates than slots the last slots
         repeat a candidate with presence 0.
     """
-    rows, glimpses, presence = proposals.rows(), proposals.glimpse, proposals.presence
-    if propagated is not None:
-        rows = torch.cat((propagated.rows(), rows), 1)
-        glimpses = torch.cat((propagated.glimpse, glimpses), 1)
-        presence = torch.cat((propagated.presence, presence), 1)
     with torch.no_grad():
+        presence = proposals.presence
+        if propagated is not None:
+            presence = torch.cat((propagated.presence, presence), 1)
         videos, count = presence.shape
         key = presence
         if before is not None:
@@ -259,7 +253,12 @@ def update_trackers(
         chosen = F.pad(chosen, (0, max(0, capacity - count)))
         selection = Selection(_origin(chosen, count), count, min(capacity, count))
     origin = selection.origin
-    objects = Objects.of(take(rows, origin, capacity), take(glimpses, origin, capacity))
+    rows = None if propagated is None else propagated.rows()
+    glimpses = None if propagated is None else propagated.glimpse
+    objects = Objects.of(
+        take_of_both(rows, proposals.rows(), origin, capacity),
+        take_of_both(glimpses, proposals.glimpse, origin, capacity),
+    )
     if count < capacity:
         filled = torch.arange(capacity, device=presence.device) < count
         objects = objects._replace(presence=objects.presence * filled)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from scalor_ppl.render.glimpses import overlap_share, use_backend, visible_pixels
 from scalor_ppl.scalor.identities import Selection, SlotIdentities, identified
+from scalor_ppl.scalor.selection import take_of_both
 from scalor_ppl.scalor.settings import RulesConfig
 
 
@@ -68,6 +69,23 @@ def test_the_younger_of_two_in_one_place_goes() -> None:
     assert again.ids.tolist() == [[2, -1, 0]]
     assert again.next_id.tolist() == [3]
     assert not again.discovered.any()
+
+
+@given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 4), st.integers(1, 6))
+@settings(max_examples=30)
+def test_rows_of_both_are_those_of_both_joined(seed: int, some: int, more: int, slots: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    first, second = (torch.rand(2, n, 3, 2, generator=random) for n in (some, more))
+    rows = torch.randint(0, some + more, (2, slots), generator=random)
+    origin = (rows + torch.tensor([[0], [some + more]])).flatten()
+    slope = torch.rand(2, slots, 3, 2, generator=random)
+    found = []
+    for backend in ("auto", "torch"):
+        given_rows = [each.clone().requires_grad_() for each in (first, second)]
+        with use_backend(backend):  # type: ignore[arg-type]
+            taken = take_of_both(given_rows[0], given_rows[1], origin, slots)
+        found.append((taken.detach(), *torch.autograd.grad(taken, given_rows, slope)))
+    torch.testing.assert_close(*found)
 
 
 def test_what_masks_cover_is_counted_alike() -> None:

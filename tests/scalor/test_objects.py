@@ -11,12 +11,12 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from scalor_ppl.render.boxes import boxes_from_where
 from scalor_ppl.render.glimpses import use_backend
+from scalor_ppl.scalor.selection import take
 from scalor_ppl.scalor.settings import RulesConfig
 from scalor_ppl.scalor.slots import (
     Objects,
     Trackers,
     accept,
-    take,
     tight_where,
     update_trackers,
 )

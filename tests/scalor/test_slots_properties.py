@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from scalor_ppl.scalor.selection import take
 from scalor_ppl.scalor.settings import RulesConfig
-from scalor_ppl.scalor.slots import Objects, Trackers, accept, take, update_trackers
+from scalor_ppl.scalor.slots import (
+    Objects,
+    Trackers,
+    accept,
+    update_trackers,
+)
 
 SIZE = (16, 20)
 NO_RULES = RulesConfig(rejection=False, duplicate_rejection=False, vanish=False, doubled=False)
