@@ -74,6 +74,7 @@ def generate(
     from scalor_ppl.inference.interventions import parse_intervention
     from scalor_ppl.inference.pictures import write_compared, write_generated, write_grid
     from scalor_ppl.inference.trees import prior_tree
+    from scalor_ppl.programs import TrainsParts
     from scalor_ppl.results.datatree import SUFFIX, write_tree
     from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run, own_folder
@@ -131,3 +132,10 @@ def generate(
                 paths += write_compared(program, without, scene, label, seen, folder, fps=fps)
     for path in paths:
         Console().print(str(path), **PLAIN)
+    if observe is None and isinstance(program, TrainsParts) and not program.knows_what_enters:
+        Console(stderr=True).print(
+            "the priors were not trained alone, and videos from scratch are little like the data: "
+            f"`scalor-ppl train --only priors --from {run} --out FOLDER` makes a run that samples "
+            "better",
+            **PLAIN,
+        )

@@ -38,6 +38,11 @@ def positive(raw: Tensor, shift: float = 0.0) -> Tensor:
     return F.softplus(raw + shift) + 1e-3
 
 
+def inverse_softplus(value: Tensor) -> Tensor:
+    """What softplus makes a positive value of: ``positive`` gives it, and .001."""
+    return torch.log(torch.expm1(value))
+
+
 def kept_in_scale(layers: nn.Sequential) -> nn.Sequential:
     """He's initialisation (He et al. 2015) for all layers, so that deep networks pass signals on.
 

@@ -9,7 +9,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 from torch.distributions import constraints
 
-from scalor_ppl.nn.layers import positive
+from scalor_ppl.nn.layers import inverse_softplus, positive
 
 
 class Mixture:
@@ -81,18 +81,24 @@ class MixtureNormals(nn.Module):
 
     @torch.no_grad()
     def begin(self, draws: Tensor) -> None:
-        """Start where draws ``[R, n]`` lie, R >= 2: at the centres of their clusters (k-means)."""
-        means = draws[torch.randint(len(draws), (len(self.loc),), device=draws.device)].clone()
-        own = torch.cdist(draws, means).argmin(1)
-        for _ in range(20):
-            for number in range(len(means)):
-                if (own == number).any():
-                    means[number] = draws[own == number].mean(0)
-            own = torch.cdist(draws, means).argmin(1)
+        """Start where draws ``[R, n]`` lie, R >= 2: at the centres of their clusters."""
+        means, own = clusters(draws, len(self.loc))
         self.loc.copy_(means)
         spread = (draws - means[own]).square().mean(0).sqrt().clamp(min=0.05)
-        # softplus^-1, so that ``positive`` gives these standard deviations.
-        self.spread.copy_(torch.log(torch.expm1(spread)).expand_as(self.spread))
+        self.spread.copy_(inverse_softplus(spread).expand_as(self.spread))
+
+
+@torch.no_grad()
+def clusters(draws: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Centres of the clusters of draws ``[R, n]`` (k-means), and which each draw belongs to."""
+    means = draws[torch.randint(len(draws), (count,), device=draws.device)].clone()
+    own = torch.cdist(draws, means).argmin(1)
+    for _ in range(20):
+        for number in range(count):
+            if (own == number).any():
+                means[number] = draws[own == number].mean(0)
+        own = torch.cdist(draws, means).argmin(1)
+    return means, own
 
 
 class Product(TorchDistribution):

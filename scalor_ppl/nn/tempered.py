@@ -1,6 +1,6 @@
 """Samples with less noise than the distribution has."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pyro.distributions as dist
 import torch
@@ -36,6 +36,14 @@ class FreeMixture(dist.MixtureSameFamily):
         )
 
 
+@runtime_checkable
+class TemperedByItself(Protocol):
+    """A distribution that knows which of its noise is jitter."""
+
+    def tempered(self, temperature: float) -> Tensor:
+        """A sample with that noise scaled."""
+
+
 class Tempered(Messenger):
     """Sample every latent with its noise scaled: 1 is the distribution itself, 0 is no noise.
 
@@ -60,6 +68,15 @@ class Tempered(Messenger):
 
 
 @torch.no_grad()
+def tempered_by_itself(fn: Any, temperature: float) -> Tensor:
+    """A sample with that noise scaled that the distribution itself calls jitter, and no other."""
+    if isinstance(fn, Product):
+        parts = [tempered_by_itself(part.expand(fn.batch_shape), temperature) for part in fn.parts]
+        return torch.cat(parts, -1)
+    return fn.tempered(temperature) if isinstance(fn, TemperedByItself) else fn.sample()
+
+
+@torch.no_grad()
 def tempered(fn: Any, temperature: float) -> Tensor:
     """A sample of a distribution as :class:`Tempered` draws it."""
     if isinstance(fn, Product):
@@ -75,6 +92,8 @@ def tempered(fn: Any, temperature: float) -> Tensor:
         scale = scale.reshape(*scale.shape, *[1] * (every.dim() - scale.dim()))
         every = torch.lerp(means, every, scale.expand_as(every))
         return of_component(every, fn.mixture_distribution.sample())
+    if isinstance(fn, TemperedByItself):
+        return fn.tempered(temperature)
     drawn = fn.sample()
     base = fn.base_dist if isinstance(fn, dist.Independent) else fn
     if isinstance(base, LogitRelaxedBernoulli | dist.Bernoulli) or not fn.has_rsample:

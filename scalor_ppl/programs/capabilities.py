@@ -159,6 +159,14 @@ class TrainsParts(ABC):
     """Which tables and settings, beside ``data`` and ``train``, a training of a part may change: by
     ``priors`` and ``decoder``."""
 
+    @property
+    @abstractmethod
+    def knows_what_enters(self) -> bool:
+        """Whether its priors have learned what enters, as they do when they are trained alone.
+
+        Else videos that are sampled from scratch are little like the data.
+        """
+
     @abstractmethod
     def with_trained_priors(
         self, config: Config, source: ClipSource, tell: Tell

@@ -5,14 +5,18 @@ log p(z) at draws of the guide: neither rendering nor the guide is needed once t
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from pyro import poutine
 from torch import Tensor
 
-from scalor_ppl.scalor.priors import log_density
+from scalor_ppl.scalor.priors import Transitions, log_density
 from scalor_ppl.scalor.slots import Latents, Objects, Trackers
+
+# Frames after which an object looks as it does from there on.
+SETTLED = 5
 
 
 class Moment(NamedTuple):
@@ -119,6 +123,72 @@ def density_by_part(model: Any, history: History) -> dict[str, Tensor]:
             last = now.backdrop
             state = model.background.update(state, last)
     return parts
+
+
+class Found(NamedTuple):
+    """Size, depth and z_what of R discovered objects.
+
+    Attributes:
+        rest: as they were discovered ``[R, 3 + D]``.
+        settled: on average over the first frames of their tracks ``[R, 3 + D]``.
+    """
+
+    rest: Tensor
+    settled: Tensor
+
+
+def found_objects(history: History) -> Found:
+    """What was discovered in the frames of a history, and tracked from there on."""
+    rest, settled = [], []
+    for t, now in enumerate(history):
+        new = now.trackers.discovered & now.trackers.alive
+        ids = now.trackers.ids
+        total = torch.zeros_like(_known(now.trackers))
+        count = total.new_zeros(new.shape)
+        for later in history[t : t + SETTLED]:
+            same = (later.trackers.ids[:, None] == ids[..., None]) & later.trackers.alive[:, None]
+            weight = (same & new[..., None]).to(total)
+            total = total + weight @ _known(later.trackers)
+            count = count + weight.sum(-1)
+        rest.append(_known(now.trackers)[new])
+        settled.append((total / count.clamp(min=1)[..., None])[new])
+    return Found(torch.cat(rest), torch.cat(settled))
+
+
+def without_rejected(history: History) -> list[Moment]:
+    """The history as if nothing had been proposed but what was accepted."""
+    moments = []
+    for now in history:
+        trackers, proposed = now.trackers, now.proposed
+        same = (proposed.what[:, :, None] == trackers.objects.what[:, None]).all(-1)
+        accepted = (same & trackers.discovered[:, None]).any(-1)
+        presence = proposed.presence * accepted
+        moments.append(now._replace(proposed=proposed._replace(presence=presence)))
+    return moments
+
+
+def transitions_of(history: History) -> Transitions:
+    """What became of the tracked objects from each frame to the next."""
+    rest, moves, changes, first = [], [], [], []
+    for before, now in pairwise(history):
+        assert now.moved is not None
+        trackers = before.trackers
+        goes_on = trackers.alive & (now.moved.presence > 0.5)
+        was = _known(trackers)
+        rest.append(was[goes_on])
+        moves.append(now.moved.where[..., :2][goes_on])
+        changes.append(_rest(now.moved)[goes_on] - was[goes_on])
+        first.append(trackers.discovered[goes_on])
+    return Transitions(*(torch.cat(parts) for parts in (rest, moves, changes, first)))
+
+
+def _known(trackers: Trackers) -> Tensor:
+    objects = trackers.objects
+    return torch.cat((objects.raw[..., 2:], objects.depth[..., None], objects.what), -1)
+
+
+def _rest(latents: Latents) -> Tensor:
+    return torch.cat((latents.where[..., 2:], latents.depth[..., None], latents.what), -1)
 
 
 def chosen(history: History, rows: Tensor) -> list[Moment]:

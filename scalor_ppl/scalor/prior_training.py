@@ -21,8 +21,17 @@ from scalor_ppl.errors import TrainingError, UserError
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import PartRecord, Program, Tell
-from scalor_ppl.scalor.histories import History, chosen, density_by_part, drawn, joined
-from scalor_ppl.scalor.priors import MixtureBackground, MixtureDiscovery
+from scalor_ppl.scalor.histories import (
+    History,
+    chosen,
+    density_by_part,
+    drawn,
+    found_objects,
+    joined,
+    transitions_of,
+    without_rejected,
+)
+from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
 from scalor_ppl.scalor.settings import PriorConfig, PriorsTraining, ScalorConfig
 
 if TYPE_CHECKING:
@@ -56,9 +65,14 @@ def train_priors(
     torch.manual_seed(config.train.seed)
     trained = with_priors(program, config, settings)  # a wrong name is told at once
     since = time.perf_counter()
-    history = draw_histories(program, source, settings.clips, settings.frames, tell).history
+    history: History = draw_histories(
+        program, source, settings.clips, settings.frames, tell
+    ).history
     draw_seconds = time.perf_counter() - since
     begin(trained, program, history)
+    # What is proposed and rejected at once, mostly twice the same object, is seen in no video, and
+    # would be objects of their own in those that are sampled.
+    history = without_rejected(history)
     clips = len(history[0].proposed.presence)
     held = max(1, clips // HELD_OUT)
     kept = chosen(history, torch.arange(clips - held, clips))
@@ -151,20 +165,31 @@ def begin(program: Program, before: Program, history: History) -> None:
         before: the program whose priors may have been trained already.
         history: of its posterior.
     """
-    discovery, background = program.model.discovery, program.model.background
-    known = type(before.model.discovery), type(before.model.background)
-    if isinstance(background, MixtureBackground) and known[1] is not MixtureBackground:
+    model = program.model
+    discovery, propagation, background = model.discovery, model.propagation, model.background
+    known = (
+        type(before.model.discovery),
+        type(before.model.propagation),
+        type(before.model.background),
+    )
+    if isinstance(background, MixtureBackground) and known[2] is not MixtureBackground:
         backdrop = history[0].backdrop
         assert backdrop is not None
         background.begin(backdrop)
-    if isinstance(discovery, MixtureDiscovery) and known[0] is not MixtureDiscovery:
-        found = []
-        for _, _, _, (presence, where, depth, what), _ in history:
-            rest = torch.cat((where[..., 2:], depth[..., None], what), -1)
-            found.append(rest[presence > 0.5])
+    if isinstance(discovery, MixtureDiscovery):
+        found = found_objects(history)
+        if len(found.rest) < 2:
+            raise UserError(
+                "the program follows less than two objects in all clips: there is nothing to learn "
+                "from; raise train.priors.clips, or train the program longer"
+            )
         cells = sum(moment.proposed.presence.numel() for moment in history)
-        rest = torch.cat(found)
-        discovery.begin(rest, len(rest) / cells)
+        new = known[0] is not MixtureDiscovery
+        discovery.begin(*found, len(found.rest) / cells if new else None)
+    if isinstance(propagation, DynamicsPropagation) and known[1] is not DynamicsPropagation:
+        steps = transitions_of(history)
+        if len(steps.rest) > 1:
+            propagation.begin(steps)
 
 
 @torch.no_grad()
@@ -184,7 +209,7 @@ def _descend(
         for name in ("propagation", "discovery", "background")
         if (prior := getattr(model, name)) is not None
     }
-    parameters = [p for prior in priors.values() for p in prior.parameters()]
+    parameters = [p for prior in priors.values() for p in prior.learned()]
     if not parameters:
         return
     optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas=(0.9, 0.99))

@@ -125,6 +125,11 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         """The inverse."""
         return parted(memory, videos, self.model.proposals)
 
+    @property
+    def knows_what_enters(self) -> bool:
+        """So it is where the discovery prior has a rate of its own."""
+        return bool(self.model.discovery.knows_rate)
+
     def with_trained_priors(
         self, config: Config, source: Any, tell: Tell
     ) -> tuple[Program, PartRecord]:
@@ -192,7 +197,7 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
     ) -> dict[str, Any]:
         """Rates of discovery by frame (paper section 5.1, experiment 3)."""
         first = first_rate
-        if first is None and not self.model.discovery.knows_rate:
+        if first is None and not self.knows_what_enters:
             first = self.config.model.first_rate
         beginning = [None] * observed if observed else [first]
         return {"discovery": [*beginning, *[rate] * (frames - len(beginning))]}

@@ -48,6 +48,11 @@ def test_a_run_gets_other_priors_in_a_folder_of_its_own(cli: CommandLine, seeing
     presence = torch.stack([each.objects.presence for each in scene.trackers])
     assert set(presence.unique().tolist()) <= {0.0, 1.0}
 
+    # Who samples from a run whose priors know nothing of the data is told what to do.
+    hint = "train --only priors --from run"
+    assert hint in cli("generate", "run", "--frames", "2", "--out", "before").err
+    assert hint not in cli("generate", "imagines", "--frames", "2", "--out", "after").err
+
     assert "holds something" in cli.refused(*train, *QUICK, "--out", "imagines")
 
     # What ships tells what was trained, and names no folder of this machine.

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.posterior import infer
+from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.programs import PartRecord, Program, TrainsParts, require
 from scalor_ppl.scalor import ScalorConfig, prior_training
 from scalor_ppl.scalor.decoder_training import frames_of, painted, train_decoder
 from scalor_ppl.scalor.histories import Moment, chosen, density_by_part, drawn, joined
 from scalor_ppl.scalor.prior_training import Draws, train_priors
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
-from scalor_ppl.scalor.priors.contacts import Collisions, Walls
+from scalor_ppl.scalor.priors.contacts import LEEWAY, TOUCH, Collisions, Walls
 from scalor_ppl.scalor.priors.dynamics import Filtered
 from scalor_ppl.scalor.priors.pairs import PairForces
 from scalor_ppl.scalor.program import ScalorProgram
@@ -258,14 +259,14 @@ def test_elastic_discs_come_out_as_simulated() -> None:
     # Two discs of equal mass meet head on and off the middle, within one frame.
     collisions = Collisions(3)
     with torch.no_grad():
-        collisions.reach.start.fill_(1.0)
-        *_, bias = collisions.strength.parameters()
-        bias.fill_(20.0)  # elastic
+        collisions.nearness.copy_(torch.atanh(-torch.tensor(TOUCH).log() / LEEWAY))
+        *_, bias = collisions.odds.parameters()
+        bias.fill_(20.0)  # they collide
     offset = torch.tensor([[[[1.5, 0.0]], [[1.5, 0.5]], [[1.5, 1.2]]]])
     velocity = torch.tensor([-1.0, 0.0]).expand(1, 3, 1, 2)
     rest = torch.zeros(1, 3, 3)
     size = torch.ones(1, 3, 1, 1)
-    found = collisions(offset, velocity, size, rest, rest[:, :, None])
+    found, chance = collisions(offset, velocity, size, rest, rest[:, :, None])
     # Head on: contact at half of the frame, and all of the velocity is handed over.
     torch.testing.assert_close(found.velocity[0, 0], torch.tensor([-1.0, 0.0]))
     torch.testing.assert_close(found.position[0, 0], torch.tensor([-0.5, 0.0]))
@@ -276,8 +277,47 @@ def test_elastic_discs_come_out_as_simulated() -> None:
     torch.testing.assert_close(found.position[0, 1], -(1 - moment) * line[0] * line)
     # Past each other.
     assert (found.velocity[0, 2] == 0).all()
-    found.velocity.sum().backward()
+    torch.testing.assert_close(chance[0, :, 0], torch.tensor([1.0, 1.0, 0.0]))
+    (found.velocity.sum() + chance.sum()).backward()
     assert all(torch.isfinite(p.grad).all() for p in collisions.parameters() if p.grad is not None)
+
+
+def test_which_discs_pass_through_is_learned_from_their_looks(build: Build) -> None:
+    """Of seven meetings one is of two of a kind, and only these collide."""
+    model = build(presence="hard").model
+    config = model.config
+    torch.manual_seed(0)
+    prior = DynamicsPropagation(config)
+    optimizer = torch.optim.Adam(prior.parameters(), 1e-2)
+    alike = torch.arange(56) % 7 == 0
+    chance = torch.zeros(56)
+    for _ in range(80):
+        kinds = torch.stack((torch.ones(56), torch.where(alike, 1.0, -1.0)), 1)
+        kinds = kinds * torch.where(torch.rand(56, 1) < 0.5, 1.0, -1.0)
+        start = 0.5 + 0.03 * torch.rand(56)
+        before: Trackers | None = None
+        state, density = prior.initial((56, 2)), torch.zeros(())
+        for t in range(7):
+            # Half of their distance; they touch at the sum of their sides.
+            apart = start - 0.06 * t
+            apart = torch.where(alike & (apart < 0.2), 0.4 - apart, apart)
+            line = torch.stack((apart, -apart), 1)
+            now = seen_at(torch.stack((line, torch.zeros_like(line)), -1), config)
+            what = kinds[..., None].expand(-1, -1, config.what)
+            now = now._replace(objects=now.objects._replace(what=what))
+            if before is not None and t > 2:
+                moved = (now.objects.where - before.objects.where)[..., :2] / prior.step
+                where = prior(model.presence, state, before).where
+                assert isinstance(where, Product)
+                density = density + where.parts[0].log_prob(torch.atanh(moved)).mean()
+                told = Filtered(*state.split(prior.widths, -1)).chance[:, 0, 0].detach()
+                chance = torch.where(told > 0, told, chance)
+            state, before = prior.update(state, now), now
+        optimizer.zero_grad()
+        (-density).backward()
+        optimizer.step()
+    assert chance[alike].min() > 0.8
+    assert chance[~alike].max() < 0.2
 
 
 def test_a_wall_gives_back_what_its_strength_says() -> None:

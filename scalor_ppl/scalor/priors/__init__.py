@@ -23,7 +23,7 @@ from scalor_ppl.scalor.priors.base import (
     persistence,
 )
 from scalor_ppl.scalor.priors.discovery import ConstantDiscovery, LearnedDiscovery
-from scalor_ppl.scalor.priors.dynamics import DynamicsPropagation
+from scalor_ppl.scalor.priors.dynamics import DynamicsPropagation, Transitions
 from scalor_ppl.scalor.priors.interaction import InteractionPropagation
 from scalor_ppl.scalor.priors.mixture import MixtureDiscovery
 from scalor_ppl.scalor.priors.propagation import (
@@ -51,6 +51,7 @@ __all__ = [
     "RecurrentBackground",
     "RecurrentPropagation",
     "Table",
+    "Transitions",
     "VelocityPropagation",
     "log_density",
     "log_odds",

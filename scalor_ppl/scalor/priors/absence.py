@@ -21,6 +21,7 @@ from torch.nn.functional import logsigmoid
 
 from scalor_ppl.nn.distributions import ModalDistribution, Presence
 from scalor_ppl.nn.modes import mode_of
+from scalor_ppl.nn.tempered import tempered_by_itself
 from scalor_ppl.scalor.priors.base import Site
 from scalor_ppl.scalor.slots import Latents
 
@@ -73,10 +74,12 @@ class PresentOrAbsent(ModalDistribution):
         """A value of what is there, or standard normal noise."""
         shape = Size(sample_shape)
         with torch.no_grad():
-            present = self.present.expand(self.batch_shape).sample(shape)
-            there = torch.rand(shape + self.batch_shape).to(present) < torch.sigmoid(self.odds)
-            there = there.reshape(there.shape + (1,) * len(self.event_shape))
-            return torch.where(there, present, torch.randn_like(present))
+            return self._either(self.present.expand(self.batch_shape).sample(shape))
+
+    def tempered(self, temperature: float) -> Tensor:
+        """A sample; what enters is sampled as it is, but for what it calls jitter itself."""
+        present = self.present.expand(self.batch_shape)
+        return self._either(tempered_by_itself(present, temperature))
 
     @property
     def mode(self) -> Tensor:
@@ -86,6 +89,13 @@ class PresentOrAbsent(ModalDistribution):
             present = self.present.expand(self.batch_shape).sample()
         there = (self.odds > 0).reshape(self.odds.shape + (1,) * len(self.event_shape))
         return torch.where(there, present, torch.zeros_like(present))
+
+    def _either(self, present: Tensor) -> Tensor:
+        event = len(self.event_shape)
+        shape = present.shape[: present.dim() - event]
+        there = torch.rand(shape).to(present) < torch.sigmoid(self.odds)
+        there = there.reshape(there.shape + (1,) * event)
+        return torch.where(there, present, torch.randn_like(present))
 
     def _terms(self, value: Tensor) -> tuple[Tensor, Tensor]:
         absent = dist.Normal(torch.zeros_like(value), 1.0).to_event(len(self.event_shape))

@@ -1,7 +1,7 @@
 """What the three kinds of priors offer, and what they are put together from."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol, overload
 
 import torch
@@ -85,6 +85,10 @@ class Prior(nn.Module):
 
     def progress(self, share: float) -> None:
         """Hear how much of the priors' own training is done, 0 to 1; most priors need not."""
+
+    def learned(self) -> Iterable[nn.Parameter]:
+        """The parameters that the priors' own training moves."""
+        return self.parameters()
 
 
 class DiscoveryPrior(Prior):

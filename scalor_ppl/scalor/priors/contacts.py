@@ -16,8 +16,12 @@ from torch import Tensor, nn
 from scalor_ppl.nn.layers import mlp
 from scalor_ppl.scalor.priors.tables import Table
 
-# How far objects reach, as a share of their boxes, before training.
+# How far objects reach towards a wall, as a share of their boxes, before training.
 REACH = 0.7
+# Of two objects. Less than their true reach, and those that collide would never seem to meet.
+TOUCH = 0.9
+# The logarithm of how much farther or less far two of them may.
+LEEWAY = 0.5
 LOOKS, WIDTH = 4, 32
 # Where two objects graze, the moment of contact has no slope: below this no gradient is taken.
 GRAZING = 3e-3
@@ -33,6 +37,18 @@ class Bounce(NamedTuple):
 
     velocity: Tensor
     position: Tensor
+
+
+class Contact(NamedTuple):
+    """What objects do that one meets in the frame that comes.
+
+    Attributes:
+        bounce: off those of them that it does collide with, ``[B, K, 2]`` each.
+        chance: that it does, and does not pass through, ``[B, K, 1]``; 0 where it meets none.
+    """
+
+    bounce: Bounce
+    chance: Tensor
 
 
 class Walls(nn.Module):
@@ -72,8 +88,10 @@ class Walls(nn.Module):
 class Collisions(nn.Module):
     """Bounces of two objects of equal mass off each other.
 
-    They touch at the sum of their reaches. The impulse acts along the line of centres at the moment
-    of contact, within the frame; how much of it there is depends on the two objects' looks.
+    They touch at the sum of their reaches. The impulse is elastic and acts along the line of
+    centres at the moment of contact, within the frame. Whether there is one, or they pass through
+    each other, depends on the two objects' looks, and is a chance: with a strength in between,
+    objects of which most pass through would soon be told that all do.
 
     Args:
         rest: width of what is known of an object beside its place and velocity.
@@ -81,13 +99,21 @@ class Collisions(nn.Module):
 
     def __init__(self, rest: int) -> None:
         super().__init__()
-        self.reach = Table(torch.tensor(REACH))
+        self.nearness = nn.Parameter(torch.zeros(()))
         self.look = nn.Linear(rest, LOOKS)
-        self.strength = mlp(3 * LOOKS, WIDTH, 1)
+        self.odds = mlp(3 * LOOKS, WIDTH, 1)
+
+    def reach(self) -> Tensor:
+        """How far objects reach, as a share of their boxes.
+
+        Within bounds: where many pass through each other, no reach at all would be the quickest
+        way to be less wrong, and leaves nothing to learn from which of them collide.
+        """
+        return TOUCH * torch.exp(LEEWAY * torch.tanh(self.nearness))
 
     def forward(
         self, offset: Tensor, velocity: Tensor, size: Tensor, rest: Tensor, others: Tensor
-    ) -> Bounce:
+    ) -> Contact:
         """What neighbours do to each object.
 
         Args:
@@ -111,8 +137,10 @@ class Collisions(nn.Module):
         line = line / (line.square().sum(-1, keepdim=True) + 1e-6).sqrt()
         own, theirs = self.look(rest)[:, :, None], self.look(others)
         seen = torch.cat(((own - theirs).square(), own + theirs, own * theirs), -1)
-        # 1 is elastic, 0 passes through.
-        strength = torch.sigmoid(self.strength(seen))
-        push = strength * (velocity * line).sum(-1, keepdim=True) * line
+        chance = torch.sigmoid(self.odds(seen)) * hits
+        most = chance.amax(2)
+        # Of several at once those count that are about as likely as the likeliest.
+        share = (chance / most[:, :, None].clamp(min=1e-6)).detach()
+        push = share * (velocity * line).sum(-1, keepdim=True) * line
         push = torch.where(hits, push, torch.zeros_like(push))
-        return Bounce(push.sum(2), ((1 - moment) * push).sum(2))
+        return Contact(Bounce(push.sum(2), ((1 - moment) * push).sum(2)), most)

@@ -5,12 +5,11 @@ from typing import NamedTuple
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from scalor_ppl.nn.distributions import Gaussian, Presence, diagonal_normal
 from scalor_ppl.nn.gathered import GatheredGRUCell
-from scalor_ppl.nn.layers import mlp, positive, starting_small
-from scalor_ppl.nn.mixtures import Product
+from scalor_ppl.nn.layers import inverse_softplus, mlp, positive, starting_small
+from scalor_ppl.nn.mixtures import Product, clusters
 from scalor_ppl.nn.tempered import FreeMixture
 from scalor_ppl.scalor.priors.base import ObjectDistributions, PropagationPrior
 from scalor_ppl.scalor.priors.contacts import Bounce, Walls
@@ -21,6 +20,8 @@ from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Trackers
 
 COMPONENTS = 6
+# Of the first movement of what is new, which is all there is to know of its velocity.
+FIRST = 24
 # How much wider the last component is before training, before softplus.
 WIDEST = 3.0
 # For which share of a training the components lie in one place.
@@ -29,8 +30,32 @@ TOGETHER = 0.5
 AGES = 24
 # Least gains of position and velocity.
 LEAST = (0.3, 0.1)
+# Least unit of what networks are told, least noise before training.
+LEAST_EXTENT, LEAST_NOISE = 0.05, 0.02
+# Least chance of a collision, and of none.
+LEAST_CHANCE = 1e-6
 # A movement stays this far within the largest step, as a share of it.
 MARGIN = 0.995
+
+
+# Frames in which an object's velocity becomes known.
+YOUNG = 4
+
+
+class Transitions(NamedTuple):
+    """What became of R tracked objects from a frame to the next, as a posterior has it.
+
+    Attributes:
+        rest: size (before it is bounded), depth and z_what before ``[R, 3 + D]``.
+        moves: values of the movement ``[R, 2]``.
+        changes: of the rest ``[R, 3 + D]``.
+        first: whether the object was new ``[R]``.
+    """
+
+    rest: Tensor
+    moves: Tensor
+    changes: Tensor
+    first: Tensor
 
 
 class Filtered(NamedTuple):
@@ -41,8 +66,11 @@ class Filtered(NamedTuple):
         foresight: features that the next frame's distributions are made from.
         centre: filtered, in image coordinates.
         velocity: filtered, in steps a frame.
-        rest: running means of size (before it is bounded), depth and z_what.
-        centre_ahead, velocity_ahead: foreseen for the next frame.
+        rest: running means of size (before it is bounded), depth and z_what, all standardised.
+        centre_ahead, velocity_ahead: foreseen for the next frame, on average.
+        apart: how far the centres lie from each other that it comes to if it collides with another
+            object and if it passes through.
+        chance: that it collides, ``[B, K, 1]``.
         age: frames seen.
     """
 
@@ -53,6 +81,8 @@ class Filtered(NamedTuple):
     rest: Tensor
     centre_ahead: Tensor
     velocity_ahead: Tensor
+    apart: Tensor
+    chance: Tensor
     age: Tensor
 
 
@@ -69,7 +99,8 @@ class DynamicsPropagation(PropagationPrior):
         movement ~ mixture of normals about the way from the last value to centre'
         size, depth, z_what ~ normal about their running means and what changes them now,
 
-    with one component at centre' itself. Pushes are those of walls (:mod:`.contacts`), of pairs
+    with one component at centre' itself, or two where the object may collide with another or pass
+    through it. Pushes are those of walls and collisions (:mod:`.contacts`), those of pairs
     (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
     components tell futures apart that differ. In the first half of a training they lie at centre'
     as well, and differ by their widths only: what the dynamics can explain is not to be put aside
@@ -85,6 +116,8 @@ class DynamicsPropagation(PropagationPrior):
     step: Tensor
     unit: Tensor
     least: Tensor
+    middle: Tensor
+    extent: Tensor
 
     def __init__(self, config: ModelConfig, survival: float = SURVIVAL) -> None:
         super().__init__(config)
@@ -92,13 +125,16 @@ class DynamicsPropagation(PropagationPrior):
         self.together = False
         hidden, rest = config.hidden, 3 + config.what
         self.rest = rest
-        self.widths = (hidden, hidden, 2, 2, rest, 2, 2, 1)
+        self.widths = (hidden, hidden, 2, 2, rest, 2, 2, 2, 1, 1)
         height, width = config.height or 1, config.width or 1
         step = torch.tensor(config.max_step).expand(2)
         self.register_buffer("step", step, persistent=False)
         # Image coordinates in units of the mean step, the same along x and y.
         extent = torch.tensor([width, height]) / 2
         self.register_buffer("unit", extent / (step * extent).mean(), persistent=False)
+        # What the networks are told of size, depth and z_what has mean 0 and deviation 1.
+        self.register_buffer("middle", torch.zeros(rest))
+        self.register_buffer("extent", torch.ones(rest))
         self.gains = Table(first_gains(rest))
         least = torch.tensor([LEAST[0]] * 2 + [LEAST[1]] * 2 + [0.0] * rest)
         self.register_buffer("least", least, persistent=False)
@@ -110,6 +146,11 @@ class DynamicsPropagation(PropagationPrior):
         self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 4))
         self.foresee = nn.Linear(6 + rest + hidden + MESSAGE, hidden)
         self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + 2 * rest))
+        # Of each component of the first movement: mean, and width before softplus.
+        turn = torch.arange(FIRST) * (2 * torch.pi / FIRST)
+        ring = 0.5 * torch.stack((turn.cos(), turn.sin()), -1)
+        self.first_move = Table(torch.cat((ring, torch.full_like(ring, -1.0)), -1))
+        self.first_weights = starting_small(mlp(6 + rest, hidden, FIRST))
         self.noise = Table(torch.cat((torch.full((2,), -2.0), torch.full((rest,), -2.0))))
         with torch.no_grad():
             head = self.head[-1]
@@ -129,6 +170,7 @@ class DynamicsPropagation(PropagationPrior):
         before = Filtered(*state.split(self.widths, -1))
         objects = trackers.objects
         seen = torch.cat((objects.raw[..., 2:], objects.depth[..., None], objects.what), -1)
+        seen = (seen - self.middle) / self.extent
         new = before.age == 0
         surprise = (objects.where[..., :2] - before.centre_ahead) / self.step
         surprise = surprise.masked_fill(new, 0.0)
@@ -156,6 +198,11 @@ class DynamicsPropagation(PropagationPrior):
         scale = self.step * self.unit
         pull = pull + (pushes.velocity + bounce.velocity) / scale
         drift = drift + (pushes.position + bounce.position) / scale
+        hit = pushes.contact.bounce
+        # What it will have done is seen in the frame; only the densities learn the chance.
+        likely = pushes.contact.chance.detach()
+        passing = centre + self.step * (velocity + drift).clamp(-1, 1)
+        colliding = centre + self.step * (velocity + drift + hit.position / scale).clamp(-1, 1)
         return torch.cat(
             Filtered(
                 hidden,
@@ -163,9 +210,11 @@ class DynamicsPropagation(PropagationPrior):
                 centre,
                 velocity,
                 rest,
-                centre + self.step * (velocity + drift).clamp(-1, 1),
+                torch.lerp(passing, colliding, likely),
                 # No object is faster than the largest step.
-                (velocity + pull).clamp(-1, 1),
+                (velocity + pull + likely * hit.velocity / scale).clamp(-1, 1),
+                colliding - passing,
+                pushes.contact.chance,
                 age,
             ),
             -1,
@@ -179,6 +228,26 @@ class DynamicsPropagation(PropagationPrior):
         # Pushes that are learned wrong would carry what is foreseen away from what is seen.
         return self.least + (1 - self.least) * share
 
+    @torch.no_grad()
+    def begin(self, steps: Transitions) -> None:
+        """Begin from a posterior's draws: in their units, and as unsure as they are.
+
+        A prior that is sure of what it does not know learns from its first steps to drive
+        velocities to their bounds, where no gradient leads back.
+
+        Args:
+            steps: of tracked objects, R >= 2.
+        """
+        self.middle.copy_(steps.rest.mean(0))
+        self.extent.copy_(steps.rest.std(0).clamp(min=LEAST_EXTENT))
+        noise = torch.cat((steps.moves, steps.changes / self.extent), -1).square().mean(0).sqrt()
+        self.noise.put(inverse_softplus(noise.clamp(min=LEAST_NOISE)))
+        moves = steps.moves[steps.first]
+        if len(moves):
+            means, own = clusters(moves, FIRST)
+            width = (moves - means[own]).square().mean(0).sqrt().clamp(min=LEAST_NOISE)
+            self.first_move.put(torch.cat((means, inverse_softplus(width).expand_as(means)), -1))
+
     def progress(self, share: float) -> None:
         """Put the components together in the first half of a training."""
         self.together = share < TOGETHER
@@ -191,24 +260,51 @@ class DynamicsPropagation(PropagationPrior):
             (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest, self.rest), -1
         )
         noise = self.noise()
-        # The first component lies where the dynamics lead, the others where else it may go.
-        offset = F.pad(offset.unflatten(-1, (COMPONENTS - 1, 2)), (0, 0, 1, 0))
-        offset = offset * (not self.together)
-        offset = movement[..., None, :] + offset
+        # The first two lie where the dynamics lead, if it passes through what it meets and if it
+        # collides; the others where else it may go.
+        offset = offset.unflatten(-1, (COMPONENTS - 1, 2)) * (not self.together)
+        apart = known.apart / self.step
+        passing = movement - known.chance.detach() * apart
+        ways = torch.stack((passing, passing + apart), -2)
+        offset = torch.cat((ways, movement[..., None, :] + offset), -2)
+        chance = known.chance.clamp(LEAST_CHANCE, 1 - LEAST_CHANCE)
+        either = torch.cat((torch.log1p(-chance), torch.log(chance)), -1)
+        weights = torch.cat((weights[..., :1] + either, weights[..., 1:]), -1)
         width = width.unflatten(-1, (COMPONENTS, 2)) + noise[:2]
-        moves = FreeMixture(
-            dist.Categorical(logits=weights),
-            diagonal_normal(torch.atanh(offset.clamp(-MARGIN, MARGIN)), positive(width)),
-            known.age.squeeze(-1) < 2,  # the first movement is the object's velocity
-        )
-        loc = known.rest + loc
-        scale = positive(scale + noise[2:])
+        width = torch.cat((width[..., :1, :], width), -2)
+        offset = torch.atanh(offset.clamp(-MARGIN, MARGIN))
+        moves = self._moves(known, weights, offset, positive(width))
+        loc = self.middle + self.extent * (known.rest + loc)
+        scale = self.extent * positive(scale + noise[2:])
         return ObjectDistributions(
             presence.distribution(survive.squeeze(-1) + self.survival),
             Product((moves, diagonal_normal(loc[..., :2], scale[..., :2]))),
             Gaussian(loc[..., 2], scale[..., 2]),
             diagonal_normal(loc[..., 3:], scale[..., 3:]),
         )
+
+    def _moves(
+        self, known: Filtered, weights: Tensor, offset: Tensor, width: Tensor
+    ) -> FreeMixture:
+        """The movement: of what is new another mixture, whose noise is the object's velocity."""
+        new = known.age < 2
+        first, spread = self.first_move().split(2, -1)
+        place = known.centre * self.unit
+        told = torch.zeros_like(place) if self.config.anywhere else place
+        edge = torch.exp(-(self.walls.edge - told.abs()).clamp(min=0))
+        about = torch.cat((told, edge, edge * told.sign(), known.rest), -1)
+        logits = torch.cat(
+            (
+                weights.masked_fill(new, -torch.inf),
+                self.first_weights(about).masked_fill(~new, -torch.inf),
+            ),
+            -1,
+        )
+        loc = torch.cat((offset, first.expand(*new.shape[:2], -1, -1)), -2)
+        scale = torch.cat((width, positive(spread).expand(*new.shape[:2], -1, -1)), -2)
+        # What is not yet known of a velocity is no jitter either.
+        young = known.age.squeeze(-1) < YOUNG
+        return FreeMixture(dist.Categorical(logits=logits), diagonal_normal(loc, scale), young)
 
 
 def first_gains(rest: int) -> Tensor:

@@ -1,13 +1,16 @@
 """A discovery prior that has learned how many objects enter, where, and what they look like."""
 
+from collections.abc import Iterable
+
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
 from scalor_ppl.nn.chained import ChainedPresence, LogitsOf
 from scalor_ppl.nn.distributions import Presence
+from scalor_ppl.nn.kernels import KernelNormals
 from scalor_ppl.nn.layers import mlp, positive, starting_small
-from scalor_ppl.nn.mixtures import MixtureNormals, Product
+from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.render.boxes import cell_centres
 from scalor_ppl.scalor.priors.absence import PresentObjects
 from scalor_ppl.scalor.priors.base import (
@@ -20,8 +23,8 @@ from scalor_ppl.scalor.priors.base import (
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Latents, Objects
 
-# MixtureNormals of the mixtures: of size, depth and what together; of the offset from the cell.
-COMPONENTS, OFFSETS = 48, 6
+# Components: of size, depth and what together; of the offset from the cell.
+COMPONENTS, OFFSETS = 768, 6
 WIDTH = 64
 # Radii, in cells, within which a cell sees the objects that are there already.
 RADII = (0.7, 1.5, 3.0)
@@ -38,8 +41,10 @@ class MixtureDiscovery(DiscoveryPrior):
     the distribution that it has in the data, and nothing enters where something is already.
 
     Of a proposal that is there, the offset from the cell's centre is a mixture of normals given the
-    cell; size, depth and z_what together are another, with full covariances, whose weights depend
-    on the cell as well. A proposal that is absent is standard normal: see :mod:`.absence`.
+    cell; size, depth and z_what together are a kernel density of what a posterior has found, whose
+    weights depend on the cell as well. (Some dozens of normals with covariances of their own give
+    draws a little more density, but their samples are blends: shapes and colours in between.) A
+    proposal that is absent is standard normal: see :mod:`.absence`.
 
     To be trained at draws of a posterior with hard presence, after everything else
     (:mod:`scalor_ppl.scalor.prior_training`). A rate that is given takes the place of the chain.
@@ -60,7 +65,7 @@ class MixtureDiscovery(DiscoveryPrior):
         self.chain = starting_small(mlp(PLACE + FRAME + TRACKED + BEFORE, WIDTH, WIDTH, 1))
         self.offset = mlp(PLACE + FRAME + TRACKED, WIDTH, OFFSETS * 5)
         self.weights = starting_small(mlp(PLACE + FRAME, WIDTH, COMPONENTS))
-        self.rest = MixtureNormals(COMPONENTS, rest)
+        self.rest = KernelNormals(COMPONENTS, rest)
         self.register_buffer("centres", cell_centres(config.grid), persistent=False)
         # How near the cells are to one another ``[N, N, R]``, those before only.
         shape = self.zero.new_tensor([columns, rows]) / 2
@@ -159,14 +164,25 @@ class MixtureDiscovery(DiscoveryPrior):
         return where, depth, what
 
     @torch.no_grad()
-    def begin(self, rest: Tensor, rate: float) -> None:
+    def begin(self, rest: Tensor, settled: Tensor, rate: float | None) -> None:
         """Begin from what a posterior has found.
 
         Args:
             rest: size, depth and z_what of the objects found ``[R, 3 + D]``, R >= 2.
-            rate: share of the cells that proposed one.
+            settled: the same, on average over the frames that came ``[R, 3 + D]``.
+            rate: share of the cells that proposed one; none leaves the chain as it is.
         """
-        last = self.chain[-1]
-        assert isinstance(last, nn.Linear)
-        last.bias.fill_(log_odds(rate) - log_odds(self.rate))
-        self.rest.begin(rest)
+        if rate is not None:
+            last = self.chain[-1]
+            assert isinstance(last, nn.Linear)
+            last.bias.fill_(log_odds(rate) - log_odds(self.rate))
+        self.rest.begin(rest, settled)
+        weights = self.weights[-1]
+        assert isinstance(weights, nn.Linear)
+        weights.weight.zero_()
+        weights.bias.zero_()
+
+    def learned(self) -> Iterable[nn.Parameter]:
+        """All but the kernels, which stand on draws of those that the rest is trained at."""
+        kernels = {id(p) for p in self.rest.parameters()}
+        return (p for p in self.parameters() if id(p) not in kernels)

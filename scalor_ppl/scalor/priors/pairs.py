@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from scalor_ppl.nn.layers import mlp, starting_small
-from scalor_ppl.scalor.priors.contacts import Collisions
+from scalor_ppl.scalor.priors.contacts import Collisions, Contact
 
 WIDTH, LOOKS, MESSAGE = 64, 4, 16
 # Figures of a pair: distances now and after the step, speeds along and across, velocities' sizes.
@@ -23,11 +23,13 @@ class Pushes(NamedTuple):
         velocity: change of its velocity ``[B, K, 2]``, in steps.
         position: change of where it comes to, beyond its velocity ``[B, K, 2]``, in steps.
         message: anything else ``[B, K, MESSAGE]``.
+        contact: what comes on top if it collides with one of them, lengths in steps.
     """
 
     velocity: Tensor
     position: Tensor
     message: Tensor
+    contact: Contact
 
 
 class PairForces(nn.Module):
@@ -97,11 +99,12 @@ class PairForces(nn.Module):
         a, b, c, d, message = out.split((1, 1, 1, 1, MESSAGE), -1)
         half = size.mean(-1, keepdim=True)
         far = torch.where(there, r, torch.full_like(r, FAR))
-        bounce = self.collisions(far, v, half[:, :, None] + others(half), rest, others(rest))
+        contact = self.collisions(far, v, half[:, :, None] + others(half), rest, others(rest))
         return Pushes(
-            (a * n + b * v).sum(2) + bounce.velocity,
-            (c * n + d * v).sum(2) + bounce.position,
+            (a * n + b * v).sum(2),
+            (c * n + d * v).sum(2),
             message.sum(2),
+            contact,
         )
 
 

@@ -25,3 +25,8 @@ class Table(nn.Module):
     def forward(self) -> Tensor:
         """The numbers, in the shape of ``start``."""
         return self.start + SPEED * self.change
+
+    @torch.no_grad()
+    def put(self, values: Tensor) -> None:
+        """Make these the numbers."""
+        self.change.copy_((values - self.start) / SPEED)

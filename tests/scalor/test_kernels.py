@@ -1,0 +1,228 @@
+"""Kernel densities of looks, and priors that begin in the units of their draws."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pyro.distributions as dist
+import torch
+from conftest import Build
+
+from scalor_ppl.nn.kernels import KernelDensity, KernelNormals, Kernels
+from scalor_ppl.nn.mixtures import Mixture, Product
+from scalor_ppl.nn.tempered import tempered
+from scalor_ppl.scalor.histories import drawn, found_objects, transitions_of, without_rejected
+from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureDiscovery, Transitions
+from scalor_ppl.scalor.priors.absence import PresentOrAbsent
+from scalor_ppl.scalor.priors.dynamics import FIRST
+from scalor_ppl.scalor.slots import Objects, Trackers
+
+
+def test_kernels_stand_on_draws_and_are_as_wide_as_others_say() -> None:
+    torch.manual_seed(0)
+    centres = torch.tensor([[-3.0, 0.0, 9.0], [3.0, 1.0, -9.0]])
+    deviation = torch.tensor([0.2, 0.5, 3.0])
+    draws = centres[torch.arange(600) % 2] + deviation * torch.randn(600, 3)
+    kernels = KernelNormals(200, 3)
+    kernels.begin(draws, draws)
+    apart = (kernels.loc.detach()[:, None] - draws).abs().amax(-1)
+    assert apart.amin(1).max() == 0
+    fresh = centres[torch.arange(400) % 2] + deviation * torch.randn(400, 3)
+    with torch.no_grad():
+        found = kernels(torch.zeros(200)).first(3).log_prob(fresh).mean()
+    true = dist.Normal(0.0, deviation).to_event(1).entropy() + math.log(2)
+    assert -found < true + 0.6  # nats: what 200 of 600 draws cost against the density itself
+    assert all(p.grad is None or not p.grad.any() for p in kernels.parameters())
+
+
+def a_density(count: int = 5, n: int = 4) -> tuple[Kernels, Mixture]:
+    """The same density as kernels and as a mixture, at two places."""
+    torch.manual_seed(0)
+    tril = (0.3 * torch.randn(n, n)).tril(-1) + torch.diag(torch.rand(n) + 0.3)
+    logits, loc = torch.randn(2, count), 20 + 3 * torch.randn(count, n)
+    return Kernels(logits, loc, tril), Mixture(logits, loc, tril.expand(count, -1, -1))
+
+
+def test_kernels_have_the_densities_of_a_mixture_coordinate_by_coordinate() -> None:
+    kernels, mixture = a_density()
+    value = 20 + 3 * torch.randn(2, 4)
+    for known in (0, 1, 3):
+        if known:
+            kernels = a_density()[0].given(value[:, :1]).given(value[:, 1:known])
+            mixture = a_density()[1].given(value[:, :known])
+        ours, theirs = kernels.scalar(), mixture.scalar()
+        one = value[:, known]
+        torch.testing.assert_close(ours.log_prob(one), theirs.log_prob(one), rtol=1e-4, atol=1e-4)
+        n = 4 - known
+        ours, theirs = kernels.first(n), mixture.first(n)
+        rest = value[:, known:]
+        torch.testing.assert_close(ours.log_prob(rest), theirs.log_prob(rest), rtol=1e-4, atol=1e-4)
+
+
+def test_samples_of_kernels_are_those_of_a_mixture() -> None:
+    kernels, mixture = a_density()
+    known = torch.full((2, 2), 19.0)
+    ours = kernels.given(known).first(2).expand((20000, 2)).sample()
+    theirs = mixture.given(known).first(2)
+    torch.testing.assert_close(ours.mean(0), theirs.mean, rtol=0.0, atol=0.1)
+    torch.testing.assert_close(ours.var(0), theirs.variance, rtol=0.1, atol=0.05)
+
+
+def test_without_noise_a_sample_of_kernels_is_one_of_their_means() -> None:
+    kernels, _ = a_density()
+    fn = kernels.first(4).expand((50, 2))
+    assert isinstance(fn, KernelDensity)
+    found = tempered(fn, 0.0)
+    assert (found[..., None, :] - kernels.loc).abs().amax(-1).amin(-1).max() == 0
+    assert len(found.flatten(0, 1).unique(dim=0)) > 3
+    torch.testing.assert_close(kernels.first(4).mode, kernels.loc[kernels.logits.argmax(-1)])
+
+
+def test_what_enters_keeps_its_place_and_loses_the_jitter_of_its_looks() -> None:
+    torch.manual_seed(0)
+    kernels, _ = a_density(n=2)
+    kernels = Kernels(kernels.logits[:1].expand(4000, -1), kernels.loc, kernels.tril)
+    place = dist.Normal(torch.zeros(4000, 1), 3.0).to_event(1)
+    present = Product((place, kernels.first(2)))
+    found = tempered(PresentOrAbsent(torch.full((4000,), 20.0), present), 0.0)
+    assert abs(found[:, 0].std().item() - 3) < 0.15
+    assert (found[:, None, 1:] - kernels.loc).abs().amax(-1).amin(-1).max() == 0
+
+
+def test_kernels_of_fewer_draws_than_there_are_use_half_of_them() -> None:
+    torch.manual_seed(0)
+    kernels = KernelNormals(64, 2)
+    draws = torch.randn(9, 2)
+    kernels.begin(draws, draws)
+    assert len(kernels.loc.detach().unique(dim=0)) == 4
+    assert torch.isfinite(kernels(torch.zeros(64)).first(2).log_prob(torch.zeros(2)))
+
+
+def test_the_kernels_are_not_trained_at_the_draws_they_stand_on(build: Build) -> None:
+    discovery = MixtureDiscovery(build().model.config)
+    learned = {id(p) for p in discovery.learned()}
+    assert learned.isdisjoint(id(p) for p in discovery.rest.parameters())
+    assert len(learned) == len([*discovery.parameters()]) - len([*discovery.rest.parameters()])
+
+
+def steps(rows: int, dim: int) -> Transitions:
+    turn = 2 * torch.pi * torch.rand(rows)
+    ring = 0.5 * torch.stack((turn.cos(), turn.sin()), -1)
+    middle = torch.linspace(-20, 20, dim)
+    rest = middle + 4 * torch.randn(rows, dim)
+    return Transitions(rest, ring, 3 * torch.randn(rows, dim), torch.ones(rows, dtype=torch.bool))
+
+
+def newborn(prior: DynamicsPropagation, rows: int, rest: torch.Tensor) -> Trackers:
+    where = torch.zeros(rows, 1, 4)
+    raw = torch.cat((where[..., :2], rest[:, None, :2]), -1)
+    alive = torch.ones(rows, 1, dtype=torch.bool)
+    objects = Objects(
+        alive.float(), where, raw, rest[:, None, 2], rest[:, None, 3:], where[..., :0], where
+    )
+    ids = torch.zeros(rows, 1, dtype=torch.long)
+    return Trackers(objects, alive, ids, alive, ids[:, 0], ids, ids.flatten())
+
+
+def test_what_is_new_moves_as_new_objects_did(build: Build) -> None:
+    """On a ring of one speed all around, where one normal would put most at rest."""
+    torch.manual_seed(0)
+    model = build(presence="hard").model
+    prior = DynamicsPropagation(model.config)
+    seen = steps(2000, 3 + model.config.what)
+    prior.begin(seen)
+    trackers = newborn(prior, 500, seen.rest[:500])
+    with torch.no_grad():
+        state = prior.update(prior.initial((500, 1)), trackers)
+        movement = prior(model.presence, state, trackers).where.sample()[:, 0, :2]
+    speed = movement.norm(dim=-1)
+    assert 0.45 < speed.mean() < 0.55
+    assert speed.std() < 0.1
+    share = (movement[:, 0] > 0).float().mean()
+    assert 0.4 < share < 0.6
+    assert prior.first_move().shape == (FIRST, 4)
+
+
+def test_networks_are_told_looks_in_units_of_the_draws(build: Build) -> None:
+    """And the noise begins as wide as the draws change, whatever their units are."""
+    torch.manual_seed(0)
+    model = build(presence="hard").model
+    seen = steps(2000, 3 + model.config.what)
+    prior = DynamicsPropagation(model.config)
+    prior.begin(seen)
+    trackers = newborn(prior, 500, seen.rest[:500])
+    with torch.no_grad():
+        state = prior.update(prior.initial((500, 1)), trackers)
+        told = state.split(prior.widths, -1)[4][:, 0]
+        foreseen = prior(model.presence, state, trackers)
+    assert told.mean(0).abs().max() < 0.2
+    assert (told.std(0) - 1).abs().max() < 0.1
+    assert (foreseen.what.mean[:, 0] - seen.rest[:500, 3:]).abs().mean() < 1.0
+    assert (foreseen.what.stddev / 3 - 1).abs().mean() < 0.2
+
+
+def test_a_prior_that_is_loaded_begins_as_it_was_kept(build: Build) -> None:
+    torch.manual_seed(0)
+    model = build(presence="hard").model
+    prior = DynamicsPropagation(model.config)
+    prior.begin(steps(500, 3 + model.config.what))
+    other = DynamicsPropagation(model.config)
+    other.load_state_dict(prior.state_dict())
+    torch.testing.assert_close(other.first_move(), prior.first_move())
+    torch.testing.assert_close(other.extent, prior.extent)
+
+
+@torch.no_grad()
+def test_steps_of_a_history_are_those_of_its_tracks(build: Build) -> None:
+    pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
+    history = drawn(pair.model, pair.guide, pair.video(4, 4))
+    seen = transitions_of(history)
+    rows = 0
+    for before, now in pairwise(history):
+        assert now.moved is not None
+        for video, slot in before.trackers.alive.nonzero().tolist():
+            if now.moved.presence[video, slot] < 0.5:
+                continue
+            what = before.trackers.objects.what[video, slot]
+            torch.testing.assert_close(seen.rest[rows, 3:], what)
+            torch.testing.assert_close(seen.changes[rows, 3:], now.moved.what[video, slot] - what)
+            torch.testing.assert_close(seen.moves[rows], now.moved.where[video, slot, :2])
+            assert seen.first[rows] == before.trackers.discovered[video, slot]
+            rows += 1
+    assert rows == len(seen.moves) > 0
+
+
+@torch.no_grad()
+def test_objects_found_are_those_that_are_tracked_and_settle_over_their_frames(
+    build: Build,
+) -> None:
+    pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
+    history = drawn(pair.model, pair.guide, pair.video(4, 4))
+    found = found_objects(history)
+    row = 0
+    for t, now in enumerate(history):
+        for video, slot in (now.trackers.discovered & now.trackers.alive).nonzero().tolist():
+            number = now.trackers.ids[video, slot]
+            looks = []
+            for later in history[t : t + 5]:
+                same = later.trackers.alive[video] & (later.trackers.ids[video] == number)
+                looks += [*later.trackers.objects.what[video, same]]
+            torch.testing.assert_close(found.rest[row, 3:], looks[0])
+            torch.testing.assert_close(found.settled[row, 3:], torch.stack(looks).mean(0))
+            row += 1
+    assert row == len(found.rest) > 2
+
+
+@torch.no_grad()
+def test_a_history_without_what_was_rejected_has_what_was_not(build: Build) -> None:
+    pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
+    history = drawn(pair.model, pair.guide, pair.video(6, 4))
+    left_out = 0
+    for before, now in zip(history, without_rejected(history), strict=True):
+        accepted = before.trackers.discovered.sum(-1)
+        assert now.proposed.presence.sum(-1).tolist() == accepted.tolist()
+        assert (now.proposed.presence <= before.proposed.presence).all()
+        torch.testing.assert_close(now.proposed.what, before.proposed.what)
+        left_out += int(before.proposed.presence.sum() - now.proposed.presence.sum())
+    assert left_out > 0
