@@ -125,7 +125,7 @@ def density_by_part(model: Any, history: History) -> dict[str, Tensor]:
     return parts
 
 
-class Found(NamedTuple):
+class Discovered(NamedTuple):
     """Size, depth and z_what of R discovered objects.
 
     Attributes:
@@ -137,7 +137,7 @@ class Found(NamedTuple):
     settled: Tensor
 
 
-def found_objects(history: History) -> Found:
+def found_objects(history: History) -> Discovered:
     """What was discovered in the frames of a history, and tracked from there on."""
     rest, settled = [], []
     for t, now in enumerate(history):
@@ -152,7 +152,7 @@ def found_objects(history: History) -> Found:
             count = count + weight.sum(-1)
         rest.append(_known(now.trackers)[new])
         settled.append((total / count.clamp(min=1)[..., None])[new])
-    return Found(torch.cat(rest), torch.cat(settled))
+    return Discovered(torch.cat(rest), torch.cat(settled))
 
 
 def without_rejected(history: History) -> list[Moment]:
