@@ -13,6 +13,7 @@ from scalor_ppl.cli.options import (
     PLAIN,
     DataFolder,
     Device,
+    Refine,
     Run,
     Seed,
     Temperature,
@@ -52,6 +53,7 @@ def realism(
             min=0, help="Shuffle the picture's rows by this seed; NAME.txt beside it is the key."
         ),
     ] = None,
+    refine: Refine = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -78,7 +80,7 @@ def realism(
         raise UserError("--blind shuffles the rows of a picture: give one with --figure NAME.png")
     key = figure.with_suffix(".txt") if figure is not None and blind is not None else None
     with owned(out, figure, key):
-        program = load_run(run, pick_device(device))
+        program = load_run(run, pick_device(device), refine=refine)
         settings = chosen(program.config.data, data, folder=data_dir, seed=data_seed)
         source = open_data(settings, "test")
         program.check_fits(source.name, source.height, source.width, source.channels)
@@ -105,7 +107,7 @@ def realism(
             document = {
                 "run": str(run),
                 "data": settings.model_dump(mode="json"),
-                "question": asdict(question),
+                "question": asdict(question) | {"refine": refine},
                 **found.to_dict(),
             }
             with written_whole(out) as path:

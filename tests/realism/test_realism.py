@@ -198,9 +198,10 @@ def test_the_command(
         Image.fromarray(Square().clip(t // 3, 1).video[0]).save(folder / f"{t:03d}.png")
     asked = ("realism", run, *ALONE, "--data", folder, "--videos", 8, "--frames", 3, "--seeds", 1)
     out, figure = tmp_path / "r.json", tmp_path / "rows.png"
-    said = cli(*asked, "--json", out, "--figure", figure, "--blind", 3)
+    said = cli(*asked, "--json", out, "--figure", figure, "--blind", 3, "--refine", 0)
     assert said.code == 0, said
     found = json.loads(out.read_text())  # and not NaN, which is no JSON
+    assert found["question"]["refine"] == 0
     assert 0 <= found["figures"]["frame_auc"]["sampled"] <= 1
     assert found["figures"]["clip_auc"]["real"] is None
     assert found["missing"]["clip_auc"] == "clips are shorter than 10 frames"
