@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scalor_ppl.cli.options import PLAIN, ConfigName, Device, Settings, Threads, nested
+from scalor_ppl.cli.bench_turns import show_turns
+from scalor_ppl.cli.options import PLAIN, ConfigName, Device, Refine, Settings, Threads, nested
 from scalor_ppl.cli.tables import print_table
 from scalor_ppl.errors import UserError
 from scalor_ppl.results.locks import owned
@@ -48,6 +49,15 @@ def bench(
     ops: Annotated[
         bool, typer.Option("--ops", help="Only count the operations of a step; time nothing.")
     ] = False,
+    compiled: Annotated[
+        bool,
+        typer.Option("--compiled", help="Only a step as it is and by graphs, in turns."),
+    ] = False,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Only a run's inference, with --refine, as it is and compiled."),
+    ] = None,
+    refine: Refine = None,
 ) -> None:
     """Measure the time and memory of a training step, of its parts, and Pyro's share of it.
 
@@ -55,17 +65,37 @@ def bench(
     """
     from scalor_ppl.programs.configuration import resolve
     from scalor_ppl.programs.registry import files_of
-    from scalor_ppl.studies.benchmark.run import operations_of, run_benchmark
+    from scalor_ppl.studies.benchmark.run import (
+        filled,
+        operations_of,
+        run_benchmark,
+        torch_threads,
+    )
+    from scalor_ppl.studies.benchmark.turns import inference_in_turns, step_in_turns
     from scalor_ppl.training.devices import pick_device
 
-    console = Console()
+    console, where = Console(), pick_device(device)
+    if run is not None:
+        with owned(json_file), torch_threads(threads):
+            ways = inference_in_turns(run, refine or 50, frames=frames, rounds=steps, device=where)
+            show_turns(f"{run}: {frames} frames of one video", ways, where, json_file)
+        return
     model, guide = files_of(model, guide)
     chosen = resolve(config, settings or (), nested(model_file=model, guide_file=guide))
     if ops:
         if json_file is not None:
             raise UserError("--ops prints a table only: leave out --json, or --ops")
-        counted = operations_of(chosen, batch=batch, frames=frames, device=pick_device(device))
+        counted = operations_of(chosen, batch=batch, frames=frames, device=where)
         print_table(_operations(counted), console)
+        return
+    if compiled:
+        with owned(json_file), torch_threads(threads):
+            ways = step_in_turns(
+                filled(chosen), batch=batch, frames=frames, rounds=steps, device=where
+            )
+            show_turns(
+                f"A step without its optimizer, {batch} x {frames} frames", ways, where, json_file
+            )
         return
     with owned(json_file):
         with console.status("measuring") as status:
@@ -74,7 +104,7 @@ def bench(
                 batch=batch,
                 frames=frames,
                 steps=steps,
-                device=pick_device(device),
+                device=where,
                 threads=threads,
                 objects=objects,
                 sizes=sizes,
