@@ -153,51 +153,62 @@ class KernelDensity(ModalDistribution):
 
 
 class KernelNormals(nn.Module):
-    """The learned means and the covariance of :class:`Kernels`.
+    """The learned means, covariance and circumstances of :class:`Kernels`.
 
-    Begun from draws it is their kernel density: a sample is one of the draws and noise, so that
-    what is no blend of others is not blended.
+    Begun from draws it is their conditional kernel density: a sample is one of the draws that were
+    made under like circumstances, and noise, so that what is no blend of others is not blended.
 
     Args:
         count: C.
         n: coordinates.
+        m: figures about the circumstances.
     """
 
-    def __init__(self, count: int, n: int) -> None:
+    def __init__(self, count: int, n: int, m: int) -> None:
         super().__init__()
         self.loc = nn.Parameter(torch.randn(count, n))
         self.spread = nn.Parameter(torch.zeros(n))
         self.lower = nn.Parameter(torch.zeros(n, n))
+        self.about = nn.Parameter(torch.zeros(count, m))
+        self.likeness = nn.Parameter(torch.zeros(m))
 
-    def forward(self, logits: Tensor) -> Kernels:
-        """The density with these log-weights ``[..., C]``."""
+    def forward(self, about: Tensor) -> Kernels:
+        """The density under some circumstances ``[..., m]``."""
         scale = positive(self.spread)
         unit = self.lower.tril(-1) + torch.eye(len(scale)).to(scale)
+        width = positive(self.likeness)
+        here, there = about / width, self.about / width
+        # Of the squares of the differences, that of ``about`` is the same for all kernels.
+        logits = here @ there.T - 0.5 * there.square().sum(-1)
         return Kernels(logits, self.loc, scale[:, None] * unit)
 
-    def begin(self, draws: Tensor, centres: Tensor) -> None:
-        """Put the means where some of the draws lie, with the covariance likeliest for the others.
+    def begin(self, draws: Tensor, centres: Tensor, about: Tensor) -> None:
+        """Put the means where some of the draws lie, and learn how wide they are from the others.
 
         Args:
             draws: ``[R, n]``, R >= 2.
             centres: where each lies but for what is noise in it ``[R, n]``.
+            about: the circumstances of each ``[R, m]``.
         """
         count = len(self.loc)
         mixed = torch.randperm(len(draws), device=draws.device)
         kept, others = mixed.tensor_split([min(count, len(mixed) // 2)])
+        chosen = kept[torch.arange(count, device=draws.device) % len(kept)]
         width = BANDWIDTH * draws.std(0).clamp(min=1e-2)
+        likeness = BANDWIDTH * about.std(0).clamp(min=0.1)
         with torch.no_grad():
-            self.loc.copy_(centres[kept[torch.arange(count, device=draws.device) % len(kept)]])
+            self.loc.copy_(centres[chosen])
+            self.about.copy_(about[chosen])
             self.spread.copy_(inverse_softplus(width))
+            self.likeness.copy_(inverse_softplus(likeness))
             self.lower.zero_()
-        equal = self.loc.new_zeros(BATCH, count)
-        optimizer = torch.optim.Adam([self.spread, self.lower], RATE)
+        optimizer = torch.optim.Adam([self.spread, self.lower, self.likeness], RATE)
         with torch.enable_grad():
             # Of few others no full covariance is to be had: then it stays about as it begins.
             for _ in range(min(STEPS, len(others))):
                 rows = others[torch.randint(len(others), (BATCH,), device=draws.device)]
-                loss = -self(equal).first(draws.shape[1]).log_prob(draws[rows].detach())
+                density = self(about[rows]).first(draws.shape[1]).log_prob(draws[rows].detach())
                 self.zero_grad()
-                loss.mean().backward()
+                (-density.mean()).backward()
                 optimizer.step()
         self.zero_grad()

@@ -12,7 +12,7 @@ import torch
 from pyro import poutine
 from torch import Tensor
 
-from scalor_ppl.scalor.priors import Transitions, log_density
+from scalor_ppl.scalor.priors import Discovered, Transitions, log_density
 from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 
 # Frames after which an object looks as it does from there on.
@@ -125,46 +125,41 @@ def density_by_part(model: Any, history: History) -> dict[str, Tensor]:
     return parts
 
 
-class Discovered(NamedTuple):
-    """Size, depth and z_what of R discovered objects.
-
-    Attributes:
-        rest: as they were discovered ``[R, 3 + D]``.
-        settled: on average over the first frames of their tracks ``[R, 3 + D]``.
-    """
-
-    rest: Tensor
-    settled: Tensor
-
-
 def found_objects(history: History) -> Discovered:
     """What was discovered in the frames of a history, and tracked from there on."""
-    rest, settled = [], []
+    rest, settled, cells, first = [], [], [], []
     for t, now in enumerate(history):
-        new = now.trackers.discovered & now.trackers.alive
+        video, cell, slot = accepted(now).nonzero(as_tuple=True)
         ids = now.trackers.ids
         total = torch.zeros_like(_known(now.trackers))
-        count = total.new_zeros(new.shape)
+        count = total.new_zeros(ids.shape)
         for later in history[t : t + SETTLED]:
             same = (later.trackers.ids[:, None] == ids[..., None]) & later.trackers.alive[:, None]
-            weight = (same & new[..., None]).to(total)
-            total = total + weight @ _known(later.trackers)
-            count = count + weight.sum(-1)
-        rest.append(_known(now.trackers)[new])
-        settled.append((total / count.clamp(min=1)[..., None])[new])
-    return Discovered(torch.cat(rest), torch.cat(settled))
+            total = total + same.to(total) @ _known(later.trackers)
+            count = count + same.sum(-1)
+        rest.append(_rest(now.proposed)[video, cell])
+        settled.append(total[video, slot] / count[video, slot, None])
+        cells.append(cell)
+        first.append(torch.full_like(cell, t == 0, dtype=torch.bool))
+    return Discovered(*(torch.cat(parts) for parts in (rest, settled, cells, first)))
+
+
+def accepted(moment: Moment) -> Tensor:
+    """Which proposal became which tracked object, bool ``[B, N, K]``."""
+    trackers = moment.trackers
+    same = (moment.proposed.what[:, :, None] == trackers.objects.what[:, None]).all(-1)
+    same = same & (moment.proposed.presence[..., None] > 0.5)
+    return same & (trackers.discovered & trackers.alive)[:, None]
 
 
 def without_rejected(history: History) -> list[Moment]:
     """The history as if nothing had been proposed but what was accepted."""
-    moments = []
-    for now in history:
-        trackers, proposed = now.trackers, now.proposed
-        same = (proposed.what[:, :, None] == trackers.objects.what[:, None]).all(-1)
-        accepted = (same & trackers.discovered[:, None]).any(-1)
-        presence = proposed.presence * accepted
-        moments.append(now._replace(proposed=proposed._replace(presence=presence)))
-    return moments
+    return [
+        now._replace(
+            proposed=now.proposed._replace(presence=now.proposed.presence * accepted(now).any(-1))
+        )
+        for now in history
+    ]
 
 
 def transitions_of(history: History) -> Transitions:

@@ -104,7 +104,8 @@ def with_free_priors(
     model.discovery = discovery(model.config)
     if isinstance(model.discovery, MixtureDiscovery):
         model.discovery.rest.loc.data.mul_(0.5)
-        off_their_start(model.discovery.chain, model.discovery.offset, model.discovery.weights)
+        model.discovery.rest.about.data.normal_(0, 0.5)
+        off_their_start(model.discovery.chain, model.discovery.offset)
     propagation = DynamicsPropagation(model.config, survival=1.0)
     off_their_start(propagation.head)
     *_, bias = propagation.head.parameters()

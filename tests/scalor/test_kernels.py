@@ -12,7 +12,13 @@ from conftest import Build
 from scalor_ppl.nn.kernels import KernelDensity, KernelNormals, Kernels
 from scalor_ppl.nn.mixtures import Mixture, Product
 from scalor_ppl.nn.tempered import tempered
-from scalor_ppl.scalor.histories import drawn, found_objects, transitions_of, without_rejected
+from scalor_ppl.scalor.histories import (
+    accepted,
+    drawn,
+    found_objects,
+    transitions_of,
+    without_rejected,
+)
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureDiscovery, Transitions
 from scalor_ppl.scalor.priors.absence import PresentOrAbsent
 from scalor_ppl.scalor.priors.dynamics import FIRST
@@ -24,13 +30,13 @@ def test_kernels_stand_on_draws_and_are_as_wide_as_others_say() -> None:
     centres = torch.tensor([[-3.0, 0.0, 9.0], [3.0, 1.0, -9.0]])
     deviation = torch.tensor([0.2, 0.5, 3.0])
     draws = centres[torch.arange(600) % 2] + deviation * torch.randn(600, 3)
-    kernels = KernelNormals(200, 3)
-    kernels.begin(draws, draws)
+    kernels = KernelNormals(200, 3, 1)
+    kernels.begin(draws, draws, torch.zeros(len(draws), 1))
     apart = (kernels.loc.detach()[:, None] - draws).abs().amax(-1)
     assert apart.amin(1).max() == 0
     fresh = centres[torch.arange(400) % 2] + deviation * torch.randn(400, 3)
     with torch.no_grad():
-        found = kernels(torch.zeros(200)).first(3).log_prob(fresh).mean()
+        found = kernels(torch.zeros(1)).first(3).log_prob(fresh).mean()
     true = dist.Normal(0.0, deviation).to_event(1).entropy() + math.log(2)
     assert -found < true + 0.6  # nats: what 200 of 600 draws cost against the density itself
     assert all(p.grad is None or not p.grad.any() for p in kernels.parameters())
@@ -90,13 +96,26 @@ def test_what_enters_keeps_its_place_and_loses_the_jitter_of_its_looks() -> None
     assert (found[:, None, 1:] - kernels.loc).abs().amax(-1).amin(-1).max() == 0
 
 
+def test_kernels_made_under_other_circumstances_count_less() -> None:
+    """Two kinds of looks, each under circumstances of its own: asked about one, it gives that."""
+    torch.manual_seed(0)
+    about = (torch.arange(400) % 2).float()[:, None]
+    draws = torch.where(about > 0, 4.0, -4.0) + 0.3 * torch.randn(400, 2)
+    kernels = KernelNormals(100, 2, 1)
+    kernels.begin(draws, draws, about)
+    with torch.no_grad():
+        drawn_under = kernels(torch.tensor([[0.0], [1.0]])).first(2).expand((500, 2)).sample()
+    assert (drawn_under[:, 0] < 0).float().mean() > 0.97
+    assert (drawn_under[:, 1] > 0).float().mean() > 0.97
+
+
 def test_kernels_of_fewer_draws_than_there_are_use_half_of_them() -> None:
     torch.manual_seed(0)
-    kernels = KernelNormals(64, 2)
+    kernels = KernelNormals(64, 2, 1)
     draws = torch.randn(9, 2)
-    kernels.begin(draws, draws)
+    kernels.begin(draws, draws, torch.zeros(len(draws), 1))
     assert len(kernels.loc.detach().unique(dim=0)) == 4
-    assert torch.isfinite(kernels(torch.zeros(64)).first(2).log_prob(torch.zeros(2)))
+    assert torch.isfinite(kernels(torch.zeros(1)).first(2).log_prob(torch.zeros(2)))
 
 
 def test_the_kernels_are_not_trained_at_the_draws_they_stand_on(build: Build) -> None:
@@ -202,7 +221,8 @@ def test_objects_found_are_those_that_are_tracked_and_settle_over_their_frames(
     found = found_objects(history)
     row = 0
     for t, now in enumerate(history):
-        for video, slot in (now.trackers.discovered & now.trackers.alive).nonzero().tolist():
+        for video, cell, slot in accepted(now).nonzero().tolist():
+            assert now.trackers.discovered[video, slot]
             number = now.trackers.ids[video, slot]
             looks = []
             for later in history[t : t + 5]:
@@ -210,8 +230,12 @@ def test_objects_found_are_those_that_are_tracked_and_settle_over_their_frames(
                 looks += [*later.trackers.objects.what[video, same]]
             torch.testing.assert_close(found.rest[row, 3:], looks[0])
             torch.testing.assert_close(found.settled[row, 3:], torch.stack(looks).mean(0))
+            assert found.first[row] == (t == 0)
+            assert found.cell[row] == cell
+            assert torch.equal(now.proposed.what[video, cell], looks[0])
             row += 1
     assert row == len(found.rest) > 2
+    assert row == sum(int(now.trackers.discovered.sum()) for now in history)
 
 
 @torch.no_grad()

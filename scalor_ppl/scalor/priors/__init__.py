@@ -25,7 +25,7 @@ from scalor_ppl.scalor.priors.base import (
 from scalor_ppl.scalor.priors.discovery import ConstantDiscovery, LearnedDiscovery
 from scalor_ppl.scalor.priors.dynamics import DynamicsPropagation, Transitions
 from scalor_ppl.scalor.priors.interaction import InteractionPropagation
-from scalor_ppl.scalor.priors.mixture import MixtureDiscovery
+from scalor_ppl.scalor.priors.mixture import Discovered, MixtureDiscovery
 from scalor_ppl.scalor.priors.propagation import (
     MomentumPropagation,
     RecurrentPropagation,
@@ -36,6 +36,7 @@ from scalor_ppl.scalor.priors.tables import Table
 __all__ = [
     "BackgroundPrior",
     "ConstantDiscovery",
+    "Discovered",
     "DiscoveryPrior",
     "DynamicsPropagation",
     "IndependentBackground",

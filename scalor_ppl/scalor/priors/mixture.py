@@ -1,6 +1,7 @@
 """A discovery prior that has learned how many objects enter, where, and what they look like."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import pyro.distributions as dist
 import torch
@@ -30,6 +31,23 @@ WIDTH = 64
 RADII = (0.7, 1.5, 3.0)
 # Figures about a cell: where it is; the frame; tracked objects near it and in all; cells before.
 PLACE, FRAME, TRACKED, BEFORE = 6, 2, len(RADII) + 2, len(RADII) + 3
+CIRCUMSTANCES = 3
+
+
+class Discovered(NamedTuple):
+    """R objects that a posterior has discovered.
+
+    Attributes:
+        rest: size (before it is bounded), depth and z_what as they were discovered ``[R, 3 + D]``.
+        settled: the same, on average over the first frames of their tracks ``[R, 3 + D]``.
+        cell: that proposed each, int64 ``[R]``.
+        first: whether it was in the first frame, bool ``[R]``.
+    """
+
+    rest: Tensor
+    settled: Tensor
+    cell: Tensor
+    first: Tensor
 
 
 class MixtureDiscovery(DiscoveryPrior):
@@ -41,10 +59,10 @@ class MixtureDiscovery(DiscoveryPrior):
     the distribution that it has in the data, and nothing enters where something is already.
 
     Of a proposal that is there, the offset from the cell's centre is a mixture of normals given the
-    cell; size, depth and z_what together are a kernel density of what a posterior has found, whose
-    weights depend on the cell as well. (Some dozens of normals with covariances of their own give
-    draws a little more density, but their samples are blends: shapes and colours in between.) A
-    proposal that is absent is standard normal: see :mod:`.absence`.
+    cell; size, depth and z_what together are a kernel density of what a posterior has found where
+    edges are as near, in first frames or later ones. (Some dozens of normals with covariances of
+    their own give draws a little more density, but their samples are blends: shapes and colours in
+    between.) A proposal that is absent is standard normal: see :mod:`.absence`.
 
     To be trained at draws of a posterior with hard presence, after everything else
     (:mod:`scalor_ppl.scalor.prior_training`). A rate that is given takes the place of the chain.
@@ -64,8 +82,7 @@ class MixtureDiscovery(DiscoveryPrior):
         rest = 3 + config.what
         self.chain = starting_small(mlp(PLACE + FRAME + TRACKED + BEFORE, WIDTH, WIDTH, 1))
         self.offset = mlp(PLACE + FRAME + TRACKED, WIDTH, OFFSETS * 5)
-        self.weights = starting_small(mlp(PLACE + FRAME, WIDTH, COMPONENTS))
-        self.rest = KernelNormals(COMPONENTS, rest)
+        self.rest = KernelNormals(COMPONENTS, rest, CIRCUMSTANCES)
         self.register_buffer("centres", cell_centres(config.grid), persistent=False)
         # How near the cells are to one another ``[N, N, R]``, those before only.
         shape = self.zero.new_tensor([columns, rows]) / 2
@@ -155,7 +172,7 @@ class MixtureDiscovery(DiscoveryPrior):
             loc.unflatten(-1, (OFFSETS, 2)), positive(scale.unflatten(-1, (OFFSETS, 2)))
         )
         offset = dist.MixtureSameFamily(dist.Categorical(logits=weights), normal.to_event(1))
-        rest = self.rest(self.weights(about[..., : PLACE + FRAME]))
+        rest = self.rest(self.circumstances(about))
         where = site("where", Product((offset, rest.first(2))))
         rest = rest.given(where[..., 2:])
         depth = site("depth", rest.scalar())
@@ -163,24 +180,31 @@ class MixtureDiscovery(DiscoveryPrior):
         what = site("what", rest.first(self.config.what))
         return where, depth, what
 
+    def circumstances(self, about: Tensor) -> Tensor:
+        """Of :meth:`about`, what the looks of what enters depend on, ``[..., 3]``.
+
+        What is cut by an edge looks cut, and what enters later does so at an edge. So these are how
+        near an edge is along x and y, negative on the left and at the top, and the first frame.
+        """
+        centre, near = about[..., :2], about[..., 4:PLACE]
+        return torch.cat((near * centre.sign(), about[..., PLACE : PLACE + 1]), -1)
+
     @torch.no_grad()
-    def begin(self, rest: Tensor, settled: Tensor, rate: float | None) -> None:
+    def begin(self, found: Discovered, rate: float | None) -> None:
         """Begin from what a posterior has found.
 
         Args:
-            rest: size, depth and z_what of the objects found ``[R, 3 + D]``, R >= 2.
-            settled: the same, on average over the frames that came ``[R, 3 + D]``.
+            found: R >= 2 objects.
             rate: share of the cells that proposed one; none leaves the chain as it is.
         """
         if rate is not None:
             last = self.chain[-1]
             assert isinstance(last, nn.Linear)
             last.bias.fill_(log_odds(rate) - log_odds(self.rate))
-        self.rest.begin(rest, settled)
-        weights = self.weights[-1]
-        assert isinstance(weights, nn.Linear)
-        weights.weight.zero_()
-        weights.bias.zero_()
+        about = self.about((1, len(self.centres)), 1, None)[0, :, : PLACE + FRAME]
+        about = about[found.cell].clone()
+        about[:, PLACE] = found.first.to(about)
+        self.rest.begin(found.rest, found.settled, self.circumstances(about))
 
     def learned(self) -> Iterable[nn.Parameter]:
         """All but the kernels, which stand on draws of those that the rest is trained at."""
