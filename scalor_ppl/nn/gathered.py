@@ -187,7 +187,9 @@ def never_gathering() -> Iterator[None]:
 def _uses_of(weight: Tensor, bias: Tensor) -> tuple[Tensor, _Uses] | None:
     """What stands for a layer in the graph, and its uses; none where torch's own way is taken."""
     known = _gathering.get()
-    if known is None or not weight.requires_grad or torch.is_autocast_enabled(weight.device.type):
+    if known is None or not (weight.requires_grad and torch.is_grad_enabled()):
+        return None
+    if torch.is_autocast_enabled(weight.device.type):
         return None
     key = id(weight)
     if key not in known:

@@ -108,3 +108,13 @@ def test_bfloat16_is_left_to_torch() -> None:
     layer, rows = GatheredLinear(3, 2), torch.randn(4, 3)
     with gathering(), torch.autocast("cpu", torch.bfloat16):
         assert layer(rows).dtype == torch.bfloat16
+
+
+def test_a_use_without_gradient_does_not_cut_the_others_off() -> None:
+    layer, rows = GatheredLinear(3, 2), torch.randn(4, 3)
+    with gathering():
+        with torch.no_grad():
+            layer(rows)
+        layer(rows).sum().backward()
+    assert layer.weight.grad is not None
+    torch.testing.assert_close(layer.weight.grad, rows.sum(0).expand(2, 3))

@@ -26,7 +26,7 @@ from scalor_ppl.objectives.estimators import (
     kind_of,
     make_estimator,
 )
-from scalor_ppl.scalor import refinement
+from scalor_ppl.scalor import descent
 
 # ---------------------------------------------------------------- by name
 
@@ -324,8 +324,8 @@ def test_the_elbo_of_the_program_is_below_its_evidence(
     if refine:
         # Where there is something to refine, as inference does it; by small steps, so that the
         # posterior still covers the prior and importance sampling stays sound.
-        monkeypatch.setattr(refinement, "WHERE_RATE", 0.05)
-        monkeypatch.setattr(refinement, "WHAT_RATE", 0.2)
+        monkeypatch.setattr(descent, "WHERE_RATE", 0.05)
+        monkeypatch.setattr(descent, "WHAT_RATE", 0.2)
         presence: Any = pair.guide.proposal.presence[-1]
         presence.bias.data.fill_(0.5)
         pair.guide.eval()
