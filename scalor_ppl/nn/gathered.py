@@ -189,7 +189,8 @@ def _uses_of(weight: Tensor, bias: Tensor) -> tuple[Tensor, _Uses] | None:
     known = _gathering.get()
     if known is None or not (weight.requires_grad and torch.is_grad_enabled()):
         return None
-    if torch.is_autocast_enabled(weight.device.type):
+    kind = weight.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         return None
     key = id(weight)
     if key not in known:

@@ -178,7 +178,8 @@ def _numbers(site: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
     if site["value"] is None:
         return
     yield "value", site["value"]
-    density = site["log_prob"] if "log_prob" in site else site["fn"].log_prob(site["value"])
+    with fast_pyro():  # a value that is not finite is what is looked for, and no mistake here
+        density = site["log_prob"] if "log_prob" in site else site["fn"].log_prob(site["value"])
     yield "log-density", density
 
 

@@ -164,7 +164,7 @@ def test_a_run_holds_its_resolved_configuration(tmp_path: Path, tables: dict[str
         ("train.frames=long", "train.frames = 'long': "),
         ("train.learning_rate={start=1}", "train.learning_rate = {'start': 1}: end is missing"),
         ("train.frames={start=1, end=2, kind='x'}", "train.frames.kind = 'x': "),
-        ("train.temperature=1", "it is a table of start, end, steps, kind"),
+        ("train.temperature=1", "it is a table of start, end, steps, after, kind"),
         ("train=5", "train = 5: it is a table of steps, batch, "),
         ("model.grid=[2]", "model.grid = [2]: value 2 is missing"),
         ("model.grid=[0, 2]", "model: grid must be at least 1 x 1"),

@@ -60,6 +60,7 @@ class SharedNoise:
         )
         self.random = torch.Generator().manual_seed(5)
         patch.setattr(torch, "rand", lambda shape, **_: self("rand", shape))
+        patch.setattr(torch, "randn", lambda shape, **_: self("randn", shape))
         patch.setattr(
             torch.distributions.normal, "_standard_normal", lambda shape, **_: self("randn", shape)
         )
