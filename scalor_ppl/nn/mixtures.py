@@ -1,4 +1,4 @@
-"""Mixtures of normals of several latents at once, and products of distributions."""
+"""Mixtures of normals, and products of distributions."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -12,55 +12,8 @@ from torch.distributions import constraints
 from scalor_ppl.nn.layers import inverse_softplus, positive
 
 
-class Mixture:
-    """A mixture of normals over n coordinates, which can be seen a few coordinates at a time.
-
-        p(a, b) = sum_k w_k N(a, b; m_k, L_k L_k^T) = p(a) p(b | a)
-
-    Both factors are mixtures again: with a known, the weights are those of Bayes and each normal is
-    conditioned, which a triangular L makes a product with a matrix.
-
-    Args:
-        logits: log-weights of the components ``[..., C]``; they need not be normalised.
-        loc: means ``[..., C, n]``.
-        tril: lower triangular factors of the covariances, with a positive diagonal, ``[C, n, n]``.
-    """
-
-    def __init__(self, logits: Tensor, loc: Tensor, tril: Tensor) -> None:
-        self.logits = logits
-        self.loc = loc
-        self.tril = tril
-
-    def first(self, n: int) -> TorchDistribution:
-        """The distribution of the first n coordinates, event shape ``[n]``."""
-        normal = dist.MultivariateNormal(self.loc[..., :n], scale_tril=self.tril[:, :n, :n])
-        return self._mixed(normal)
-
-    def scalar(self) -> TorchDistribution:
-        """The distribution of the first coordinate, no event dims."""
-        return self._mixed(dist.Normal(self.loc[..., 0], self.tril[:, 0, 0]))
-
-    def given(self, value: Tensor) -> "Mixture":
-        """What is known of the other coordinates once the first n are: ``[..., n]``."""
-        n = value.shape[-1]
-        tril = self.tril[:, :n, :n]
-        eye = torch.eye(n, dtype=tril.dtype, device=tril.device)
-        inverse = torch.linalg.solve_triangular(tril, eye.expand_as(tril), upper=False)
-        rest = value[..., None, :] - self.loc[..., :n]
-        noise = torch.einsum("cij,...cj->...ci", inverse, rest)
-        volume = torch.diagonal(tril, dim1=-2, dim2=-1).log().sum(-1)
-        logits = self.logits - 0.5 * noise.square().sum(-1) - volume
-        pull = torch.einsum("cij,...cj->...ci", self.tril[:, n:, :n], noise)
-        return Mixture(logits, self.loc[..., n:] + pull, self.tril[:, n:, n:])
-
-    def _mixed(self, normal: TorchDistribution) -> TorchDistribution:
-        batch = torch.broadcast_shapes(self.logits.shape, normal.batch_shape)
-        weights = dist.Categorical(logits=self.logits.expand(batch))
-        return dist.MixtureSameFamily(weights, normal.expand(batch))
-
-
 class MixtureNormals(nn.Module):
-    """The learned normals of a :class:`Mixture`, with full covariances.
+    """The learned normals of a mixture, with full covariances.
 
     Args:
         count: C.
@@ -73,11 +26,12 @@ class MixtureNormals(nn.Module):
         self.spread = nn.Parameter(torch.zeros(count, n))
         self.lower = nn.Parameter(torch.zeros(count, n, n))
 
-    def forward(self, logits: Tensor) -> Mixture:
-        """The mixture with these log-weights ``[..., C]``."""
+    def forward(self, logits: Tensor) -> TorchDistribution:
+        """The mixture with these log-weights ``[..., C]``, event shape ``[n]``."""
         scale = positive(self.spread)
         unit = self.lower.tril(-1) + torch.eye(scale.shape[-1]).to(scale)
-        return Mixture(logits, self.loc, scale[..., None] * unit)
+        normal = dist.MultivariateNormal(self.loc, scale_tril=scale[..., None] * unit)
+        return dist.MixtureSameFamily(dist.Categorical(logits=logits), normal.expand(logits.shape))
 
     @torch.no_grad()
     def begin(self, draws: Tensor) -> None:

@@ -131,13 +131,13 @@ def found_objects(history: History) -> Discovered:
     for t, now in enumerate(history):
         video, cell, slot = accepted(now).nonzero(as_tuple=True)
         ids = now.trackers.ids
-        total = torch.zeros_like(_known(now.trackers))
+        total = torch.zeros_like(now.trackers.objects.rest)
         count = total.new_zeros(ids.shape)
         for later in history[t : t + SETTLED]:
             same = (later.trackers.ids[:, None] == ids[..., None]) & later.trackers.alive[:, None]
-            total = total + same.to(total) @ _known(later.trackers)
+            total = total + same.to(total) @ later.trackers.objects.rest
             count = count + same.sum(-1)
-        rest.append(_rest(now.proposed)[video, cell])
+        rest.append(now.proposed.rest[video, cell])
         settled.append(total[video, slot] / count[video, slot, None])
         cells.append(cell)
         first.append(torch.full_like(cell, t == 0, dtype=torch.bool))
@@ -169,21 +169,12 @@ def transitions_of(history: History) -> Transitions:
         assert now.moved is not None
         trackers = before.trackers
         goes_on = trackers.alive & (now.moved.presence > 0.5)
-        was = _known(trackers)
+        was = trackers.objects.rest
         rest.append(was[goes_on])
         moves.append(now.moved.where[..., :2][goes_on])
-        changes.append(_rest(now.moved)[goes_on] - was[goes_on])
+        changes.append(now.moved.rest[goes_on] - was[goes_on])
         first.append(trackers.discovered[goes_on])
     return Transitions(*(torch.cat(parts) for parts in (rest, moves, changes, first)))
-
-
-def _known(trackers: Trackers) -> Tensor:
-    objects = trackers.objects
-    return torch.cat((objects.raw[..., 2:], objects.depth[..., None], objects.what), -1)
-
-
-def _rest(latents: Latents) -> Tensor:
-    return torch.cat((latents.where[..., 2:], latents.depth[..., None], latents.what), -1)
 
 
 def chosen(history: History, rows: Tensor) -> list[Moment]:

@@ -29,6 +29,11 @@ class Latents(NamedTuple):
     depth: Tensor
     what: Tensor
 
+    @property
+    def rest(self) -> Tensor:
+        """Size (before it is bounded), depth and z_what side by side ``[..., 3 + D]``."""
+        return torch.cat((self.where[..., 2:], self.depth[..., None], self.what), -1)
+
 
 class Objects(NamedTuple):
     """The latents of n object slots and what follows from them.
@@ -52,6 +57,11 @@ class Objects(NamedTuple):
     what: Tensor
     glimpse: Tensor
     box: Tensor
+
+    @property
+    def rest(self) -> Tensor:
+        """As of :class:`Latents`, ``[B, n, 3 + D]``."""
+        return torch.cat((self.raw[..., 2:], self.depth[..., None], self.what), -1)
 
     @property
     def colour(self) -> Tensor:

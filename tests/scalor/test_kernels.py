@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import pyro.distributions as dist
 import torch
+from conditioned import Mixture
 from conftest import Build
 
 from scalor_ppl.nn.kernels import KernelDensity, KernelNormals, Kernels
-from scalor_ppl.nn.mixtures import Mixture, Product
+from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.nn.tempered import tempered
 from scalor_ppl.scalor.histories import (
     accepted,

@@ -107,7 +107,7 @@ class MixtureBackground(BackgroundPrior):
         """The mixture in the first frame, later a normal about the mean."""
         if last is None:
             weights = self.weights.expand(len(state), 1, COMPONENTS)
-            first = self.first(weights).first(self.config.background_dim)
+            first = self.first(weights)
             mixed, free = first.mixture_distribution, torch.ones(first.batch_shape).bool()
             return FreeMixture(mixed, first.component_distribution, free.to(state.device))
         hidden, mean, _ = state.split(self.widths, -1)

@@ -169,8 +169,7 @@ class DynamicsPropagation(PropagationPrior):
         """Correct what was foreseen by the frame, and foresee the next one."""
         before = Filtered(*state.split(self.widths, -1))
         objects = trackers.objects
-        seen = torch.cat((objects.raw[..., 2:], objects.depth[..., None], objects.what), -1)
-        seen = (seen - self.middle) / self.extent
+        seen = (objects.rest - self.middle) / self.extent
         new = before.age == 0
         surprise = (objects.where[..., :2] - before.centre_ahead) / self.step
         surprise = surprise.masked_fill(new, 0.0)
