@@ -125,7 +125,7 @@ def _column(
     source = work.held_out(column, work.config(column, found[0][0].row))
     print_table(column_table(work, column, [cell for cell, _, _ in found]), wide_console())
     for cell, _, run in found:
-        if not append_entry(results, system_entry(work, cell, run)):
+        if not append_entry(results, system_entry(work, cell, run, found[0][0])):
             Console().print(f"{results} has the line of {column}, {cell.row} already", **PLAIN)
     # One program a system: that of the first seed.
     first = {cell.row: program for cell, program, _ in reversed(found)}

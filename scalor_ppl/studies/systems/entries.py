@@ -24,6 +24,10 @@ class SystemEntry(LedgerLine):
         nll_latents: what the latents cost, of a draw; none in lines from before it was measured.
         nll_drawn: what drawing them adds to the misfit. The rest is their sum, less what the best
             of many draws saves.
+        nll_over: by how much ``nll_bound`` lies above that of the first system of the same command,
+            clip by clip on the same clips; none of the first itself.
+        nll_over_error: the standard error of that mean difference.
+        over: title of that first system.
         particles: K of the importance-weighted bound.
         presence: ``hard``, or none where the program has no presence.
         bound: on log p(x), nats a clip; ``bound_error`` its standard error.
@@ -57,6 +61,9 @@ class SystemEntry(LedgerLine):
     nll_rest: float | None = None
     nll_latents: float | None = None
     nll_drawn: float | None = None
+    nll_over: float | None = None
+    nll_over_error: float | None = None
+    over: str | None = None
     particles: int
     presence: str | None = None
     bound: float
@@ -80,16 +87,19 @@ class SystemEntry(LedgerLine):
     date: str
 
 
-def system_entry(work: CellWork, cell: Cell, run: Path) -> SystemEntry:
+def system_entry(work: CellWork, cell: Cell, run: Path, first: Cell) -> SystemEntry:
     """The line of a cell.
 
     Args:
         work: of its table.
         cell: filled.
         run: that it was filled by.
+        first: cell of the same set that its bound is compared with; the cell itself compares with
+            nothing.
     """
     table = work.table
     found, bound = cell.judgement, cell.judgement.bound
+    over, over_error = (None, None) if cell is first else found.over(first.judgement)
     paper = table.figures_of_paper(cell.column, cell.row)
     return SystemEntry(
         set=table.sets[cell.column].title,
@@ -104,6 +114,9 @@ def system_entry(work: CellWork, cell: Cell, run: Path) -> SystemEntry:
         nll_rest=round(found.rest, DIGITS),
         nll_latents=round(found.latents, DIGITS),
         nll_drawn=round(found.drawn, DIGITS),
+        nll_over=_rounded(over),
+        nll_over_error=_rounded(over_error),
+        over=None if over is None else table.systems[first.row].title,
         particles=bound.particles,
         presence=bound.presence,
         bound=round(bound.per_video, 1),
