@@ -117,6 +117,20 @@ def _table() -> dict[str, ToySpec]:
             sets += [plain, replace(plain, name=f"{plain.name}-background", background=True)]
 
     other = replace(md, visible=None)
+    # Kosiorek et al. 2018, section 4.1: digits as large as MNIST has them.
+    two = ToySpec(
+        "moving-mnist-two",
+        "mnist",
+        count=(0, 2),
+        visible=None,
+        size=17.1,
+        speed=(0.0, 10.0),
+        reach=(0.0, 0.0),
+        spread=0.0,
+        jitter=0.01,
+        view=50,
+        acceleration=3.0,
+    )
     sets += [
         # Appendix C.1: objects enter in the middle of the clip, as after a cut.
         replace(
@@ -169,20 +183,9 @@ def _table() -> dict[str, ToySpec]:
         ),
         # Not in the paper: frames larger than those trained on, for videos of any length.
         replace(vld, name="moving-dsprites-wide", count=(30, 30), visible=None, view=256),
-        # Kosiorek et al. 2018, section 4.1: digits as large as MNIST has them.
-        ToySpec(
-            "moving-mnist-two",
-            "mnist",
-            count=(0, 2),
-            visible=None,
-            size=17.1,
-            speed=(0.0, 10.0),
-            reach=(0.0, 0.0),
-            spread=0.0,
-            jitter=0.01,
-            view=50,
-            acceleration=3.0,
-        ),
+        two,
+        # The hard ones of these: every clip has both.
+        replace(two, name="moving-mnist-pair", count=(2, 2)),
     ]
     return {spec.name: spec for spec in sets}
 

@@ -128,6 +128,21 @@ def test_a_table_that_does_not_fit_is_refused(wrong: str, message: str) -> None:
         parse_table("t", f'title = "T"\nframes = 3\nsets = {{}}\n[systems]\n{wrong}\n')
 
 
+def test_a_column_may_be_judged_on_another_set_than_it_is_trained_on(tmp_path: Path) -> None:
+    table = read_table("sqair-digits")
+    folder = write_digits(tmp_path / "digits")
+    config = table.config("pairs", "vrnn", seed=0, video=None, folder=folder)
+    assert config.data.source == "moving-mnist-two"
+    source = table.sets["pairs"].held_out(config.data, 8, 10, None)
+    assert source.name == "moving-mnist-pair"
+    truths = [source.clip(n, 2).truth for n in range(8)]
+    assert [len(truth.ids) for truth in truths if truth is not None] == [2] * 8
+    with pytest.raises(UserError, match="'nowhere' is no registered set"):
+        parse_table(
+            "t", TINY.replace("sigma = 0.3, data", 'sigma = 1, tested_on = "nowhere", data')
+        )
+
+
 def test_runs_are_given_by_system_or_by_cell() -> None:
     found = parse_given(["vrnn=runs/{set}/v", "vrnn/small=pretrained:x"], CELLS)
     assert found == {
@@ -286,7 +301,9 @@ def test_runs_that_do_not_belong_are_refused_before_anything_is_trained(
     assert "--video" in refused("--sets", "own")
     assert "needs the MNIST files" in refused("--sets", "digits")
     assert "--table does not go with table-2" in refused("--table")
-    assert "is for tables of systems: table-2" in cli.refused("reproduce", "--sets", "small")
+    assert "is for tables of systems: sqair-digits, table-2" in cli.refused(
+        "reproduce", "--sets", "small"
+    )
     assert not (tiny / "new").exists()
 
 

@@ -53,6 +53,8 @@ class ClipSet(Section):
         sigma: standard deviation of the pixels, the same for all systems: bounds of different
             sigmas do not compare.
         data: settings of the table ``data``; without a source it is a recording of one's own.
+        tested_on: registered set that the held-out clips are of, where it is another one than is
+            trained on.
         trained_share: share of a recording's frames, the first, that is trained on; the rest is
             held out.
     """
@@ -60,6 +62,7 @@ class ClipSet(Section):
     title: str
     sigma: float = Field(gt=0)
     data: dict[str, Any]
+    tested_on: str | None = None
     trained_share: float = Field(0.8, gt=0, lt=1)
 
     @property
@@ -117,7 +120,8 @@ class ClipSet(Section):
             video: the recording, for a set that wants one.
         """
         if not self.recorded:
-            return open_data(data.model_copy(update={"seed": TEST_SEED}), "test")
+            tested = {"source": self.tested_on or data.source, "seed": TEST_SEED}
+            return open_data(data.model_copy(update=tested), "test")
         rest = {"source": str(video), "start": self.held_out_from(video), "stop": None}
         return spread_clips(open_data(data.model_copy(update=rest), "test"), clips, frames)
 
@@ -248,7 +252,7 @@ def parse_table(name: str, text: str) -> SystemsTable:
             if column not in table.sets:
                 raise UserError(f"table {name}, {row}: no set {column!r}")
     for column, clips in table.sets.items():
-        source = clips.data.get("source")
-        if source is not None and source not in REGISTERED:
-            raise UserError(f"table {name}, {column}: {source!r} is no registered set")
+        for source in (clips.data.get("source"), clips.tested_on):
+            if source is not None and source not in REGISTERED:
+                raise UserError(f"table {name}, {column}: {source!r} is no registered set")
     return table
