@@ -77,7 +77,8 @@ def reproduce_table(
             own = [row for each, row in cells if each == column]
             here = {row: given[column, row] for row in own if (column, row) in given}
             _column(work, column, own, here, seeds, minutes, results, device)
-    Console().print(OTHER_DATA, **PLAIN)
+    if table.paper:
+        Console().print(OTHER_DATA, **PLAIN)
 
 
 def _columns(
