@@ -7,7 +7,7 @@ had been used once. Outside it, and where no gradient is wanted, these are torch
 torch's names of their parameters.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class _Uses:
+class Uses:
     """What the uses of ``rows @ weight.T + bias`` leave for the gradient of its parameters."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
@@ -52,8 +52,8 @@ def _current_pass() -> int:
     return torch._C._current_graph_task_id()
 
 
-def _refuse_second_derivatives() -> None:
-    # As torch's `once_differentiable` does, at a hundredth of its time.
+def refuse_second_derivatives() -> None:
+    """As torch's `once_differentiable` does, at a hundredth of its time."""
     if torch.is_grad_enabled():
         raise RuntimeError("gathered layers can be differentiated once: use gathering(False)")
 
@@ -62,7 +62,7 @@ class _Parameters(torch.autograd.Function):
     """Stands for weight and bias in the graph: its turn comes when that of all uses is over."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, bias: Tensor, uses: _Uses) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, uses: Uses) -> Tensor:
         ctx.uses = uses
         ctx.set_materialize_grads(False)
         return weight.new_empty(0)
@@ -76,7 +76,7 @@ class _Chain(torch.autograd.Function):
     """Linear maps one after another with CELU between them, ``[..., in]`` to ``[..., out]``."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, chain: tuple[_Uses, ...], *_: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, chain: tuple[Uses, ...], *_: Tensor) -> Tensor:
         ctx.chain, ctx.shape = chain, rows.shape
         found = rows.reshape(-1, rows.shape[-1])
         given = [found]
@@ -90,7 +90,7 @@ class _Chain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        _refuse_second_derivatives()
+        refuse_second_derivatives()
         given, chain = ctx.saved_tensors, ctx.chain
         back: Tensor | None = slope.reshape(-1, slope.shape[-1])
         for number in reversed(range(len(chain))):
@@ -116,7 +116,7 @@ class _Gru(torch.autograd.Function):
         state: Tensor,
         of_rows: Tensor,
         of_state: Tensor,
-        uses: tuple[_Uses, _Uses],
+        uses: tuple[Uses, Uses],
     ) -> Tensor:
         width = state.shape[1]
         widths = (2 * width, width)
@@ -131,7 +131,7 @@ class _Gru(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        _refuse_second_derivatives()
+        refuse_second_derivatives()
         rows, state, gates, new, own = ctx.saved_tensors
         reset, keep = gates.chunk(2, 1)
         kept = slope * keep
@@ -150,7 +150,7 @@ class _Gru(torch.autograd.Function):
 
 
 # By the weight's identity: tensors compare by their values.
-_Known = dict[int, tuple[Tensor, _Uses]]
+_Known = dict[int, tuple[Tensor, Uses]]
 _gathering: ContextVar[_Known | None] = ContextVar("gathering", default=None)
 _traced: ContextVar[bool] = ContextVar("traced", default=False)
 
@@ -184,8 +184,16 @@ def never_gathering() -> Iterator[None]:
         _traced.reset(token)
 
 
-def _uses_of(weight: Tensor, bias: Tensor) -> tuple[Tensor, _Uses] | None:
-    """What stands for a layer in the graph, and its uses; none where torch's own way is taken."""
+def uses_of(
+    weight: Tensor, bias: Tensor, matrix: Callable[[Tensor], Tensor] | None = None
+) -> tuple[Tensor, Uses] | None:
+    """What stands for a layer in the graph, and its uses; none where torch's own way is taken.
+
+    Args:
+        weight: of the layer.
+        bias: likewise.
+        matrix: makes a matrix ``[out, in]`` of the weight; none where it is one.
+    """
     known = _gathering.get()
     if known is None or not (weight.requires_grad and torch.is_grad_enabled()):
         return None
@@ -194,8 +202,9 @@ def _uses_of(weight: Tensor, bias: Tensor) -> tuple[Tensor, _Uses] | None:
         return None
     key = id(weight)
     if key not in known:
-        uses = _Uses(weight, bias)
-        known[key] = (_Parameters.apply(weight, bias, uses), uses)
+        whole = weight if matrix is None else matrix(weight)
+        uses = Uses(whole, bias)
+        known[key] = (_Parameters.apply(whole, bias, uses), uses)
     return known[key]
 
 
@@ -204,7 +213,7 @@ class GatheredLinear(nn.Linear):
 
     def forward(self, rows: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""
-        found = _uses_of(self.weight, self.bias)
+        found = uses_of(self.weight, self.bias)
         if found is None:
             return F.linear(rows, self.weight, self.bias)
         result: Tensor = _Chain.apply(rows, (found[1],), found[0])
@@ -227,7 +236,7 @@ class GatheredMlp(nn.Sequential):
     def forward(self, rows: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""
         linear = (layer for layer in self if isinstance(layer, GatheredLinear))
-        found = [_uses_of(layer.weight, layer.bias) for layer in linear]
+        found = [uses_of(layer.weight, layer.bias) for layer in linear]
         parameters, chain = [], []
         for each in found:
             if each is None:
@@ -243,8 +252,8 @@ class GatheredGRUCell(nn.GRUCell):
 
     def forward(self, rows: Tensor, state: Tensor) -> Tensor:  # type: ignore[override]
         """Rows ``[n, in]`` and states ``[n, hidden]`` to the next states."""
-        given = _uses_of(self.weight_ih, self.bias_ih)
-        past = _uses_of(self.weight_hh, self.bias_hh)
+        given = uses_of(self.weight_ih, self.bias_ih)
+        past = uses_of(self.weight_hh, self.bias_hh)
         if given is None or past is None:
             return super().forward(rows, state)
         result: Tensor = _Gru.apply(rows, state, given[0], past[0], (given[1], past[1]))

@@ -86,7 +86,10 @@ class GridEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``[N, C, H, W]`` to features ``[N, F, Gh, Gw]``."""
-        features = self.layers(images)
+        return self.on_grid(self.layers(images))
+
+    def on_grid(self, features: Tensor) -> Tensor:
+        """Features ``[N, F, h, w]`` averaged to one vector a cell, ``[N, F, Gh, Gw]``."""
         if features.shape[-2:] != self.grid:
             features = F.adaptive_avg_pool2d(features, self.grid)
         return features

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scalor_ppl.nn.columns import ColumnEncoder
 from scalor_ppl.nn.gathered import GatheredGRUCell, GatheredLinear
 from scalor_ppl.nn.layers import COARSE, ConvLSTM, GridEncoder, mlp, positive
 from scalor_ppl.render.glimpses import read_glimpses
@@ -98,7 +99,7 @@ class ProposalPosterior(nn.Module):
         self.everywhere = config.mask == "everywhere"
         self.grid = model.config.grid
         masks = 16
-        self.mask_encoder = GridEncoder(1, masks, model.size, self.grid, width=8)
+        self.mask_encoder = ColumnEncoder(1, masks, model.size, self.grid, width=8)
         seen = features + masks if self.everywhere else features
         self.trunk = mlp(seen, config.hidden, config.hidden)
         self.where_depth = nn.Linear(config.hidden, 10)

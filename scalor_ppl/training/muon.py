@@ -21,6 +21,9 @@ ADAM = partial(Adam, fused=True)
 # Of the quintic whose iterates take singular values from (0, 1] to about 1 (Jordan 2024).
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
+# From so many rows on, and so many times as many columns, a matrix's square is cheaper to iterate.
+SQUARED = 32
+WIDE = 3
 MOMENTUM = 0.95
 # A step then has the root mean square that Adam's have, and Adam's learning rates can stay
 # (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2).
@@ -40,13 +43,36 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
     Singular values end between .7 and 1.2, but for those far below the largest, which stay smaller.
     """
-    a, b, c = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
+    rows, columns = x.shape
+    x = _by_squares(x) if rows >= SQUARED and columns >= WIDE * rows else _iterated(x)
+    return x.T if tall else x
+
+
+def _iterated(x: Tensor) -> Tensor:
+    a, b, c = QUINTIC
     for _ in range(ITERATIONS):
         square = x @ x.T
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return x.T if tall else x
+    return x
+
+
+def _by_squares(x: Tensor) -> Tensor:
+    """The same for a wide matrix: all factors are polynomials of ``x @ x.T``, and commute.
+
+    So only small square matrices are iterated, and x itself is multiplied once.
+    """
+    a, b, c = QUINTIC
+    square, product = x @ x.T, None
+    for number in range(ITERATIONS):
+        factor = torch.addmm(square, square, square, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        product = factor if product is None else factor @ product
+        if number + 1 < ITERATIONS:
+            square = factor @ square @ factor
+    assert product is not None
+    return product @ x
 
 
 class Orthogonal(Optimizer):

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from scalor_ppl.training.muon import LIKE_ADAM, Muon, Orthogonal, is_matrix, orthogonalised
+from scalor_ppl.training.muon import (
+    ITERATIONS,
+    LIKE_ADAM,
+    QUINTIC,
+    Muon,
+    Orthogonal,
+    is_matrix,
+    orthogonalised,
+)
 
 
 def network() -> nn.Sequential:
@@ -36,6 +44,20 @@ def test_directions_stay_and_singular_values_become_about_one(shape: tuple[int, 
     assert values.min() > 0.3
     assert values.max() < 1.3
     torch.testing.assert_close(middle, torch.diag(values), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(40, 200), (200, 40)])
+def test_a_wide_matrix_is_iterated_by_its_square(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(shape) * torch.logspace(0, -3, shape[1])
+    matrix /= matrix.norm()
+    exact = matrix.double() if shape[0] < shape[1] else matrix.double().T
+    for _ in range(ITERATIONS):
+        square = exact @ exact.T
+        a, b, c = QUINTIC
+        exact = a * exact + (b * square + c * square @ square) @ exact
+    found = orthogonalised(matrix).double()
+    torch.testing.assert_close(found if shape[0] < shape[1] else found.T, exact, atol=1e-5, rtol=0)
 
 
 def test_of_a_gradient_of_zeros_there_is_no_step() -> None:
