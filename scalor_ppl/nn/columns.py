@@ -6,8 +6,10 @@ long as its arithmetic. Here what each place of the output sees is laid out as a
 products, whose gradients are gathered as those of other layers (:mod:`scalor_ppl.nn.gathered`).
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
@@ -30,7 +32,7 @@ class Shape(NamedTuple):
         """That of a layer."""
         return cls(layer.in_channels, layer.kernel_size[0], layer.stride[0], int(layer.padding[0]))
 
-    def size(self, given: tuple[int, int]) -> tuple[int, int]:
+    def size(self, given: Sequence[int]) -> tuple[int, int]:
         """Height and width of the output."""
         high, wide = ((n + 2 * self.padding - self.kernel) // self.stride + 1 for n in given)
         return high, wide
@@ -46,37 +48,40 @@ class _Maps(Function):
         from scalor_ppl.nn.column_kernels import unfold
 
         ctx.chain, ctx.sizes = chain, []
-        videos, kept = len(maps), []
+        videos, *size = maps.shape[:3]
+        kept: list[Tensor] = []
         for shape, uses in chain:
-            size = (maps.shape[1], maps.shape[2])
             high, wide = shape.size(size)
-            rows = torch.empty((videos * high * wide, shape.kernel**2 * shape.channels))
-            unfold(maps.flatten(2).numpy(), *shape, rows.numpy())
-            found = uses.apply(rows)
-            kept += [rows, found]
+            # Arrays: torch would make an operation of each of their views.
+            rows = np.empty((videos * high * wide, shape.kernel**2 * shape.channels), np.float32)
+            unfold(maps.numpy().reshape(videos, size[0], -1), *shape, rows)
+            given = torch.from_numpy(rows)
+            found = uses.apply(given)
+            kept += [given, found]
             ctx.sizes.append(size)
-            maps = F.celu(found).view(videos, high, wide, -1)
+            maps, size = F.celu(found), [high, wide]
         ctx.save_for_backward(*kept)
-        return maps
+        return maps.view(videos, *size, -1)
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         from scalor_ppl.nn.column_kernels import fold
 
         refuse_second_derivatives()
-        kept, back = ctx.saved_tensors, slope
+        kept, videos = ctx.saved_tensors, len(slope)
+        back: Tensor | None = slope.reshape(kept[-1].shape)
         for number in reversed(range(len(ctx.chain))):
             shape, uses = ctx.chain[number]
             rows, found = kept[2 * number : 2 * number + 2]
-            back = back.reshape(found.shape)
-            back = torch.ops.aten.elu_backward(back, 1.0, 1.0, 1.0, False, found)
-            uses.note(rows, back)
-            if not number and not ctx.needs_input_grad[0]:
-                return None, *[None] * (1 + len(ctx.chain))
-            high, wide = ctx.sizes[number]
-            by_rows = back @ uses.weight
-            back = torch.empty((len(slope), high, wide, shape.channels))
-            fold(by_rows.numpy(), *shape, back.flatten(2).numpy())
+            by_found = torch.ops.aten.elu_backward(back, 1.0, 1.0, 1.0, False, found)
+            uses.note(rows, by_found)
+            back = None
+            if number or ctx.needs_input_grad[0]:
+                high, wide = ctx.sizes[number]
+                maps = np.empty((videos, high, wide * shape.channels), np.float32)
+                fold((by_found @ uses.weight).numpy(), *shape, maps)
+                last = (videos, high, wide) if not number else (-1,)
+                back = torch.from_numpy(maps.reshape(*last, shape.channels))
         return back, *[None] * (1 + len(ctx.chain))
 
 

@@ -46,28 +46,29 @@ class Composed(NamedTuple):
 def read_forward(images: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
     """Glimpses; see `scalor_ppl.render.glimpses.read_glimpses`."""
     frames, slots = where.shape[:2]
-    glimpses = torch.empty((frames, slots, images.shape[1], *size))
-    arguments = _array(images), _array(where), glimpses.numpy()
+    # An array: torch would make operations of its making and of its view.
+    glimpses = np.empty((frames, slots, images.shape[1], *size), np.float32)
+    arguments = _array(images), _array(where), glimpses
     deep = images.shape[1] >= DEEP
     kernel = read_kernels.read_deep_forward if deep else read_kernels.read_forward
-    _over_frames(kernel, frames, 2 * glimpses.numel(), arguments)
-    return glimpses
+    _over_frames(kernel, frames, 2 * glimpses.size, arguments)
+    return torch.from_numpy(glimpses)
 
 
 def read_backward(
     images: Tensor, where: Tensor, grad_glimpses: Tensor, to_images: bool
 ) -> tuple[Tensor, Tensor]:
     """Gradients of images (of no frames unless asked for) and boxes."""
-    grad_images = torch.empty(images.shape if to_images else (0, 0, 0, 0))
-    grad_where = torch.empty(where.shape)
+    grad_images = np.empty(images.shape if to_images else (0, 0, 0, 0), np.float32)
+    grad_where = np.empty(where.shape, np.float32)
     arguments = (
         *(_array(images), _array(where), _array(grad_glimpses)),
-        *(grad_images.numpy(), grad_where.numpy()),
+        *(grad_images, grad_where),
     )
     deep = images.shape[1] >= DEEP
     kernel = read_kernels.read_deep_backward if deep else read_kernels.read_backward
     _over_frames(kernel, where.shape[0], 4 * grad_glimpses.numel(), arguments)
-    return grad_images, grad_where
+    return torch.from_numpy(grad_images), torch.from_numpy(grad_where)
 
 
 def write_forward(
@@ -75,24 +76,24 @@ def write_forward(
 ) -> Tensor:
     """Summed glimpses; see `scalor_ppl.render.glimpses.write_glimpses`."""
     frames, _, count = planes.shape[:3]
-    canvas = torch.empty((frames, count, *size))
-    arguments = _array(planes), _array(where), _flags(active), canvas.numpy()
+    canvas = np.empty((frames, count, *size), np.float32)
+    arguments = _array(planes), _array(where), _flags(active), canvas
     _over_frames(write_kernels.write_forward, frames, 2 * planes.numel(), arguments)
-    return canvas
+    return torch.from_numpy(canvas)
 
 
 def write_backward(
     planes: Tensor, where: Tensor, active: Tensor | None, grad_canvas: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Gradients of planes and boxes."""
-    grad_planes, grad_where = torch.empty(planes.shape), torch.empty(where.shape)
+    grad_planes, grad_where = (np.empty(each.shape, np.float32) for each in (planes, where))
     arguments = (
         *(_array(planes), _array(where), _flags(active), _array(grad_canvas)),
-        *(grad_planes.numpy(), grad_where.numpy()),
+        *(grad_planes, grad_where),
     )
     work = 4 * planes.numel()
     _over_frames(write_kernels.write_backward, planes.shape[0], work, arguments)
-    return grad_planes, grad_where
+    return torch.from_numpy(grad_planes), torch.from_numpy(grad_where)
 
 
 def composite_forward(
@@ -108,19 +109,19 @@ def composite_forward(
 ) -> Composed:
     """Frames; see `scalor_ppl.render.glimpses.composite`."""
     frames, _, channels = colour.shape[:3]
-    sums = torch.empty((frames, channels + 2, *size))
-    covered = torch.empty((frames, 1, *size))
-    foreground = torch.empty((frames, channels, *size))
-    image = None if background is None else torch.empty_like(foreground)
+    sums = np.empty((frames, channels + 2, *size), np.float32)
+    covered = np.empty((frames, 1, *size), np.float32)
+    foreground = np.empty((frames, channels, *size), np.float32)
+    image = None if background is None else np.empty_like(foreground)
     none = _missing(0, channels, *size)
     arguments = (
         *(_array(colour), _array(mask.squeeze(2)), _array(presence), _array(weight)),
         *(_array(where), _flags(active), none if background is None else _array(background), eps),
-        *(sums.numpy(), none if image is None else image.numpy()),
-        *(covered.numpy(), foreground.numpy()),
+        *(sums, none if image is None else image, covered, foreground),
     )
     _over_frames(composite_kernels.composite_forward, frames, 3 * colour.numel(), arguments)
-    return Composed(image, covered, foreground, sums)
+    seen = None if image is None else torch.from_numpy(image)
+    return Composed(seen, *map(torch.from_numpy, (covered, foreground, sums)))
 
 
 def composite_backward(
@@ -161,18 +162,18 @@ def composite_backward(
 
 def visible(mask: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
     """See `scalor_ppl.render.glimpses.visible_pixels`."""
-    covered = torch.empty(mask.shape[:2])
+    covered = np.empty(mask.shape[:2], np.float32)
     pixels = float(size[0] * size[1])
-    cover_kernels.visible(_array(mask), _array(where), pixels, covered.numpy())
-    return covered
+    cover_kernels.visible(_array(mask), _array(where), pixels, covered)
+    return torch.from_numpy(covered)
 
 
 def overlap(mask: Tensor, read: Tensor, where: Tensor, own: float, other: float) -> Tensor:
     """See `scalor_ppl.render.glimpses.overlap_share`; `read` is the canvas at the masks' pixels."""
-    share = torch.empty(mask.shape[:2])
+    share = np.empty(mask.shape[:2], np.float32)
     arrays = (_array(mask), _array(read), _array(where))
-    cover_kernels.overlap(*arrays, own, other, share.numpy())
-    return share
+    cover_kernels.overlap(*arrays, own, other, share)
+    return torch.from_numpy(share)
 
 
 def _over_frames(

@@ -41,18 +41,22 @@ class _TakeOfBoth(Function):
         from scalor_ppl.scalor.selection_kernel import select
 
         ctx.origin, ctx.shapes = origin, (first.shape, second.shape)
-        taken = torch.empty((first.shape[0], capacity, *first.shape[2:]))
-        select(_table(first), _table(second), origin.numpy(), _table(taken))
-        return taken
+        rows = _table(first), _table(second)
+        # Arrays: torch would make operations of their making and of their views.
+        taken = np.empty((len(first), capacity, rows[0].shape[-1]), np.float32)
+        select(*rows, origin.numpy(), taken)
+        return torch.from_numpy(taken.reshape(len(first), capacity, *first.shape[2:]))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         from scalor_ppl.scalor.selection_kernel import add_back
 
-        first, second = (torch.zeros(shape) for shape in ctx.shapes)
-        add_back(_table(slope), ctx.origin.numpy(), _table(first), _table(second))
-        return first, second, None, None
+        given = _table(slope)
+        first, second = (np.zeros((*s[:2], given.shape[-1]), np.float32) for s in ctx.shapes)
+        add_back(given, ctx.origin.numpy(), first, second)
+        back = zip((first, second), ctx.shapes, strict=True)
+        return *(torch.from_numpy(each.reshape(shape)) for each, shape in back), None, None
 
 
 def _table(rows: Tensor) -> np.ndarray:

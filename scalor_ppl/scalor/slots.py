@@ -191,10 +191,11 @@ def accept(
         ``[B, N]`` bool: accepted. Piecewise constant in its inputs: no gradient.
     """
     with torch.no_grad():
-        accepted = torch.ones_like(proposals.presence, dtype=torch.bool)
         if rules.rejection and canvas is not None:
             share = overlap_share(proposals.mask.squeeze(2), proposals.box, canvas)
             accepted = share < rules.overlap
+        else:
+            accepted = torch.ones_like(proposals.presence, dtype=torch.bool)
         if rules.near_tracked is not None and tracked is not None:
             near = inside_ellipse(proposals.where, tracked.where, rules.near_tracked)
             # One that leaves in this frame says nothing of what comes after it.
@@ -260,7 +261,8 @@ def update_trackers(
             stays = before.alive & (key[:, : before.alive.shape[1]] > 0.5)
             key = key + F.pad(stays.to(key), (0, count - stays.shape[1]))
         chosen = torch.topk(key, min(capacity, count), dim=1).indices
-        chosen = F.pad(chosen, (0, max(0, capacity - count)))
+        if count < capacity:
+            chosen = F.pad(chosen, (0, capacity - count))
         selection = Selection(_origin(chosen, count), count, min(capacity, count))
     origin = selection.origin
     rows = None if propagated is None else propagated.rows()
@@ -291,5 +293,5 @@ def _lives(objects: Objects, rules: RulesConfig, size: Size) -> Tensor:
     if not rules.vanish:
         return alive
     covered = visible_pixels(objects.mask.squeeze(2), objects.box, size)
-    box = objects.where[..., 2] * objects.where[..., 3] * (size[0] * size[1])
-    return alive & (covered >= rules.vanish_share * box)
+    box = objects.where[..., 2:].prod(-1)
+    return alive & (covered >= rules.vanish_share * size[0] * size[1] * box)

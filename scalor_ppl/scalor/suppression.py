@@ -1,5 +1,6 @@
 """Suppression of duplicates among proposals: two neighbouring cells that claim one object."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,10 +55,10 @@ def _suppressed(
     """By the compiled loop."""
     from scalor_ppl.scalor.suppression_kernel import suppress
 
-    kept = torch.empty(eligible.shape, dtype=torch.bool)
+    kept = np.empty(eligible.shape, np.bool_)
     given = (each.detach().contiguous().numpy() for each in (centre, extent, strength, eligible))
-    suppress(*given, radius, radius**2, ROUNDS, kept.numpy())
-    return kept
+    suppress(*given, radius, radius**2, ROUNDS, kept)
+    return torch.from_numpy(kept)
 
 
 # The loop as an operation of torch's library, for graphs.
