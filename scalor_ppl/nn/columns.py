@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from scalor_ppl.nn.gathered import Uses, refuse_second_derivatives, uses_of
+from scalor_ppl.nn.gathered import Uses, refuse_second_derivatives, traced, uses_of
 from scalor_ppl.nn.layers import GridEncoder
 
 
@@ -92,6 +92,8 @@ class ColumnEncoder(GridEncoder):
         """Images ``[N, C, H, W]`` to features ``[N, F, Gh, Gw]``."""
         if images.device.type != "cpu" or images.dtype != torch.float32:
             return super().forward(images)
+        if traced():
+            return self._as_operations(images)
         tokens, chain = [], []
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
@@ -104,6 +106,20 @@ class ColumnEncoder(GridEncoder):
         maps = images.permute(0, 2, 3, 1).contiguous()
         features: Tensor = _Maps.apply(maps, tuple(chain), *tokens)
         return self.on_grid(features.permute(0, 3, 1, 2))
+
+    def _as_operations(self, images: Tensor) -> Tensor:
+        """The same for a graph, which has to know what is done."""
+        from scalor_ppl.nn import column_operations  # noqa: F401 (defines them)
+
+        maps = images.permute(0, 2, 3, 1)
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                shape = Shape.of(layer)
+                high, wide = shape.size(maps.shape[1:3])
+                rows = torch.ops.scalor_ppl.unfold(maps, *shape[1:])
+                found = F.linear(rows, _by_place(layer.weight), layer.bias)
+                maps = F.celu(found).view(len(maps), high, wide, -1)
+        return self.on_grid(maps.permute(0, 3, 1, 2))
 
 
 def _by_place(weight: Tensor) -> Tensor:

@@ -184,6 +184,11 @@ def never_gathering() -> Iterator[None]:
         _traced.reset(token)
 
 
+def traced() -> bool:
+    """Whether what is computed becomes a graph, see :func:`never_gathering`."""
+    return _traced.get()
+
+
 def uses_of(
     weight: Tensor, bias: Tensor, matrix: Callable[[Tensor], Tensor] | None = None
 ) -> tuple[Tensor, Uses] | None:

@@ -23,6 +23,7 @@ from scalor_ppl.objectives.particles import ParticleEstimator
 from scalor_ppl.programs import Memory, Program
 from scalor_ppl.render.glimpses import graph_backend
 from scalor_ppl.training.any_frame import AnyFrame
+from scalor_ppl.training.flat_weights import FlatWeights
 from scalor_ppl.training.graph_check import check_gradients
 from scalor_ppl.training.layout import Layout
 
@@ -58,6 +59,8 @@ class FrameGraphs:
     def __init__(self, program: Program, estimator: ParticleEstimator) -> None:
         self.program = program
         self.estimator = estimator
+        self.module = _Weighed(estimator, program.model, program.guide)
+        self.weights = FlatWeights(self.module)
         self._graphs: dict[Any, _FrameGraph] = {}
         self._refused = False
 
@@ -75,13 +78,16 @@ class FrameGraphs:
         if video.shape[1] == 1:
             # What only later frames depend on gets no gradient then; of a graph it would get zeros.
             return None
+        # The same in all frames: what schedules drive, and the weights.
+        shared = [torch.tensor(float(each), device=video.device) for each in driven.values()]
+        shared += self.weights.tensors()
         values, scores = [], []
         for frame in video.split(1, 1):
             given = (frame, *others)
-            graph = self._graph(given, memory, driven)
+            graph = self._graph(given, memory, driven, shared)
             if graph is None:
                 return None
-            found = graph.run(given, memory, driven)
+            found = graph.run(given, memory, shared)
             values.append(found.value)
             memory = found.memory
             if found.score is not None:
@@ -91,7 +97,11 @@ class FrameGraphs:
         return Estimate(self.estimator.loss_of(weights, score), memory=memory)
 
     def _graph(
-        self, arguments: Sequence[Tensor], memory: Memory | None, driven: Mapping[str, float]
+        self,
+        arguments: Sequence[Tensor],
+        memory: Memory | None,
+        driven: Mapping[str, float],
+        shared: Sequence[Tensor],
     ) -> "_FrameGraph | None":
         number = 0 if memory is None else min(memory.frame, SETTLED)
         form = number, tuple(each.shape for each in arguments)
@@ -100,7 +110,7 @@ class FrameGraphs:
             cuda = [arguments[0].device] if arguments[0].is_cuda else []
             try:
                 with torch.random.fork_rng(cuda):
-                    self._graphs[form] = _FrameGraph(self, arguments, memory, driven)
+                    self._graphs[form] = _FrameGraph(self, arguments, memory, driven, shared)
             except GraphError as error:
                 self._refused = True
                 log.warning(
@@ -113,13 +123,14 @@ class _FrameGraph:
     """One frame of guide and model as a graph.
 
     Its inputs: uniform and normal noise, what schedules drive, parameters and buffers, the
-    program's arguments, the tensors of the memory.
+    program's arguments, the tensors of the memory. Weights and memory have a gradient.
 
     Args:
         owner: whose it is.
         arguments: examples; the video is of one frame.
         memory: example; none for the first frame.
         driven: values of what schedules drive.
+        shared: the same as tensors, and the owner's weights.
 
     Raises:
         GraphError: it cannot be captured or compiled, or the graph's gradient is wrong.
@@ -131,25 +142,25 @@ class _FrameGraph:
         arguments: Sequence[Tensor],
         memory: Memory | None,
         driven: Mapping[str, float],
+        shared: Sequence[Tensor],
     ) -> None:
         self.program = owner.program
-        self.module = _Weighed(owner.estimator, self.program.model, self.program.guide)
-        # By identity: a training changes their values and never puts others in their place.
-        named = [*self.module.named_parameters(), *self.module.named_buffers()]
-        self.named, self.tensors = zip(*named, strict=True)
+        self.module = owner.module
+        self.weights = owner.weights
         self.driven = list(driven)
+        self.shared = len(shared)
         self.frame = self._number(memory)
         self.given = Layout((list(arguments), None if memory is None else memory[1:]))
         self.device = arguments[0].device
         with fast_pyro(), never_gathering(), graph_backend():
             self.draws = self._drawn(arguments, memory)
-            inputs = self._inputs(arguments, memory, driven)
-            noise = 2 + len(driven)
+            inputs = self._inputs(arguments, memory, shared)
             examples = [each.detach().clone() for each in inputs]
+            learned = 2 + len(driven), 2 + len(driven) + owner.weights.learned
+            remembered = 2 + self.shared + len(Layout(list(arguments)).tensors)
             # Also where an example wants none (a memory that was cut off): another one may.
-            for before, each in zip(inputs[noise:], examples[noise:], strict=True):
-                constant = isinstance(before, nn.Parameter) and not before.requires_grad
-                each.requires_grad_(each.is_floating_point() and not constant)
+            for each in (*examples[slice(*learned)], *examples[remembered:]):
+                each.requires_grad_(each.is_floating_point())
             try:
                 self.graph: Flat = differentiable_graph(self._flat, examples)
                 check_gradients(self.graph, self._flat, examples)
@@ -159,10 +170,10 @@ class _FrameGraph:
         self.made.released()
 
     def run(
-        self, arguments: Sequence[Tensor], memory: Memory | None, driven: Mapping[str, float]
+        self, arguments: Sequence[Tensor], memory: Memory | None, shared: Sequence[Tensor]
     ) -> FrameWeights:
         """The weights of a frame."""
-        found = self.graph(*self._inputs(arguments, memory, driven))
+        found = self.graph(*self._inputs(arguments, memory, shared))
         value, score, states = self.made.filled(found)
         return FrameWeights(value, score, Memory(self._number(memory) + 1, *states))
 
@@ -184,27 +195,26 @@ class _FrameGraph:
         return draws
 
     def _inputs(
-        self, arguments: Sequence[Tensor], memory: Memory | None, driven: Mapping[str, float]
+        self, arguments: Sequence[Tensor], memory: Memory | None, shared: Sequence[Tensor]
     ) -> list[Tensor]:
         uniform, normal = (numbers(each) for each in (self.draws.uniform, self.draws.normal))
         given = self.given.of((list(arguments), None if memory is None else memory[1:]))
         return [
             torch.rand(uniform, device=self.device),
             torch.randn(normal, device=self.device),
-            *(torch.tensor(float(driven[name]), device=self.device) for name in self.driven),
-            *(each.contiguous() for each in self.tensors),
+            *shared,
             *(each.contiguous() for each in given),
         ]
 
     def _flat(self, *inputs: Tensor) -> Sequence[Tensor]:
         """The frame as a function of tensors, which is traced."""
-        rest = iter(inputs)
-        uniform, normal = next(rest), next(rest)
+        uniform, normal, *rest = inputs
+        shared, given = rest[: self.shared], rest[self.shared :]
         # In the place of numbers, which would become part of the graph.
-        driven: Any = {name: next(rest) for name in self.driven}
+        driven: Any = dict(zip(self.driven, shared, strict=False))
         self.program.drive(driven)
-        weights = {name: next(rest) for name in self.named}
-        arguments, states = self.given.filled(list(rest))
+        weights = self.weights.named(shared[len(driven) :])
+        arguments, states = self.given.filled(given)
         number: Any = self.frame if self.frame < SETTLED else AnyFrame(SETTLED)
         memory = None if states is None else Memory(number, *states)
         with GivenNoise(self.draws, uniform, normal):

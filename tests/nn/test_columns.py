@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from scalor_ppl.nn.columns import ColumnEncoder
-from scalor_ppl.nn.gathered import gathering
+from scalor_ppl.nn.gathered import gathering, never_gathering
 from scalor_ppl.nn.layers import GridEncoder
 
 Size = tuple[int, int]
@@ -35,6 +35,18 @@ def test_values_and_gradients_are_those_of_convolutions(
     network = ColumnEncoder(channels, 6, size, grid, width=4)
     frames = [torch.randn(2, channels, *size) for _ in range(3)]
     own, plain = (slopes(network, frames, wanted) for wanted in (True, False))
+    for found, expected in zip(own, plain, strict=True):
+        largest = float(expected.abs().max())
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * largest)
+
+
+def test_so_are_those_of_what_a_graph_holds() -> None:
+    torch.manual_seed(0)
+    network = ColumnEncoder(3, 6, (18, 22), (4, 5), width=4)
+    frames = [torch.randn(2, 3, 18, 22) for _ in range(2)]
+    plain = slopes(network, frames, False)
+    with never_gathering():
+        own = slopes(network, frames, False)
     for found, expected in zip(own, plain, strict=True):
         largest = float(expected.abs().max())
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * largest)
