@@ -84,7 +84,8 @@ class TrainConfig(Section):
         precision: ``float32``, or ``bfloat16`` for the glimpse networks, which is slower where the
             processor has no units for it.
         compile: compile a frame of model and guide at first use, with some minutes of a C++
-            compiler; for long trainings. Steps that are logged run as they are.
+            compiler; for long trainings. Steps that are logged run as they are. "auto" does so
+            where the training is long enough to win them back.
         seed: of parameters, noise and the order of the data.
         initial: run, or ``pretrained:NAME``, whose weights the training starts from; none draws
             them.
@@ -104,7 +105,7 @@ class TrainConfig(Section):
     warmup: int = Field(50, ge=0)
     clip: float = Field(10.0, gt=0)
     precision: Literal["float32", "bfloat16"] = "float32"
-    compile: bool = False
+    compile: bool | Literal["auto"] = False
     seed: int = Field(0, ge=0)
     initial: str | None = None
     checkpoint_every: int = Field(200, ge=1)

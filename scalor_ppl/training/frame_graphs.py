@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from scalor_ppl.config.schedules import value_at
+from scalor_ppl.config.schema import TrainConfig
 from scalor_ppl.graphs import Flat, GraphError, differentiable_graph, first_line
 from scalor_ppl.nn.gathered import never_gathering
 from scalor_ppl.nn.given_noise import GivenNoise, NoiseShapes, UnknownNoiseError, numbers
@@ -23,6 +25,7 @@ from scalor_ppl.objectives.particles import ParticleEstimator
 from scalor_ppl.programs import Memory, Program
 from scalor_ppl.render.glimpses import graph_backend
 from scalor_ppl.training.any_frame import AnyFrame
+from scalor_ppl.training.collector import set_aside_too
 from scalor_ppl.training.flat_weights import FlatWeights
 from scalor_ppl.training.graph_check import check_gradients
 from scalor_ppl.training.layout import Layout
@@ -31,6 +34,22 @@ log = logging.getLogger(__name__)
 
 # From this frame on all are the same.
 SETTLED = 2
+# Frames of all clips' length that a training has to take before its graphs have paid, see `pays`.
+FRAMES_TO_PAY = 60_000
+
+
+def pays(train: TrainConfig) -> bool:
+    """Whether a training is long enough for graphs (``train.compile = "auto"``).
+
+    Reckoned from the configuration alone, so that it is the same on every machine: graphs of VLD
+    took 160 seconds of a processor to compile and won 4.5 ms a frame of a step, which is paid after
+    36,000 frames. Larger programs win more a frame; those whose step is smaller, less.
+
+    Args:
+        train: steps, and how long their clips are.
+    """
+    steps = range(train.steps)
+    return sum(round(value_at(train.frames, step, train.steps)) for step in steps) >= FRAMES_TO_PAY
 
 
 class FrameWeights(NamedTuple):
@@ -111,6 +130,7 @@ class FrameGraphs:
             try:
                 with torch.random.fork_rng(cuda):
                     self._graphs[form] = _FrameGraph(self, arguments, memory, driven, shared)
+                set_aside_too()
             except GraphError as error:
                 self._refused = True
                 log.warning(

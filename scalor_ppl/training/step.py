@@ -15,7 +15,7 @@ from scalor_ppl.objectives.objective import Objective
 from scalor_ppl.objectives.particles import ParticleEstimator, summed_over_frames
 from scalor_ppl.parallel.ranks import ALONE, Ranks
 from scalor_ppl.programs import Program
-from scalor_ppl.training.frame_graphs import FrameGraphs
+from scalor_ppl.training.frame_graphs import FrameGraphs, pays
 from scalor_ppl.training.muon import ADAM, Muon
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer | Muon]] = {
@@ -89,7 +89,8 @@ class TrainingStep:
         self.parameters = [p for p in self.objective.parameters() if p.requires_grad]
         self.optimizer = OPTIMIZERS[train.optimizer](self.parameters, lr=0.0)
         self._averaged = ranks.parallel(_Guarded(self.objective))
-        self._graphs = self._made_graphs() if train.compile else None
+        wanted = pays(train) if train.compile == "auto" else train.compile
+        self._graphs = self._made_graphs() if wanted else None
         self._driven: dict[str, float] = {}
 
     def drive_to(self, step: int) -> dict[str, float]:

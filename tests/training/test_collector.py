@@ -2,11 +2,23 @@
 
 import gc
 
-from scalor_ppl.training.collector import long_lived_set_aside
+from scalor_ppl.training.collector import long_lived_set_aside, set_aside_too
 
 
 def test_set_aside_and_given_back() -> None:
     before = gc.get_freeze_count()
     with long_lived_set_aside():
         assert gc.get_freeze_count() > before
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_came_since_is_set_aside_only_within() -> None:
+    set_aside_too()
+    assert gc.get_freeze_count() == 0
+    with long_lived_set_aside():
+        before = gc.get_freeze_count()
+        made = [[number] for number in range(1000)]
+        set_aside_too()
+        assert gc.get_freeze_count() > before + 900
+        assert made[-1] == [999]
     assert gc.get_freeze_count() == 0
