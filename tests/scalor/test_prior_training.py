@@ -24,6 +24,7 @@ from scalor_ppl.scalor.prior_training import Draws, train_priors
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
 from scalor_ppl.scalor.priors.contacts import LEEWAY, TOUCH, Collisions, Walls
 from scalor_ppl.scalor.priors.dynamics import Filtered
+from scalor_ppl.scalor.priors.futures import LEAST_CHANCE
 from scalor_ppl.scalor.priors.pairs import PairForces
 from scalor_ppl.scalor.program import ScalorProgram
 from scalor_ppl.scalor.slots import Objects, Trackers
@@ -193,7 +194,7 @@ def test_velocities_are_filtered_before_anything_is_learned(build: Build) -> Non
         state = prior.update(state, seen_at(place, config))
     known = Filtered(*state.split(prior.widths, -1))
     truth = start + 9 * pace
-    filtered = (known.centre_ahead - truth).square().mean().sqrt()
+    filtered = (known.ahead.ahead() - truth).square().mean().sqrt()
     extrapolated = (2 * frames[-1] - frames[-2] - truth).square().mean().sqrt()
     # The deviations of a line through nine points, and of one through the last two.
     assert filtered < 0.02 * 1.1
@@ -241,7 +242,7 @@ def test_dynamics_learn_a_wall(build: Build) -> None:
         for t in range(len(places) - 1):
             state = prior.update(state, seen_at(places[t], config))
             if t >= 2:
-                ahead = Filtered(*state.split(prior.widths, -1)).centre_ahead
+                ahead = Filtered(*state.split(prior.widths, -1)).ahead.ahead()
                 errors.append((ahead - places[t + 1]).abs())
                 naive.append((2 * places[t] - places[t - 1] - places[t + 1]).abs())
         return torch.stack(errors).mean(), torch.stack(naive).mean()
@@ -310,8 +311,9 @@ def test_which_discs_pass_through_is_learned_from_their_looks(build: Build) -> N
                 where = prior(model.presence, state, before).where
                 assert isinstance(where, Product)
                 density = density + where.parts[0].log_prob(torch.atanh(moved)).mean()
-                told = Filtered(*state.split(prior.widths, -1)).chance[:, 0, 0].detach()
-                chance = torch.where(told > 0, told, chance)
+                known = Filtered(*state.split(prior.widths, -1)).ahead
+                told = known.log_chance[:, 0, 1].detach().exp()
+                chance = torch.where(told > LEAST_CHANCE, told, chance)
             state, before = prior.update(state, now), now
         optimizer.zero_grad()
         (-density).backward()

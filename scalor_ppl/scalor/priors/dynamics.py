@@ -11,8 +11,10 @@ from scalor_ppl.nn.gathered import GatheredGRUCell
 from scalor_ppl.nn.layers import inverse_softplus, mlp, positive, starting_small
 from scalor_ppl.nn.mixtures import Product, clusters
 from scalor_ppl.nn.tempered import FreeMixture
+from scalor_ppl.scalor.priors import futures
 from scalor_ppl.scalor.priors.base import ObjectDistributions, PropagationPrior
 from scalor_ppl.scalor.priors.contacts import Bounce, Walls
+from scalor_ppl.scalor.priors.futures import TURNS, Futures, Turns, turned_widths
 from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
 from scalor_ppl.scalor.priors.propagation import SURVIVAL
 from scalor_ppl.scalor.priors.tables import Table
@@ -32,8 +34,6 @@ AGES = 24
 LEAST = (0.3, 0.1)
 # Least unit of what networks are told, least noise before training.
 LEAST_EXTENT, LEAST_NOISE = 0.05, 0.02
-# Least chance of a collision, and of none.
-LEAST_CHANCE = 1e-6
 # A movement stays this far within the largest step, as a share of it.
 MARGIN = 0.995
 
@@ -66,11 +66,9 @@ class Filtered(NamedTuple):
         foresight: features that the next frame's distributions are made from.
         centre: filtered, in image coordinates.
         velocity: filtered, in steps a frame.
-        rest: running means of size (before it is bounded), depth and z_what, all standardised.
-        centre_ahead, velocity_ahead: foreseen for the next frame, on average.
-        apart: how far the centres lie from each other that it comes to if it collides with another
-            object and if it passes through.
-        chance: that it collides, ``[B, K, 1]``.
+        rest_ahead: size (before it is bounded), depth and z_what, all standardised, as they are
+            foreseen.
+        futures: of centre and velocity, see :meth:`ahead`.
         age: frames seen.
     """
 
@@ -78,12 +76,14 @@ class Filtered(NamedTuple):
     foresight: Tensor
     centre: Tensor
     velocity: Tensor
-    rest: Tensor
-    centre_ahead: Tensor
-    velocity_ahead: Tensor
-    apart: Tensor
-    chance: Tensor
+    rest_ahead: Tensor
+    futures: Tensor
     age: Tensor
+
+    @property
+    def ahead(self) -> Futures:
+        """What may come in the next frame."""
+        return Futures.of(self.futures)
 
 
 class DynamicsPropagation(PropagationPrior):
@@ -97,14 +97,14 @@ class DynamicsPropagation(PropagationPrior):
 
         centre' = centre + step (velocity + wall, pair and own pushes)
         movement ~ mixture of normals about the way from the last value to centre'
-        size, depth, z_what ~ normal about their running means and what changes them now,
+        size, depth, z_what ~ normal about what is foreseen of them,
 
-    with one component at centre' itself, or two where the object may collide with another or pass
-    through it. Pushes are those of walls and collisions (:mod:`.contacts`), those of pairs
+    with a component for each of what may become of an object: it goes on, collides, turns round
+    (:mod:`.futures`). Pushes are those of walls and collisions (:mod:`.contacts`), those of pairs
     (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
-    components tell futures apart that differ. In the first half of a training they lie at centre'
-    as well, and differ by their widths only: what the dynamics can explain is not to be put aside
-    for a component.
+    components tell apart how else the future may differ. In the first half of a training they lie
+    at centre', on average over what may become of it, and differ by their widths only: what the
+    dynamics can explain is not to be put aside for a component.
 
     To be trained at draws of a posterior (:mod:`scalor_ppl.scalor.prior_training`).
 
@@ -125,7 +125,7 @@ class DynamicsPropagation(PropagationPrior):
         self.together = False
         hidden, rest = config.hidden, 3 + config.what
         self.rest = rest
-        self.widths = (hidden, hidden, 2, 2, rest, 2, 2, 2, 1, 1)
+        self.widths = (hidden, hidden, 2, 2, rest, futures.WIDTH, 1)
         height, width = config.height or 1, config.width or 1
         step = torch.tensor(config.max_step).expand(2)
         self.register_buffer("step", step, persistent=False)
@@ -145,7 +145,9 @@ class DynamicsPropagation(PropagationPrior):
         self.walls = Walls(self.unit)
         self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 4))
         self.foresee = nn.Linear(6 + rest + hidden + MESSAGE, hidden)
-        self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + 2 * rest))
+        self.turns = Turns(6 + rest + hidden + MESSAGE, hidden)
+        self.change = starting_small(mlp(hidden, hidden, rest))
+        self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + rest))
         # Of each component of the first movement: mean, and width before softplus.
         turn = torch.arange(FIRST) * (2 * torch.pi / FIRST)
         ring = 0.5 * torch.stack((turn.cos(), turn.sin()), -1)
@@ -171,14 +173,21 @@ class DynamicsPropagation(PropagationPrior):
         objects = trackers.objects
         seen = (objects.rest - self.middle) / self.extent
         new = before.age == 0
-        surprise = (objects.where[..., :2] - before.centre_ahead) / self.step
+        # Which of its futures has come true is seen, and the others are forgotten.
+        ahead = before.ahead
+        width = turned_widths(positive(self.noise()[:2]).detach(), before.velocity)
+        likely = ahead.judged(objects.where[..., :2], width * self.step)[..., None]
+        centre_ahead = (likely * ahead.centre).sum(-2)
+        turned = likely[..., -TURNS:, 0]
+        surprise = (objects.where[..., :2] - centre_ahead) / self.step
         surprise = surprise.masked_fill(new, 0.0)
-        gains = self._gains(before, surprise)
-        near, turn, change = gains.split((2, 2, self.rest), -1)
-        centre = before.centre_ahead + near * surprise * self.step
+        near, turn, change = self._gains(before, surprise).split((2, 2, self.rest), -1)
+        # Where in the frame it turned is only seen, and tells nothing of its velocity.
+        near, turn = torch.lerp(near, torch.ones_like(near), turned), (1 - turned) * turn
+        centre = centre_ahead + near * surprise * self.step
         centre = torch.where(new, objects.where[..., :2], centre)
-        velocity = before.velocity_ahead + turn * surprise
-        rest = torch.where(new, seen, torch.lerp(before.rest, seen, change))
+        velocity = (likely * ahead.velocity).sum(-2) + turn * surprise
+        rest = torch.where(new, seen, torch.lerp(before.rest_ahead, seen, change))
         age = before.age + 1
         place, speed = centre * self.unit, velocity * self.step * self.unit
         # Networks are told where things are in steps, in which walls and neighbours are sharp.
@@ -198,25 +207,19 @@ class DynamicsPropagation(PropagationPrior):
         pull = pull + (pushes.velocity + bounce.velocity) / scale
         drift = drift + (pushes.position + bounce.position) / scale
         hit = pushes.contact.bounce
-        # What it will have done is seen in the frame; only the densities learn the chance.
-        likely = pushes.contact.chance.detach()
-        passing = centre + self.step * (velocity + drift).clamp(-1, 1)
-        colliding = centre + self.step * (velocity + drift + hit.position / scale).clamp(-1, 1)
+        # No object is faster than the largest step.
+        ways = torch.stack((drift, drift + hit.position / scale), -2) + velocity[..., None, :]
+        speeds = torch.stack((pull, pull + hit.velocity / scale), -2) + velocity[..., None, :]
+        straight = Futures(
+            centre[..., None, :] + self.step * ways.clamp(-1, 1),
+            speeds.clamp(-1, 1),
+            torch.zeros_like(ways[..., 0]),
+        )
+        coming = self.turns(known, centre, velocity, straight, pushes.contact.chance)
+        foresight = torch.celu(self.foresee(known))
+        rest_ahead = rest + self.change(foresight)
         return torch.cat(
-            Filtered(
-                hidden,
-                torch.celu(self.foresee(known)),
-                centre,
-                velocity,
-                rest,
-                torch.lerp(passing, colliding, likely),
-                # No object is faster than the largest step.
-                (velocity + pull + likely * hit.velocity / scale).clamp(-1, 1),
-                colliding - passing,
-                pushes.contact.chance,
-                age,
-            ),
-            -1,
+            Filtered(hidden, foresight, centre, velocity, rest_ahead, coming.flat(), age), -1
         )
 
     def _gains(self, before: Filtered, surprise: Tensor) -> Tensor:
@@ -254,26 +257,22 @@ class DynamicsPropagation(PropagationPrior):
     def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
         """Distributions of the trackers' next latents, batch shape ``[B, K]``."""
         known = Filtered(*state.split(self.widths, -1))
-        movement = (known.centre_ahead - trackers.objects.where[..., :2]) / self.step
-        survive, weights, offset, width, loc, scale = self.head(known.foresight).split(
-            (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest, self.rest), -1
+        last, ahead = trackers.objects.where[..., :2], known.ahead
+        survive, weights, offset, width, scale = self.head(known.foresight).split(
+            (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest), -1
         )
         noise = self.noise()
-        # The first two lie where the dynamics lead, if it passes through what it meets and if it
-        # collides; the others where else it may go.
+        # The first lie where the dynamics lead, the others where else it may go.
         offset = offset.unflatten(-1, (COMPONENTS - 1, 2)) * (not self.together)
-        apart = known.apart / self.step
-        passing = movement - known.chance.detach() * apart
-        ways = torch.stack((passing, passing + apart), -2)
+        movement = (ahead.ahead() - last) / self.step
+        ways = (ahead.centre - last[..., None, :]) / self.step
         offset = torch.cat((ways, movement[..., None, :] + offset), -2)
-        chance = known.chance.clamp(LEAST_CHANCE, 1 - LEAST_CHANCE)
-        either = torch.cat((torch.log1p(-chance), torch.log(chance)), -1)
-        weights = torch.cat((weights[..., :1] + either, weights[..., 1:]), -1)
-        width = width.unflatten(-1, (COMPONENTS, 2)) + noise[:2]
-        width = torch.cat((width[..., :1, :], width), -2)
         offset = torch.atanh(offset.clamp(-MARGIN, MARGIN))
-        moves = self._moves(known, weights, offset, positive(width))
-        loc = self.middle + self.extent * (known.rest + loc)
+        weights = torch.cat((weights[..., :1] + ahead.log_chance, weights[..., 1:]), -1)
+        width = positive(width.unflatten(-1, (COMPONENTS, 2)) + noise[:2])
+        width = torch.cat((turned_widths(width[..., 0, :], known.velocity), width[..., 1:, :]), -2)
+        moves = self._moves(known, weights, offset, width)
+        loc = self.middle + self.extent * known.rest_ahead
         scale = self.extent * positive(scale + noise[2:])
         return ObjectDistributions(
             presence.distribution(survive.squeeze(-1) + self.survival),
@@ -291,7 +290,7 @@ class DynamicsPropagation(PropagationPrior):
         place = known.centre * self.unit
         told = torch.zeros_like(place) if self.config.anywhere else place
         edge = torch.exp(-(self.walls.edge - told.abs()).clamp(min=0))
-        about = torch.cat((told, edge, edge * told.sign(), known.rest), -1)
+        about = torch.cat((told, edge, edge * told.sign(), known.rest_ahead), -1)
         logits = torch.cat(
             (
                 weights.masked_fill(new, -torch.inf),

@@ -1,0 +1,125 @@
+"""What may become of an object in the frame that comes, judged once that frame is seen.
+
+An object goes on, collides, or turns round. Which of these it will be is a chance; which it was is
+seen in the next frame, as in an interacting multiple model filter (Blom and Bar-Shalom 1988). A
+filter that goes by their average would lose the speed of whatever might have turned.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import StudentT
+
+from scalor_ppl.nn.layers import mlp, starting_small
+
+# It passes through what it meets, or collides with it; it turns round along x, along y.
+FUTURES, TURNS = 4, 2
+# Log-odds of turning before training.
+SELDOM = -4.0
+# A turn lies anywhere in the frame, so that the place after it is uniform over a way of twice the
+# velocity: its standard deviation.
+SPREAD = 1 / math.sqrt(3)
+# Where nothing was foreseen, no future is to be certain: tails of the judgement.
+TAILS = 3.0
+# Least chance of a collision, and of none.
+LEAST_CHANCE = 1e-6
+
+
+class Futures(NamedTuple):
+    """Of each tracker, ``F = FUTURES`` of them.
+
+    Attributes:
+        centre: where it comes to ``[..., F, 2]``, in image coordinates.
+        velocity: with which it goes on from there ``[..., F, 2]``, in steps a frame.
+        log_chance: of each ``[..., F]``.
+    """
+
+    centre: Tensor
+    velocity: Tensor
+    log_chance: Tensor
+
+    @classmethod
+    def of(cls, flat: Tensor) -> "Futures":
+        """As :meth:`flat` has written them."""
+        centre, velocity, log_chance = flat.split((2 * FUTURES, 2 * FUTURES, FUTURES), -1)
+        return cls(
+            centre.unflatten(-1, (FUTURES, 2)), velocity.unflatten(-1, (FUTURES, 2)), log_chance
+        )
+
+    def flat(self) -> Tensor:
+        """All in one, ``[..., WIDTH]``."""
+        return torch.cat((self.centre.flatten(-2), self.velocity.flatten(-2), self.log_chance), -1)
+
+    def ahead(self) -> Tensor:
+        """The centre on average ``[..., 2]``."""
+        return (self.log_chance.exp()[..., None] * self.centre).sum(-2)
+
+    @torch.no_grad()
+    def judged(self, seen: Tensor, width: Tensor) -> Tensor:
+        """How likely each of them has become, ``[..., F]``, without a gradient.
+
+        Args:
+            seen: the centre ``[..., 2]``.
+            width: how far from each it may lie ``[..., F, 2]``, in image coordinates.
+        """
+        near = StudentT(TAILS, self.centre, width, validate_args=False)
+        return torch.softmax(self.log_chance + near.log_prob(seen[..., None, :]).sum(-1), -1)
+
+
+WIDTH = 5 * FUTURES
+
+
+def turned_widths(width: Tensor, velocity: Tensor) -> Tensor:
+    """How far from each future an object may lie ``[..., F, 2]``.
+
+    Args:
+        width: of those in which it does not turn ``[..., 2]``.
+        velocity: of the object ``[..., 2]``, in the same units a frame.
+    """
+    width, velocity = torch.broadcast_tensors(width, velocity)
+    turns = width[..., None, :] + SPREAD * torch.diag_embed(velocity.abs())
+    return torch.cat((width[..., None, :].expand(*width.shape[:-1], 2, 2), turns), -2)
+
+
+class Turns(nn.Module):
+    """The chance of turning round along x and along y, and what comes of it.
+
+    Args:
+        known: width of what is known of an object.
+        hidden: width of the network.
+    """
+
+    def __init__(self, known: int, hidden: int) -> None:
+        super().__init__()
+        self.network = starting_small(mlp(known, hidden, TURNS))
+        last = self.network[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.constant_(last.bias, SELDOM)
+
+    def forward(
+        self, known: Tensor, centre: Tensor, velocity: Tensor, straight: Futures, collides: Tensor
+    ) -> Futures:
+        """All futures.
+
+        Args:
+            known: of each tracker ``[B, K, n]``.
+            centre: where it is ``[B, K, 2]``.
+            velocity: ``[B, K, 2]``, in steps a frame.
+            straight: passing and colliding alone, ``[B, K, 2, ...]``; their chances are not read.
+            collides: the chance of a collision ``[B, K, 1]``.
+        """
+        odds = self.network(known)
+        turns = torch.log_softmax(torch.cat((torch.zeros_like(odds[..., :1]), odds), -1), -1)
+        collides = collides.clamp(LEAST_CHANCE, 1 - LEAST_CHANCE)
+        either = turns[..., :1] + torch.cat((torch.log1p(-collides), torch.log(collides)), -1)
+        along = torch.eye(2, dtype=torch.bool, device=centre.device)
+        passing, going = straight.centre[..., :1, :], straight.velocity[..., :1, :]
+        places = torch.where(along, centre[..., None, :], passing)
+        speeds = torch.where(along, -velocity[..., None, :], going)
+        return Futures(
+            torch.cat((straight.centre, places), -2),
+            torch.cat((straight.velocity, speeds), -2),
+            torch.cat((either, turns[..., 1:]), -1),
+        )
