@@ -15,8 +15,10 @@ from torch import Tensor
 from scalor_ppl.scalor.priors import Discovered, Transitions, log_density
 from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 
-# Frames after which an object looks as it does from there on.
-SETTLED = 5
+# Frames after which an object looks as it does from there on, and within which it may be seen whole.
+SETTLED, WITHIN = 5, 12
+# Share of a box that must be in view and free of others.
+TOLERANCE = 0.9
 
 
 class Moment(NamedTuple):
@@ -130,18 +132,49 @@ def found_objects(history: History) -> Discovered:
     rest, settled, cells, first = [], [], [], []
     for t, now in enumerate(history):
         video, cell, slot = accepted(now).nonzero(as_tuple=True)
-        ids = now.trackers.ids
-        total = torch.zeros_like(now.trackers.objects.rest)
-        count = total.new_zeros(ids.shape)
-        for later in history[t : t + SETTLED]:
-            same = (later.trackers.ids[:, None] == ids[..., None]) & later.trackers.alive[:, None]
-            total = total + same.to(total) @ later.trackers.objects.rest
-            count = count + same.sum(-1)
+        settled.append(_settled(now.trackers, history[t:])[video, slot])
         rest.append(now.proposed.rest[video, cell])
-        settled.append(total[video, slot] / count[video, slot, None])
         cells.append(cell)
         first.append(torch.full_like(cell, t == 0, dtype=torch.bool))
     return Discovered(*(torch.cat(parts) for parts in (rest, settled, cells, first)))
+
+
+def _settled(trackers: Trackers, ahead: History) -> Tensor:
+    """Size, depth and looks on average over the first frames of what is tracked, ``[B, K, 3 + D]``.
+
+    Of what is soon seen whole these are the first frames in which it is, as what is cut by an edge
+    or covered is what it is only while it is there.
+
+    Args:
+        trackers: of the first frame.
+        ahead: from that frame on.
+    """
+    rest = trackers.objects.rest
+    total, whole = torch.zeros_like(rest), torch.zeros_like(rest)
+    count, wholes = total[..., :1], whole[..., :1]
+    for t, later in enumerate(ahead[:WITHIN]):
+        same = (later.trackers.ids[:, None] == trackers.ids[..., None]) & later.trackers.alive[
+            :, None
+        ]
+        found, there = same.to(rest) @ later.trackers.objects.rest, same.sum(-1, keepdim=True)
+        if t < SETTLED:
+            total, count = total + found, count + there
+        seen = (same & seen_whole(later.trackers)[:, None]).sum(-1, keepdim=True)
+        seen = torch.where(wholes < SETTLED, seen, torch.zeros_like(seen))
+        whole, wholes = whole + seen * found, wholes + seen
+    return torch.where(wholes > 0, whole / wholes.clamp(min=1), total / count.clamp(min=1))
+
+
+def seen_whole(trackers: Trackers) -> Tensor:
+    """Which trackers lie in view, and no other's box reaches into their own, bool ``[B, K]``."""
+    centre, size = trackers.objects.where.split(2, -1)
+    inside = (centre.abs() + TOLERANCE * size <= 1).all(-1)
+    apart = (centre[:, :, None] - centre[:, None]).abs()
+    meet = (apart < TOLERANCE * (size[:, :, None] + size[:, None])).all(-1) & trackers.alive[
+        :, None
+    ]
+    oneself = torch.eye(meet.shape[-1], dtype=torch.bool, device=meet.device)
+    return trackers.alive & inside & ~(meet & ~oneself).any(-1)
 
 
 def accepted(moment: Moment) -> Tensor:
