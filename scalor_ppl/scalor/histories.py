@@ -15,7 +15,7 @@ from torch import Tensor
 from scalor_ppl.scalor.priors import Discovered, Transitions, log_density
 from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 
-# Frames after which an object looks as it does from there on, and within which it may be seen whole.
+# Frames after which an object looks as it does from there on; within which it may be seen whole.
 SETTLED, WITHIN = 5, 12
 # Share of a box that must be in view and free of others.
 TOLERANCE = 0.9

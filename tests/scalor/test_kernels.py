@@ -17,6 +17,7 @@ from scalor_ppl.scalor.histories import (
     accepted,
     drawn,
     found_objects,
+    seen_whole,
     transitions_of,
     without_rejected,
 )
@@ -220,23 +221,45 @@ def test_objects_found_are_those_that_are_tracked_and_settle_over_their_frames(
     pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
     history = drawn(pair.model, pair.guide, pair.video(4, 4))
     found = found_objects(history)
-    row = 0
+    row = wholes = 0
     for t, now in enumerate(history):
         for video, cell, slot in accepted(now).nonzero().tolist():
             assert now.trackers.discovered[video, slot]
             number = now.trackers.ids[video, slot]
-            looks = []
-            for later in history[t : t + 5]:
+            looks, whole = [], []
+            for later in history[t : t + 12]:
                 same = later.trackers.alive[video] & (later.trackers.ids[video] == number)
                 looks += [*later.trackers.objects.what[video, same]]
+                same = same & seen_whole(later.trackers)[video]
+                whole += [*later.trackers.objects.what[video, same]]
             torch.testing.assert_close(found.rest[row, 3:], looks[0])
-            torch.testing.assert_close(found.settled[row, 3:], torch.stack(looks).mean(0))
+            settled = torch.stack((whole or looks)[:5]).mean(0)
+            torch.testing.assert_close(found.settled[row, 3:], settled)
+            wholes += len(whole)
             assert found.first[row] == (t == 0)
             assert found.cell[row] == cell
             assert torch.equal(now.proposed.what[video, cell], looks[0])
             row += 1
     assert row == len(found.rest) > 2
+    assert wholes
     assert row == sum(int(now.trackers.discovered.sum()) for now in history)
+
+
+@torch.no_grad()
+def test_what_is_cut_by_an_edge_or_covered_is_not_seen_whole(build: Build) -> None:
+    pair = build(presence="hard")
+    trackers = drawn(pair.model, pair.guide, pair.video(1, 1))[0].trackers
+    centres = torch.tensor([[[0.0, 0.0], [0.3, 0.1], [-0.8, 0.0], [0.5, -0.7]]])
+    where = torch.cat((centres, torch.full_like(centres, 0.25)), -1)
+
+    def whole(*alive: bool) -> list[bool]:
+        objects = trackers.objects._replace(where=where)
+        there = trackers._replace(objects=objects, alive=torch.tensor([alive]))
+        return [bool(each) for each in seen_whole(there)[0]]
+
+    # The first two overlap; the third reaches over the left edge.
+    assert whole(True, True, True, True) == [False, False, False, True]
+    assert whole(True, False, True, True) == [True, False, False, True]
 
 
 @torch.no_grad()
