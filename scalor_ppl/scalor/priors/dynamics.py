@@ -66,8 +66,8 @@ class Filtered(NamedTuple):
         foresight: features that the next frame's distributions are made from.
         centre: filtered, in image coordinates.
         velocity: filtered, in steps a frame.
-        rest_ahead: size (before it is bounded), depth and z_what, all standardised, as they are
-            foreseen.
+        rest: what size (before it is bounded), depth and z_what always are, all standardised.
+        passing: what they are for a while beside that, as it is foreseen.
         futures: of centre and velocity, see :meth:`ahead`.
         age: frames seen.
     """
@@ -76,7 +76,8 @@ class Filtered(NamedTuple):
     foresight: Tensor
     centre: Tensor
     velocity: Tensor
-    rest_ahead: Tensor
+    rest: Tensor
+    passing: Tensor
     futures: Tensor
     age: Tensor
 
@@ -125,7 +126,7 @@ class DynamicsPropagation(PropagationPrior):
         self.together = False
         hidden, rest = config.hidden, 3 + config.what
         self.rest = rest
-        self.widths = (hidden, hidden, 2, 2, rest, futures.WIDTH, 1)
+        self.widths = (hidden, hidden, 2, 2, rest, rest, futures.WIDTH, 1)
         height, width = config.height or 1, config.width or 1
         step = torch.tensor(config.max_step).expand(2)
         self.register_buffer("step", step, persistent=False)
@@ -136,17 +137,18 @@ class DynamicsPropagation(PropagationPrior):
         self.register_buffer("middle", torch.zeros(rest))
         self.register_buffer("extent", torch.ones(rest))
         self.gains = Table(first_gains(rest))
-        least = torch.tensor([LEAST[0]] * 2 + [LEAST[1]] * 2 + [0.0] * rest)
+        least = torch.tensor([LEAST[0]] * 2 + [LEAST[1]] * 2 + [0.0] * 2 * rest)
         self.register_buffer("least", least, persistent=False)
-        self.trust = starting_small(mlp(hidden + 4, hidden, 4 + rest))
+        self.trust = starting_small(mlp(hidden + 4, hidden, 4 + 2 * rest))
         self.embed = nn.Linear(6 + 1 + rest, hidden)
         self.cell = GatheredGRUCell(hidden, hidden)
         self.pairs = PairForces(rest)
         self.walls = Walls(self.unit)
-        self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 4))
+        self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 2))
         self.foresee = nn.Linear(6 + rest + hidden + MESSAGE, hidden)
-        self.turns = Turns(6 + rest + hidden + MESSAGE, hidden)
-        self.change = starting_small(mlp(hidden, hidden, rest))
+        self.turns = Turns(6, hidden)
+        self.change = starting_small(mlp(6 + MESSAGE, hidden, rest))
+        self.stay = starting_small(mlp(hidden, hidden, rest))
         self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + rest))
         # Of each component of the first movement: mean, and width before softplus.
         turn = torch.arange(FIRST) * (2 * torch.pi / FIRST)
@@ -181,13 +183,16 @@ class DynamicsPropagation(PropagationPrior):
         turned = likely[..., -TURNS:, 0]
         surprise = (objects.where[..., :2] - centre_ahead) / self.step
         surprise = surprise.masked_fill(new, 0.0)
-        near, turn, change = self._gains(before, surprise).split((2, 2, self.rest), -1)
+        gains = self._gains(before, surprise).split((2, 2, self.rest, self.rest), -1)
+        near, turn, always, now = gains
         # Where in the frame it turned is only seen, and tells nothing of its velocity.
         near, turn = torch.lerp(near, torch.ones_like(near), turned), (1 - turned) * turn
         centre = centre_ahead + near * surprise * self.step
         centre = torch.where(new, objects.where[..., :2], centre)
         velocity = (likely * ahead.velocity).sum(-2) + turn * surprise
-        rest = torch.where(new, seen, torch.lerp(before.rest_ahead, seen, change))
+        other = (seen - before.rest - before.passing).masked_fill(new, 0.0)
+        rest = torch.where(new, seen, before.rest + always * other)
+        passing = before.passing + now * other
         age = before.age + 1
         place, speed = centre * self.unit, velocity * self.step * self.unit
         # Networks are told where things are in steps, in which walls and neighbours are sharp.
@@ -202,10 +207,12 @@ class DynamicsPropagation(PropagationPrior):
         none = torch.zeros_like(speed)
         bounce = Bounce(none, none) if self.config.anywhere else self.walls(place, speed, size)
         known = torch.cat((moving, rest, hidden, pushes.message), -1)
-        pull, drift = self.push(known).split(2, -1)
         scale = self.step * self.unit
-        pull = pull + (pushes.velocity + bounce.velocity) / scale
-        drift = drift + (pushes.position + bounce.position) / scale
+        # What moves an object for no cause that is known changes how it goes on as well: where it
+        # does not, what is sampled goes slower and slower.
+        own = self.push(known)
+        drift = own + (pushes.position + bounce.position) / scale
+        pull = own + (pushes.velocity + bounce.velocity) / scale
         hit = pushes.contact.bounce
         # No object is faster than the largest step.
         ways = torch.stack((drift, drift + hit.position / scale), -2) + velocity[..., None, :]
@@ -215,11 +222,13 @@ class DynamicsPropagation(PropagationPrior):
             speeds.clamp(-1, 1),
             torch.zeros_like(ways[..., 0]),
         )
-        coming = self.turns(known, centre, velocity, straight, pushes.contact.chance)
+        coming = self.turns(moving, centre, velocity, straight, pushes.contact.chance)
         foresight = torch.celu(self.foresee(known))
-        rest_ahead = rest + self.change(foresight)
+        # Of where it is and whom it meets, not of what it is: each would change to the average.
+        passing = torch.sigmoid(self.stay(foresight)) * passing
+        passing = passing + self.change(torch.cat((moving, pushes.message), -1))
         return torch.cat(
-            Filtered(hidden, foresight, centre, velocity, rest_ahead, coming.flat(), age), -1
+            Filtered(hidden, foresight, centre, velocity, rest, passing, coming.flat(), age), -1
         )
 
     def _gains(self, before: Filtered, surprise: Tensor) -> Tensor:
@@ -272,7 +281,7 @@ class DynamicsPropagation(PropagationPrior):
         width = positive(width.unflatten(-1, (COMPONENTS, 2)) + noise[:2])
         width = torch.cat((turned_widths(width[..., 0, :], known.velocity), width[..., 1:, :]), -2)
         moves = self._moves(known, weights, offset, width)
-        loc = self.middle + self.extent * known.rest_ahead
+        loc = self.middle + self.extent * (known.rest + known.passing)
         scale = self.extent * positive(scale + noise[2:])
         return ObjectDistributions(
             presence.distribution(survive.squeeze(-1) + self.survival),
@@ -290,7 +299,7 @@ class DynamicsPropagation(PropagationPrior):
         place = known.centre * self.unit
         told = torch.zeros_like(place) if self.config.anywhere else place
         edge = torch.exp(-(self.walls.edge - told.abs()).clamp(min=0))
-        about = torch.cat((told, edge, edge * told.sign(), known.rest_ahead), -1)
+        about = torch.cat((told, edge, edge * told.sign(), known.rest), -1)
         logits = torch.cat(
             (
                 weights.masked_fill(new, -torch.inf),
@@ -306,7 +315,7 @@ class DynamicsPropagation(PropagationPrior):
 
 
 def first_gains(rest: int) -> Tensor:
-    """Log-odds of the gains above the least before training, by age ``[AGES, 4 + rest]``.
+    """Log-odds of the gains above the least before training, by age ``[AGES, 4 + 2 rest]``.
 
     Together they are those of least squares under a constant velocity and constant looks; the first
     row is never used.
@@ -316,5 +325,5 @@ def first_gains(rest: int) -> Tensor:
         k = n + 1
         gains = 2 * (2 * k - 1) / (k * (k + 1)), 6 / (k * (k + 1))
         above = [(gain - least) / (1 - least) for gain, least in zip(gains, LEAST, strict=True)]
-        rows.append([above[0]] * 2 + [above[1]] * 2 + [1 / k] * rest)
+        rows.append([above[0]] * 2 + [above[1]] * 2 + [1 / k] * rest + [0.2] * rest)
     return torch.logit(torch.tensor(rows).clamp(0.03, 0.95))

@@ -60,12 +60,18 @@ class Futures(NamedTuple):
     def judged(self, seen: Tensor, width: Tensor) -> Tensor:
         """How likely each of them has become, ``[..., F]``, without a gradient.
 
+        Whether it has turned is decided: on average over both its velocity would be lost.
+
         Args:
             seen: the centre ``[..., 2]``.
             width: how far from each it may lie ``[..., F, 2]``, in image coordinates.
         """
         near = StudentT(TAILS, self.centre, width, validate_args=False)
-        return torch.softmax(self.log_chance + near.log_prob(seen[..., None, :]).sum(-1), -1)
+        weight = self.log_chance + near.log_prob(seen[..., None, :]).sum(-1)
+        straight, turns = weight.split((FUTURES - TURNS, TURNS), -1)
+        turned = turns.amax(-1, keepdim=True) > straight.logsumexp(-1, keepdim=True)
+        which = torch.cat((straight.softmax(-1) * ~turned, turns.softmax(-1).round() * turned), -1)
+        return which / which.sum(-1, keepdim=True)
 
 
 WIDTH = 5 * FUTURES
