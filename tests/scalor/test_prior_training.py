@@ -330,7 +330,8 @@ def test_a_wall_gives_back_what_its_strength_says() -> None:
         walls.strength.start[0, 1] = -20.0  # top: none
     place = torch.tensor([[[2.8, 0.0], [0.0, -2.9], [1.0, 1.0]]])
     velocity = torch.tensor([[[0.5, 0.1], [0.0, -0.5], [0.5, 0.5]]])
-    found = walls(place, velocity, torch.ones(1, 3, 2))
+    found, chance = walls(place, velocity, torch.ones(1, 3, 2))
+    torch.testing.assert_close(chance[0, :, 0], torch.tensor([0.5, 0.5, 0.0]))
     torch.testing.assert_close(found.position[0, 0], torch.tensor([-0.6, 0.0]))
     torch.testing.assert_close(found.velocity[0, 0], torch.tensor([-1.0, 0.0]))
     assert found.position[0, 1:].abs().max() < 1e-6

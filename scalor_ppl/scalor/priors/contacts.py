@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from scalor_ppl.nn.layers import mlp
 from scalor_ppl.scalor.priors.tables import Table
 
+# Log-odds of the strength of a wall over 2, before training.
+STRONG = 2.0
 # How far objects reach towards a wall, as a share of their boxes, before training.
 REACH = 0.7
 # Of two objects. Less than their true reach, and those that collide would never seem to meet.
@@ -40,7 +42,7 @@ class Bounce(NamedTuple):
 
 
 class Contact(NamedTuple):
-    """What objects do that one meets in the frame that comes.
+    """What walls, or other objects, do that one meets in the frame that comes.
 
     Attributes:
         bounce: off those of them that it does collide with, ``[B, K, 2]`` each.
@@ -55,7 +57,8 @@ class Walls(nn.Module):
     """Four walls along the edges of the frame.
 
     One that would end the frame at a distance d behind a wall ends it d (strength - 1) before it,
-    and strength - 1 of its velocity comes back: strength 2 is elastic, 0 no wall.
+    and strength - 1 of its velocity comes back: strength 2 is elastic. Whether it does is a chance:
+    were it the strength, a wall that some pass through would take the speed of all.
 
     Args:
         edge: of the frame from its centre ``[2]``, in steps.
@@ -68,13 +71,15 @@ class Walls(nn.Module):
         self.register_buffer("edge", edge, persistent=False)
         # Low and high, x and y: how far inside the edge a wall lies, its strength.
         self.inside = Table(torch.zeros(2, 2))
-        self.strength = Table(torch.full((2, 2), 0.5))
+        self.strength = Table(torch.full((2, 2), STRONG))
+        self.solid = Table(torch.zeros(2, 2))
         self.reach = Table(torch.full((2, 2), REACH))
 
-    def forward(self, place: Tensor, velocity: Tensor, size: Tensor) -> Bounce:
+    def forward(self, place: Tensor, velocity: Tensor, size: Tensor) -> Contact:
         """What the walls do to objects at places ``[B, K, 2]``, half as large as size."""
         total = torch.zeros_like(place)
         turned = torch.zeros_like(place)
+        chance = torch.zeros_like(place)
         strength = 2 * torch.sigmoid(self.strength())
         for side, sign in enumerate((-1.0, 1.0)):
             wall = self.edge - self.inside()[side] - self.reach()[side] * size
@@ -82,7 +87,8 @@ class Walls(nn.Module):
             hits = (behind > 0) & (sign * velocity > 0)
             total = total - torch.where(hits, sign * strength[side] * behind, 0.0)
             turned = turned - torch.where(hits, strength[side] * velocity, 0.0)
-        return Bounce(turned, total)
+            chance = chance + torch.where(hits, torch.sigmoid(self.solid()[side]), 0.0)
+        return Contact(Bounce(turned, total), chance.amax(-1, keepdim=True))
 
 
 class Collisions(nn.Module):

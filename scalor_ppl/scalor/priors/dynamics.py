@@ -13,8 +13,15 @@ from scalor_ppl.nn.mixtures import Product, clusters
 from scalor_ppl.nn.tempered import FreeMixture
 from scalor_ppl.scalor.priors import futures
 from scalor_ppl.scalor.priors.base import ObjectDistributions, PropagationPrior
-from scalor_ppl.scalor.priors.contacts import Bounce, Walls
-from scalor_ppl.scalor.priors.futures import TURNS, Futures, Turns, turned_widths
+from scalor_ppl.scalor.priors.contacts import Walls
+from scalor_ppl.scalor.priors.futures import (
+    TURNS,
+    Futures,
+    Turns,
+    combined,
+    log_chances,
+    turned_widths,
+)
 from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
 from scalor_ppl.scalor.priors.propagation import SURVIVAL
 from scalor_ppl.scalor.priors.tables import Table
@@ -203,26 +210,28 @@ class DynamicsPropagation(PropagationPrior):
         hidden = hidden.unflatten(0, age.shape[:2])
         size = objects.where[..., 2:] * self.unit
         pushes = self.pairs(place, speed, size, rest, trackers.alive)
-        # Crops have edges where the frame has none.
-        none = torch.zeros_like(speed)
-        bounce = Bounce(none, none) if self.config.anywhere else self.walls(place, speed, size)
         known = torch.cat((moving, rest, hidden, pushes.message), -1)
         scale = self.step * self.unit
         # What moves an object for no cause that is known changes how it goes on as well: where it
         # does not, what is sampled goes slower and slower.
         own = self.push(known)
-        drift = own + (pushes.position + bounce.position) / scale
-        pull = own + (pushes.velocity + bounce.velocity) / scale
-        hit = pushes.contact.bounce
+        wall = self.walls(place, speed, size)
+        if self.config.anywhere:
+            # Crops have edges where the frame has none.
+            wall = wall._replace(chance=torch.zeros_like(wall.chance))
+        (turned, drift), hit = wall.bounce, pushes.contact.bounce
+        ways = (own + pushes.position / scale)[..., None, :] + combined(drift, hit.position) / scale
+        speeds = (own + pushes.velocity / scale)[..., None, :] + combined(
+            turned, hit.velocity
+        ) / scale
         # No object is faster than the largest step.
-        ways = torch.stack((drift, drift + hit.position / scale), -2) + velocity[..., None, :]
-        speeds = torch.stack((pull, pull + hit.velocity / scale), -2) + velocity[..., None, :]
+        ways = (velocity[..., None, :] + ways).clamp(-1, 1)
         straight = Futures(
-            centre[..., None, :] + self.step * ways.clamp(-1, 1),
-            speeds.clamp(-1, 1),
-            torch.zeros_like(ways[..., 0]),
+            centre[..., None, :] + self.step * ways,
+            (velocity[..., None, :] + speeds).clamp(-1, 1),
+            log_chances(wall.chance, pushes.contact.chance),
         )
-        coming = self.turns(moving, centre, velocity, straight, pushes.contact.chance)
+        coming = self.turns(moving, centre, velocity, straight)
         foresight = torch.celu(self.foresee(known))
         # Of where it is and whom it meets, not of what it is: each would change to the average.
         passing = torch.sigmoid(self.stay(foresight)) * passing

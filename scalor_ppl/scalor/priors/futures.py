@@ -1,8 +1,9 @@
 """What may become of an object in the frame that comes, judged once that frame is seen.
 
-An object goes on, collides, or turns round. Which of these it will be is a chance; which it was is
-seen in the next frame, as in an interacting multiple model filter (Blom and Bar-Shalom 1988). A
-filter that goes by their average would lose the speed of whatever might have turned.
+An object goes on, meets a wall, collides, or turns round. Which of these it will be is a chance;
+which it was is seen in the next frame, as in an interacting multiple model filter (Blom and
+Bar-Shalom 1988). A filter that goes by their average would lose the speed of whatever might have
+turned.
 """
 
 import math
@@ -14,8 +15,9 @@ from torch.distributions import StudentT
 
 from scalor_ppl.nn.layers import mlp, starting_small
 
-# It passes through what it meets, or collides with it; it turns round along x, along y.
-FUTURES, TURNS = 4, 2
+# It passes through walls or not, and through other objects or not; it turns round along x, or y.
+STRAIGHT, TURNS = 4, 2
+FUTURES = STRAIGHT + TURNS
 # Log-odds of turning before training.
 SELDOM = -4.0
 # A turn lies anywhere in the frame, so that the place after it is uniform over a way of twice the
@@ -23,7 +25,7 @@ SELDOM = -4.0
 SPREAD = 1 / math.sqrt(3)
 # Where nothing was foreseen, no future is to be certain: tails of the judgement.
 TAILS = 3.0
-# Least chance of a collision, and of none.
+# Least chance of a contact, and of none.
 LEAST_CHANCE = 1e-6
 
 
@@ -68,13 +70,36 @@ class Futures(NamedTuple):
         """
         near = StudentT(TAILS, self.centre, width, validate_args=False)
         weight = self.log_chance + near.log_prob(seen[..., None, :]).sum(-1)
-        straight, turns = weight.split((FUTURES - TURNS, TURNS), -1)
+        straight, turns = weight.split((STRAIGHT, TURNS), -1)
         turned = turns.amax(-1, keepdim=True) > straight.logsumexp(-1, keepdim=True)
         which = torch.cat((straight.softmax(-1) * ~turned, turns.softmax(-1).round() * turned), -1)
         return which / which.sum(-1, keepdim=True)
 
 
 WIDTH = 5 * FUTURES
+
+
+def combined(wall: Tensor, hit: Tensor) -> Tensor:
+    """What contacts come to, in all four cases: neither, the hit alone, the wall alone, both.
+
+    Args:
+        wall: what a wall does ``[..., n]``.
+        hit: what other objects do ``[..., n]``.
+
+    Returns:
+        ``[..., STRAIGHT, n]``.
+    """
+    nothing = torch.zeros_like(hit)
+    return torch.stack((nothing, hit, wall, wall + hit), -2)
+
+
+def log_chances(wall: Tensor, hit: Tensor) -> Tensor:
+    """Log-chances of the same four cases ``[..., STRAIGHT]``, of chances ``[..., 1]``."""
+    either = [
+        torch.cat((torch.log1p(-chance), torch.log(chance)), -1)
+        for chance in (each.clamp(LEAST_CHANCE, 1 - LEAST_CHANCE) for each in (wall, hit))
+    ]
+    return (either[0][..., :, None] + either[1][..., None, :]).flatten(-2)
 
 
 def turned_widths(width: Tensor, velocity: Tensor) -> Tensor:
@@ -86,46 +111,45 @@ def turned_widths(width: Tensor, velocity: Tensor) -> Tensor:
     """
     width, velocity = torch.broadcast_tensors(width, velocity)
     turns = width[..., None, :] + SPREAD * torch.diag_embed(velocity.abs())
-    return torch.cat((width[..., None, :].expand(*width.shape[:-1], 2, 2), turns), -2)
+    return torch.cat((width[..., None, :].expand(*width.shape[:-1], STRAIGHT, 2), turns), -2)
 
 
 class Turns(nn.Module):
     """The chance of turning round along x and along y, and what comes of it.
 
+    It depends on where the object is and how it moves, and on nothing else: told of others, it
+    would take the place of collisions.
+
     Args:
-        known: width of what is known of an object.
+        moving: figures about that.
         hidden: width of the network.
     """
 
-    def __init__(self, known: int, hidden: int) -> None:
+    def __init__(self, moving: int, hidden: int) -> None:
         super().__init__()
-        self.network = starting_small(mlp(known, hidden, TURNS))
+        self.network = starting_small(mlp(moving, hidden, TURNS))
         last = self.network[-1]
         assert isinstance(last, nn.Linear)
         nn.init.constant_(last.bias, SELDOM)
 
     def forward(
-        self, known: Tensor, centre: Tensor, velocity: Tensor, straight: Futures, collides: Tensor
+        self, moving: Tensor, centre: Tensor, velocity: Tensor, straight: Futures
     ) -> Futures:
         """All futures.
 
         Args:
-            known: of each tracker ``[B, K, n]``.
+            moving: of each tracker ``[B, K, n]``.
             centre: where it is ``[B, K, 2]``.
             velocity: ``[B, K, 2]``, in steps a frame.
-            straight: passing and colliding alone, ``[B, K, 2, ...]``; their chances are not read.
-            collides: the chance of a collision ``[B, K, 1]``.
+            straight: those in which it does not turn, with their chances if it does not.
         """
-        odds = self.network(known)
+        odds = self.network(moving)
         turns = torch.log_softmax(torch.cat((torch.zeros_like(odds[..., :1]), odds), -1), -1)
-        collides = collides.clamp(LEAST_CHANCE, 1 - LEAST_CHANCE)
-        either = turns[..., :1] + torch.cat((torch.log1p(-collides), torch.log(collides)), -1)
         along = torch.eye(2, dtype=torch.bool, device=centre.device)
-        passing, going = straight.centre[..., :1, :], straight.velocity[..., :1, :]
-        places = torch.where(along, centre[..., None, :], passing)
-        speeds = torch.where(along, -velocity[..., None, :], going)
+        places = torch.where(along, centre[..., None, :], straight.centre[..., :1, :])
+        speeds = torch.where(along, -velocity[..., None, :], straight.velocity[..., :1, :])
         return Futures(
             torch.cat((straight.centre, places), -2),
             torch.cat((straight.velocity, speeds), -2),
-            torch.cat((either, turns[..., 1:]), -1),
+            torch.cat((straight.log_chance + turns[..., :1], turns[..., 1:]), -1),
         )
