@@ -12,12 +12,12 @@ from scalor_ppl.nn.mixtures import Product, of_component
 
 
 class FreeMixture(dist.MixtureSameFamily):
-    """A mixture whose noise is in places no jitter, but what the future has in store.
+    """A mixture some of whose noise is no jitter, but what the future has in store.
 
     Args:
-        weights: a Categorical.
+        weights: a Categorical of C.
         components: normals.
-        free: bool, batch shape: where the noise is never scaled.
+        free: bool, batch shape and C: the noise of which components is never scaled.
     """
 
     def __init__(
@@ -32,7 +32,10 @@ class FreeMixture(dist.MixtureSameFamily):
         weights, components = self.mixture_distribution, self.component_distribution
         count = components.batch_shape[-1:]
         return FreeMixture(
-            weights.expand(shape), components.expand(shape + count), self.free.expand(shape), False
+            weights.expand(shape),
+            components.expand(shape + count),
+            self.free.expand(shape + count),
+            False,
         )
 
 
@@ -86,7 +89,7 @@ def tempered(fn: Any, temperature: float) -> Tensor:
         components = fn.component_distribution
         every = components.sample()
         means = components.mean.expand_as(every)
-        scale = torch.full(fn.batch_shape, temperature).to(every)
+        scale = torch.full(components.batch_shape, temperature).to(every)
         if isinstance(fn, FreeMixture):
             scale = torch.where(fn.free, torch.ones_like(scale), scale)
         scale = scale.reshape(*scale.shape, *[1] * (every.dim() - scale.dim()))

@@ -136,7 +136,7 @@ def test_noise_is_tempered_and_what_is_chosen_is_not() -> None:
     assert abs(left.float().mean().item() - 0.3) < 0.03
     assert drawn[left, 2].std().item() == pytest.approx(0.25, abs=0.03)
     free = torch.arange(4000) % 2 == 0
-    mixed = FreeMixture(weights, parts, free).expand((4000,))
+    mixed = FreeMixture(weights, parts, free[:, None].expand(4000, 2)).expand((4000,))
     drawn = tempered(mixed, 0.25)[:, 0]
     for where, width in ((free, 1.0), (~free, 0.25)):
         assert drawn[where & (drawn > 0)].std().item() == pytest.approx(width, abs=0.05)

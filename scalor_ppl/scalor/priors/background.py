@@ -108,8 +108,8 @@ class MixtureBackground(BackgroundPrior):
         if last is None:
             weights = self.weights.expand(len(state), 1, COMPONENTS)
             first = self.first(weights)
-            mixed, free = first.mixture_distribution, torch.ones(first.batch_shape).bool()
-            return FreeMixture(mixed, first.component_distribution, free.to(state.device))
+            free = torch.ones_like(weights, dtype=torch.bool)
+            return FreeMixture(first.mixture_distribution, first.component_distribution, free)
         hidden, mean, _ = state.split(self.widths, -1)
         _, scale = self.head(hidden).chunk(2, -1)
         return diagonal_normal(mean[:, None], positive(scale + self.noise())[:, None])

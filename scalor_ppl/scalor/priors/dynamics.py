@@ -15,6 +15,7 @@ from scalor_ppl.scalor.priors import futures
 from scalor_ppl.scalor.priors.base import ObjectDistributions, PropagationPrior
 from scalor_ppl.scalor.priors.contacts import Walls
 from scalor_ppl.scalor.priors.futures import (
+    STRAIGHT,
     TURNS,
     Futures,
     Turns,
@@ -318,9 +319,10 @@ class DynamicsPropagation(PropagationPrior):
         )
         loc = torch.cat((offset, first.expand(*new.shape[:2], -1, -1)), -2)
         scale = torch.cat((width, positive(spread).expand(*new.shape[:2], -1, -1)), -2)
-        # What is not yet known of a velocity is no jitter either.
-        young = known.age.squeeze(-1) < YOUNG
-        return FreeMixture(dist.Categorical(logits=logits), diagonal_normal(loc, scale), young)
+        # What is not yet known of a velocity is no jitter, nor is where else an object may go.
+        straight = torch.arange(logits.shape[-1], device=logits.device) < STRAIGHT
+        free = (known.age < YOUNG) | ~straight
+        return FreeMixture(dist.Categorical(logits=logits), diagonal_normal(loc, scale), free)
 
 
 def first_gains(rest: int) -> Tensor:
