@@ -42,6 +42,8 @@ AGES = 24
 LEAST = (0.3, 0.1)
 # Least unit of what networks are told, least noise before training.
 LEAST_EXTENT, LEAST_NOISE = 0.05, 0.02
+# Log-odds before training of being brought back to one's pace; a speed that is none, in steps.
+LOOSE, STILL = -2.0, 1e-2
 # A movement stays this far within the largest step, as a share of it.
 MARGIN = 0.995
 
@@ -74,6 +76,7 @@ class Filtered(NamedTuple):
         foresight: features that the next frame's distributions are made from.
         centre: filtered, in image coordinates.
         velocity: filtered, in steps a frame.
+        pace: the speed that it has had on average, in steps a frame.
         rest: what size (before it is bounded), depth and z_what always are, all standardised.
         passing: what they are for a while beside that, as it is foreseen.
         futures: of centre and velocity, see :meth:`ahead`.
@@ -84,6 +87,7 @@ class Filtered(NamedTuple):
     foresight: Tensor
     centre: Tensor
     velocity: Tensor
+    pace: Tensor
     rest: Tensor
     passing: Tensor
     futures: Tensor
@@ -134,7 +138,7 @@ class DynamicsPropagation(PropagationPrior):
         self.together = False
         hidden, rest = config.hidden, 3 + config.what
         self.rest = rest
-        self.widths = (hidden, hidden, 2, 2, rest, rest, futures.WIDTH, 1)
+        self.widths = (hidden, hidden, 2, 2, 1, rest, rest, futures.WIDTH, 1)
         height, width = config.height or 1, config.width or 1
         step = torch.tensor(config.max_step).expand(2)
         self.register_buffer("step", step, persistent=False)
@@ -154,6 +158,7 @@ class DynamicsPropagation(PropagationPrior):
         self.walls = Walls(self.unit)
         self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 2))
         self.foresee = nn.Linear(6 + rest + hidden + MESSAGE, hidden)
+        self.hold = starting_small(mlp(6, hidden, 1))
         self.turns = Turns(6, hidden)
         self.change = starting_small(mlp(6 + MESSAGE, hidden, rest))
         self.stay = starting_small(mlp(hidden, hidden, rest))
@@ -168,6 +173,9 @@ class DynamicsPropagation(PropagationPrior):
             head = self.head[-1]
             assert isinstance(head, nn.Linear)
             head.bias[1] = 2.0
+            hold = self.hold[-1]
+            assert isinstance(hold, nn.Linear)
+            hold.bias.fill_(LOOSE)
             # Components that are alike would stay alike.
             head.bias[1 + COMPONENTS : 3 * COMPONENTS - 1].normal_(0, 0.1)
             widths = torch.linspace(0, WIDEST, COMPONENTS).repeat_interleave(2)
@@ -202,6 +210,9 @@ class DynamicsPropagation(PropagationPrior):
         rest = torch.where(new, seen, before.rest + always * other)
         passing = before.passing + now * other
         age = before.age + 1
+        fast = velocity.norm(dim=-1, keepdim=True)
+        # Nothing is known of a velocity in the first frame.
+        pace = before.pace + (fast - before.pace) / (age - 1).clamp(min=1)
         place, speed = centre * self.unit, velocity * self.step * self.unit
         # Networks are told where things are in steps, in which walls and neighbours are sharp.
         told = torch.zeros_like(place) if self.config.anywhere else place
@@ -216,6 +227,8 @@ class DynamicsPropagation(PropagationPrior):
         # What moves an object for no cause that is known changes how it goes on as well: where it
         # does not, what is sampled goes slower and slower.
         own = self.push(known)
+        # What was slowed down, or seems to be where an edge cuts it, goes on as it did before.
+        own = own + torch.sigmoid(self.hold(moving)) * (pace - fast) * velocity / (fast + STILL)
         wall = self.walls(place, speed, size)
         if self.config.anywhere:
             # Crops have edges where the frame has none.
@@ -232,13 +245,15 @@ class DynamicsPropagation(PropagationPrior):
             (velocity[..., None, :] + speeds).clamp(-1, 1),
             log_chances(wall.chance, pushes.contact.chance),
         )
-        coming = self.turns(moving, centre, velocity, straight)
+        meets = pushes.contact.chance > 0
+        coming = self.turns(moving, meets, centre, velocity, straight)
         foresight = torch.celu(self.foresee(known))
         # Of where it is and whom it meets, not of what it is: each would change to the average.
         passing = torch.sigmoid(self.stay(foresight)) * passing
         passing = passing + self.change(torch.cat((moving, pushes.message), -1))
         return torch.cat(
-            Filtered(hidden, foresight, centre, velocity, rest, passing, coming.flat(), age), -1
+            Filtered(hidden, foresight, centre, velocity, pace, rest, passing, coming.flat(), age),
+            -1,
         )
 
     def _gains(self, before: Filtered, surprise: Tensor) -> Tensor:

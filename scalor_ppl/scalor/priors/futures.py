@@ -18,13 +18,13 @@ from scalor_ppl.nn.layers import mlp, starting_small
 # It passes through walls or not, and through other objects or not; it turns round along x, or y.
 STRAIGHT, TURNS = 4, 2
 FUTURES = STRAIGHT + TURNS
-# Log-odds of turning before training.
-SELDOM = -4.0
+# Log-odds of turning: before training, and of what meets another object.
+SELDOM, NEVER = -4.0, -20.0
 # A turn lies anywhere in the frame, so that the place after it is uniform over a way of twice the
 # velocity: its standard deviation.
 SPREAD = 1 / math.sqrt(3)
 # Where nothing was foreseen, no future is to be certain: tails of the judgement.
-TAILS = 3.0
+TAILS = 8.0
 # Least chance of a contact, and of none.
 LEAST_CHANCE = 1e-6
 
@@ -117,8 +117,9 @@ def turned_widths(width: Tensor, velocity: Tensor) -> Tensor:
 class Turns(nn.Module):
     """The chance of turning round along x and along y, and what comes of it.
 
-    It depends on where the object is and how it moves, and on nothing else: told of others, it
-    would take the place of collisions.
+    It depends on where the object is and how it moves, and on nothing else, and what meets another
+    object does not turn: or else it would take the place of collisions, of which nothing could be
+    learned then.
 
     Args:
         moving: figures about that.
@@ -133,17 +134,18 @@ class Turns(nn.Module):
         nn.init.constant_(last.bias, SELDOM)
 
     def forward(
-        self, moving: Tensor, centre: Tensor, velocity: Tensor, straight: Futures
+        self, moving: Tensor, meets: Tensor, centre: Tensor, velocity: Tensor, straight: Futures
     ) -> Futures:
         """All futures.
 
         Args:
             moving: of each tracker ``[B, K, n]``.
+            meets: whether it meets another object, bool ``[B, K, 1]``.
             centre: where it is ``[B, K, 2]``.
             velocity: ``[B, K, 2]``, in steps a frame.
             straight: those in which it does not turn, with their chances if it does not.
         """
-        odds = self.network(moving)
+        odds = self.network(moving).masked_fill(meets, NEVER)
         turns = torch.log_softmax(torch.cat((torch.zeros_like(odds[..., :1]), odds), -1), -1)
         along = torch.eye(2, dtype=torch.bool, device=centre.device)
         places = torch.where(along, centre[..., None, :], straight.centre[..., :1, :])
