@@ -23,7 +23,7 @@ from scalor_ppl.scalor.histories import (
 )
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureDiscovery, Transitions
 from scalor_ppl.scalor.priors.absence import PresentOrAbsent
-from scalor_ppl.scalor.priors.dynamics import FIRST
+from scalor_ppl.scalor.priors.dynamics import FIRST, Filtered
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 
@@ -175,7 +175,7 @@ def test_networks_are_told_looks_in_units_of_the_draws(build: Build) -> None:
     trackers = newborn(prior, 500, seen.rest[:500])
     with torch.no_grad():
         state = prior.update(prior.initial((500, 1)), trackers)
-        told = state.split(prior.widths, -1)[4][:, 0]
+        told = Filtered(*state.split(prior.widths, -1)).rest[:, 0]
         foreseen = prior(model.presence, state, trackers)
     assert told.mean(0).abs().max() < 0.2
     assert (told.std(0) - 1).abs().max() < 0.1

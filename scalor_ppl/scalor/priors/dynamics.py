@@ -18,7 +18,7 @@ from scalor_ppl.scalor.priors.futures import (
     STRAIGHT,
     TURNS,
     Futures,
-    Turns,
+    Turning,
     combined,
     log_chances,
     turned_widths,
@@ -27,7 +27,7 @@ from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
 from scalor_ppl.scalor.priors.propagation import SURVIVAL
 from scalor_ppl.scalor.priors.tables import Table
 from scalor_ppl.scalor.settings import ModelConfig
-from scalor_ppl.scalor.slots import Trackers
+from scalor_ppl.scalor.slots import Objects, Trackers
 
 COMPONENTS = 6
 # Of the first movement of what is new, which is all there is to know of its velocity.
@@ -99,6 +99,18 @@ class Filtered(NamedTuple):
         return Futures.of(self.futures)
 
 
+class Corrected(NamedTuple):
+    """Of :class:`Filtered`, what a frame has put right, and how far what is seen was off."""
+
+    centre: Tensor
+    velocity: Tensor
+    pace: Tensor
+    rest: Tensor
+    passing: Tensor
+    surprise: Tensor
+    age: Tensor
+
+
 class DynamicsPropagation(PropagationPrior):
     """p(z^P_t | z_<t) as an observer's: a filter of each object's motion and looks.
 
@@ -110,7 +122,7 @@ class DynamicsPropagation(PropagationPrior):
 
         centre' = centre + step (velocity + wall, pair and own pushes)
         movement ~ mixture of normals about the way from the last value to centre'
-        size, depth, z_what ~ normal about what is foreseen of them,
+        size, depth, z_what ~ normal about what they always are, and what passes,
 
     with a component for each of what may become of an object: it goes on, collides, turns round
     (:mod:`.futures`). Pushes are those of walls and collisions (:mod:`.contacts`), those of pairs
@@ -118,6 +130,11 @@ class DynamicsPropagation(PropagationPrior):
     components tell apart how else the future may differ. In the first half of a training they lie
     at centre', on average over what may become of it, and differ by their widths only: what the
     dynamics can explain is not to be put aside for a component.
+
+    A filter of real objects is put right by every frame, and learns little from a bias that is
+    small against the noise. What is sampled has nothing to be put right by: so nothing may draw
+    speeds or looks to their average. What pushes an object changes its velocity too; looks go back
+    to the object's own; a speed goes back to the object's own.
 
     To be trained at draws of a posterior (:mod:`scalor_ppl.scalor.prior_training`).
 
@@ -159,7 +176,7 @@ class DynamicsPropagation(PropagationPrior):
         self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 2))
         self.foresee = nn.Linear(6 + rest + hidden + MESSAGE, hidden)
         self.hold = starting_small(mlp(6, hidden, 1))
-        self.turns = Turns(6, hidden)
+        self.turns = Turning(6, hidden)
         self.change = starting_small(mlp(6 + MESSAGE, hidden, rest))
         self.stay = starting_small(mlp(hidden, hidden, rest))
         self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + rest))
@@ -188,39 +205,16 @@ class DynamicsPropagation(PropagationPrior):
     def update(self, state: Tensor, trackers: Trackers) -> Tensor:
         """Correct what was foreseen by the frame, and foresee the next one."""
         before = Filtered(*state.split(self.widths, -1))
-        objects = trackers.objects
-        seen = (objects.rest - self.middle) / self.extent
-        new = before.age == 0
-        # Which of its futures has come true is seen, and the others are forgotten.
-        ahead = before.ahead
-        width = turned_widths(positive(self.noise()[:2]).detach(), before.velocity)
-        likely = ahead.judged(objects.where[..., :2], width * self.step)[..., None]
-        centre_ahead = (likely * ahead.centre).sum(-2)
-        turned = likely[..., -TURNS:, 0]
-        surprise = (objects.where[..., :2] - centre_ahead) / self.step
-        surprise = surprise.masked_fill(new, 0.0)
-        gains = self._gains(before, surprise).split((2, 2, self.rest, self.rest), -1)
-        near, turn, always, now = gains
-        # Where in the frame it turned is only seen, and tells nothing of its velocity.
-        near, turn = torch.lerp(near, torch.ones_like(near), turned), (1 - turned) * turn
-        centre = centre_ahead + near * surprise * self.step
-        centre = torch.where(new, objects.where[..., :2], centre)
-        velocity = (likely * ahead.velocity).sum(-2) + turn * surprise
-        other = (seen - before.rest - before.passing).masked_fill(new, 0.0)
-        rest = torch.where(new, seen, before.rest + always * other)
-        passing = before.passing + now * other
-        age = before.age + 1
-        fast = velocity.norm(dim=-1, keepdim=True)
-        # Nothing is known of a velocity in the first frame.
-        pace = before.pace + (fast - before.pace) / (age - 1).clamp(min=1)
+        now = self._corrected(before, trackers.objects)
+        centre, velocity, rest, age = now.centre, now.velocity, now.rest, now.age
         place, speed = centre * self.unit, velocity * self.step * self.unit
         # Networks are told where things are in steps, in which walls and neighbours are sharp.
         told = torch.zeros_like(place) if self.config.anywhere else place
         moving = torch.cat((told, told + speed, speed), -1)
-        seen = torch.celu(self.embed(torch.cat((surprise, speed, told, 1 / age, rest), -1)))
+        seen = torch.celu(self.embed(torch.cat((now.surprise, speed, told, 1 / age, rest), -1)))
         hidden = self.cell(seen.flatten(0, 1), before.hidden.flatten(0, 1))
         hidden = hidden.unflatten(0, age.shape[:2])
-        size = objects.where[..., 2:] * self.unit
+        size = trackers.objects.where[..., 2:] * self.unit
         pushes = self.pairs(place, speed, size, rest, trackers.alive)
         known = torch.cat((moving, rest, hidden, pushes.message), -1)
         scale = self.step * self.unit
@@ -228,7 +222,8 @@ class DynamicsPropagation(PropagationPrior):
         # does not, what is sampled goes slower and slower.
         own = self.push(known)
         # What was slowed down, or seems to be where an edge cuts it, goes on as it did before.
-        own = own + torch.sigmoid(self.hold(moving)) * (pace - fast) * velocity / (fast + STILL)
+        fast = velocity.norm(dim=-1, keepdim=True)
+        own = own + torch.sigmoid(self.hold(moving)) * (now.pace - fast) * velocity / (fast + STILL)
         wall = self.walls(place, speed, size)
         if self.config.anywhere:
             # Crops have edges where the frame has none.
@@ -249,12 +244,39 @@ class DynamicsPropagation(PropagationPrior):
         coming = self.turns(moving, meets, centre, velocity, straight)
         foresight = torch.celu(self.foresee(known))
         # Of where it is and whom it meets, not of what it is: each would change to the average.
-        passing = torch.sigmoid(self.stay(foresight)) * passing
+        passing = torch.sigmoid(self.stay(foresight)) * now.passing
         passing = passing + self.change(torch.cat((moving, pushes.message), -1))
-        return torch.cat(
-            Filtered(hidden, foresight, centre, velocity, pace, rest, passing, coming.flat(), age),
-            -1,
+        moved = hidden, foresight, centre, velocity, now.pace
+        return torch.cat((*moved, rest, passing, coming.flat(), age), -1)
+
+    def _corrected(self, before: Filtered, objects: Objects) -> Corrected:
+        """What was foreseen, put right by what is seen."""
+        seen = (objects.rest - self.middle) / self.extent
+        new = before.age == 0
+        # Which of its futures has come true is seen, and the others are forgotten.
+        ahead = before.ahead
+        width = turned_widths(positive(self.noise()[:2]).detach(), before.velocity)
+        likely = ahead.judged(objects.where[..., :2], width * self.step)[..., None]
+        centre_ahead = (likely * ahead.centre).sum(-2)
+        turned = likely[..., -TURNS:, 0]
+        surprise = (objects.where[..., :2] - centre_ahead) / self.step
+        surprise = surprise.masked_fill(new, 0.0)
+        gains = self._gains(before, surprise).split((2, 2, self.rest, self.rest), -1)
+        near, turn, always, briefly = gains
+        # Where in the frame it turned is only seen, and tells nothing of its velocity.
+        near, turn = torch.lerp(near, torch.ones_like(near), turned), (1 - turned) * turn
+        centre = centre_ahead + near * surprise * self.step
+        centre = torch.where(new, objects.where[..., :2], centre)
+        velocity = (likely * ahead.velocity).sum(-2) + turn * surprise
+        other = (seen - before.rest - before.passing).masked_fill(new, 0.0)
+        rest = torch.where(new, seen, before.rest + always * other)
+        passing = before.passing + briefly * other
+        age = before.age + 1
+        # Nothing is known of a velocity in the first frame.
+        pace = before.pace + (velocity.norm(dim=-1, keepdim=True) - before.pace) / (age - 1).clamp(
+            min=1
         )
+        return Corrected(centre, velocity, pace, rest, passing, surprise, age)
 
     def _gains(self, before: Filtered, surprise: Tensor) -> Tensor:
         """How far the frame corrects centre, velocity and the rest, 0 to 1."""

@@ -114,7 +114,7 @@ def turned_widths(width: Tensor, velocity: Tensor) -> Tensor:
     return torch.cat((width[..., None, :].expand(*width.shape[:-1], STRAIGHT, 2), turns), -2)
 
 
-class Turns(nn.Module):
+class Turning(nn.Module):
     """The chance of turning round along x and along y, and what comes of it.
 
     It depends on where the object is and how it moves, and on nothing else, and what meets another
