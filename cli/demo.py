@@ -88,7 +88,8 @@ def demo(
     slowest, longest = (max(each[f"{of}minutes"] for each in figures) for of in ("", "priors_"))
     console.print(
         f"MOTA {statistics.median(motas):.3f} (median of {len(motas)}; "
-        f"worst {min(motas):.3f}), at most {slowest:.1f} min of training and {longest:.1f} of priors",
+        f"worst {min(motas):.3f}), at most {slowest:.1f} min of training "
+        f"and {longest:.1f} min of priors",
         highlight=False,
     )
     with owned(out / "figures.json", wait=10), written_whole(out / "figures.json") as path:
