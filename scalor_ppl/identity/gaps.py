@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalor_ppl.identity.association import likelier_than_not, marginals
-from scalor_ppl.identity.identities import Sight, Spread, looks_ahead
+from scalor_ppl.identity.history import IdentityHistory
+from scalor_ppl.identity.identities import Sight, looks_ahead
 from scalor_ppl.identity.motion import HISTORY, LONGEST, OVER, Motion
 from scalor_ppl.identity.rates import Rates
+from scalor_ppl.identity.spread import Spread
 from scalor_ppl.identity.telling import Telling
 
-_TOLD = 3  # looks of an object alone, below which nothing is said of it
-_WINDOW = 30  # looks that the mean of an object goes back, about
+_EVERY = 4  # frames between two whose looks are compared with what was before
 _MOST = 50.0  # log of the weight of a pair, at most
 
 
@@ -37,33 +38,6 @@ class Join(NamedTuple):
     own: int
     gap: int
     probability: float
-
-
-@dataclass
-class IdentityHistory:
-    """What is remembered of an identity.
-
-    Attributes:
-        places: [t, 2] of the frames since it came into sight, at most `HISTORY`.
-        seen: the last frame.
-        side: mean of its sides there.
-        zone: where it was then, see `Rates.zone`.
-        mean: [D] of its looks while it was alone.
-        count: how many they were.
-    """
-
-    places: np.ndarray
-    seen: int
-    side: float
-    zone: int
-    mean: np.ndarray
-    count: int = 0
-
-    def velocity(self) -> np.ndarray:
-        """[2] in sides a frame; NaN where it was seen too shortly."""
-        if len(self.places) <= OVER:
-            return np.full(2, np.nan)
-        return (self.places[-1] - self.places[-1 - OVER]) / OVER / self.side
 
 
 @dataclass
@@ -119,7 +93,7 @@ class Gaps:
         joins = self._join(sight, ahead, known)
         self.newest = max([self.newest, *sight.ids.tolist()])
         for row, identity in enumerate(known):
-            self._learn(identity, sight, row)
+            self._learn(identity, sight, ahead, row)
         return np.array(known, np.int64), joins
 
     def _forget(self) -> None:
@@ -229,42 +203,62 @@ class Gaps:
         weights = np.zeros((len(lost), len(pieces)))
         squares = np.zeros_like(weights)
         lives = [self.lives[identity] for identity in lost]
-        seen = np.array([life.seen for life in lives], int)
-        gaps = np.array([piece.frame for piece in pieces], int) - seen[:, None]
+        gaps = np.array([piece.frame for piece in pieces], int)
+        gaps = gaps - np.array([life.seen for life in lives], int)[:, None]
         rows, columns = np.nonzero((gaps > 0) & (gaps <= LONGEST))
         if not len(rows):
             return weights, squares
-        gap = gaps[rows, columns]
-        side = np.array([life.side for life in lives])[rows]
-        ends = np.stack([life.places[-1] for life in lives])[rows]
-        begins = np.stack([piece.place for piece in pieces])[columns]
-        before = np.stack([life.velocity() for life in lives])[rows]
-        after = np.stack([piece.after for piece in pieces])[columns] / side[:, None]
-        log, squares[rows, columns] = self.motion.evidence(
-            gap, (begins - ends) / side[:, None], before, after
-        )
+        log, squares[rows, columns] = self._motion(lives, pieces, rows, columns)
         births = [self.rates.births(self.rates.zone(p.place, p.side)) for p in pieces]
         back = [
-            self.rates.returning(lives[row].zone, int(frames))
-            for row, frames in zip(rows.tolist(), gap.tolist(), strict=True)
+            self.rates.returning(lives[row].zone, int(gaps[row, column]))
+            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
         ]
         log += np.log(np.array(back) / np.array(births)[columns])
         log += self._looks(lost, pieces)[rows, columns]
         # A density in square sides, and births in units of area.
-        log -= 2 * np.log(side)
+        log -= 2 * np.log(np.array([life.side for life in lives])[rows])
         weights[rows, columns] = np.exp(np.clip(log, -_MOST, _MOST))
         return weights, squares
+
+    def _motion(
+        self,
+        lives: list[IdentityHistory],
+        pieces: list[_Piece],
+        rows: np.ndarray,
+        columns: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `Motion.evidence` says of P pairs, whichever end of the lost one it is."""
+        ends = [life.ends() for life in lives]
+        pairs = [
+            (pair, row, column, end)
+            for pair, (row, column) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True))
+            for end in ends[row]
+        ]
+        of = np.array([pair for pair, *_ in pairs])
+        side = np.array([lives[row].side for _, row, *_ in pairs])[:, None]
+        begins = np.stack([pieces[column].place for _, _, column, _ in pairs])
+        evidence, square = self.motion.evidence(
+            np.array([pieces[column].frame - end.frame for _, _, column, end in pairs]),
+            (begins - np.stack([end.place for *_, end in pairs])) / side,
+            np.stack([end.velocity for *_, end in pairs]),
+            np.stack([pieces[column].after for _, _, column, _ in pairs]) / side,
+        )
+        log, least = np.full(len(rows), -np.inf), np.full(len(rows), np.inf)
+        np.logaddexp.at(log, of, evidence)
+        np.minimum.at(least, of, square)
+        return log - np.log(np.bincount(of)), least
 
     def _looks(self, lost: list[int], pieces: list[_Piece]) -> np.ndarray:
         """Log odds of looks [n, m]; 0 where they are not known, or tell nothing."""
         odds = np.zeros((len(lost), len(pieces)))
         if not self.telling.useful:
             return odds
-        rows = [n for n, identity in enumerate(lost) if self.lives[identity].count >= _TOLD]
+        rows = [n for n, identity in enumerate(lost) if self.lives[identity].history.told]
         looks = [piece.look for piece in pieces if piece.look is not None]
         if rows and looks:
             columns = [n for n, piece in enumerate(pieces) if piece.look is not None]
-            means = np.stack([self.lives[lost[row]].mean for row in rows])
+            means = np.stack([self.lives[lost[row]].history.mean for row in rows])
             odds[np.ix_(rows, columns)] = self.spread.log_odds(np.stack(looks), means).T
         return odds
 
@@ -276,14 +270,13 @@ class Gaps:
         self.rates.learn_back(life.zone, float(probability), gap)
         return Join(identity, piece.own, gap, float(min(1.0, probability)))
 
-    def _learn(self, identity: int, sight: Sight, row: int) -> None:
+    def _learn(self, identity: int, sight: Sight, ahead: list[Sight], row: int) -> None:
         """What is seen of an identity."""
         place, side = sight.places[row], float(np.sqrt(sight.sides[row].prod()))
         life = self.lives.get(identity)
         if life is None:
-            mean = np.zeros(sight.looks.shape[1])
             life = self.lives[identity] = IdentityHistory(
-                np.empty((0, 2)), self.frame, side, 0, mean
+                np.empty((0, 2)), self.frame, self.frame, side, 0
             )
         before = life.places[1 - HISTORY :] if life.seen >= self.frame - 1 else life.places[:0]
         life.places = np.concatenate((before, place[None]))
@@ -292,11 +285,16 @@ class Gaps:
         # Frames side by side tell much the same.
         if (self.frame + identity) % 2 == 0:
             self.motion.learn(life.places, life.side)
-        look = sight.alone[int(sight.ids[row])]
+        own = int(sight.ids[row])
+        if (self.frame + identity) % _EVERY == 0:
+            coming = looks_ahead(own, [sight, *ahead])
+            if coming is not None:
+                self.spread.learn_change(life.history, coming)
+        look = sight.alone[own]
         if look is not None:
-            self.spread.learn(look, life.mean, life.count)
-            life.count += 1
-            life.mean = life.mean + (look - life.mean) / min(life.count, _WINDOW)
+            life.apart = self.frame
+            self.spread.learn(look)
+            life.history.add(look)
 
     # ------------------------------------------------------------------ to go on after a break
 
@@ -309,10 +307,7 @@ class Gaps:
             "newest": self.newest,
             "side": self.side,
             "names": dict(self.names),
-            "lives": {
-                identity: vars(life) | {"places": life.places.tolist(), "mean": life.mean.tolist()}
-                for identity, life in self.lives.items()
-            },
+            "lives": {identity: life.to_state() for identity, life in self.lives.items()},
             "motion": self.motion.to_state(),
             "rates": self.rates.to_state(),
             "spread": self.spread.to_state(),
@@ -326,9 +321,8 @@ class Gaps:
         made = cls((height, width), state["dimensions"])
         made.frame, made.newest, made.side = (state[n] for n in ("frame", "newest", "side"))
         made.names = dict(state["names"])
-        for identity, stored in state["lives"].items():
-            arrays = {name: np.array(stored[name]) for name in ("places", "mean")}
-            made.lives[identity] = IdentityHistory(**stored | arrays)
+        lives = state["lives"].items()
+        made.lives = {identity: IdentityHistory.from_state(stored) for identity, stored in lives}
         made.motion = Motion.from_state(state["motion"])
         made.rates = Rates.from_state(state["rates"])
         made.spread = Spread.from_state(state["spread"])

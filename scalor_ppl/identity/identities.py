@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from scalor_ppl.identity.spread import LEAST, LookHistory, Spread
 from scalor_ppl.identity.telling import Telling
 
 AHEAD = 16
@@ -28,15 +29,13 @@ AHEAD = 16
 _MEMORY = 60  # frames that a lost object, or a meeting, is remembered
 _ALONE = 1.0  # mean sides to the next object, from which an object is seen without it
 _MEETING = 1.2  # likewise, below which two have met
-_LEAST = 3  # looks of an object alone, below which nothing is said of it
-_WINDOW = 30  # looks that the mean of an identity goes back, about
-_TEMPER = 0.5  # of the log-odds: the parts' colours are not independent
-_STAY = 6.0  # log-odds that a tracker that goes on is on the object that it was on
+_ON_ONE = 0.5  # mean sides, below which two trackers are on one object
+_STAY = 4.0  # log-odds that a tracker that goes on is on the object that it was on
 _NEW = 1.0  # log-odds that what is found where another was lost is not that one
 _REACH = 0.5  # own sides that a lost object may have gone at once
 _SPEED = 2.0  # and typical steps in each frame since
-_SPREAD = 0.02  # standard deviation of looks before any is known, 0..1
-_LONGEST = 3000.0  # looks that the covariances go back, about
+_LONGEST = 3000.0  # steps that their mean goes back, about
+_EVERY = 4  # frames between two that are compared with what was before
 _NEVER = -1e6
 
 
@@ -80,68 +79,18 @@ class Known:
     """What is remembered of an identity.
 
     Attributes:
-        mean: [D] of its looks while it was alone.
-        count: how many they were.
+        history: what it looked like.
         met: frame of the last meeting, by identity.
         seen: the last frame.
         place: [2] there.
         sides: [2] there.
     """
 
-    mean: np.ndarray
     place: np.ndarray
     sides: np.ndarray
     seen: int
-    count: int = 0
+    history: LookHistory = field(default_factory=LookHistory)
     met: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def told(self) -> bool:
-        """Whether its looks are known well enough to be compared."""
-        return self.count >= _LEAST
-
-
-class Spread:
-    """How looks vary: of one object over time, and over all objects."""
-
-    def __init__(self, dimensions: int) -> None:
-        self.within = np.full(dimensions, _SPREAD**2)
-        self.mean = np.zeros(dimensions)
-        self.square = np.zeros(dimensions)
-        self.counts = [1.0, 0.0]  # looks that `within` is of, and those that all is of
-
-    def learn(self, look: np.ndarray, mean: np.ndarray, count: int) -> None:
-        """Learn from a look of an object, of which so many had that mean before."""
-        if count:
-            deviation = np.square(look - mean) * count / (count + 1)
-            self.counts[0] = min(self.counts[0] + 1, _LONGEST)
-            self.within += (deviation - self.within) / self.counts[0]
-        self.counts[1] = min(self.counts[1] + 1, _LONGEST)
-        self.mean += (look - self.mean) / self.counts[1]
-        self.square += (np.square(look) - self.square) / self.counts[1]
-
-    def log_odds(self, looks: np.ndarray, means: np.ndarray) -> np.ndarray:
-        """[n, m]: that looks [n, D] are of the objects with means [m, D], against any other's."""
-        total = np.maximum(self.square - np.square(self.mean), 0)
-        within = np.maximum(self.within, 1e-8)
-        between = np.maximum(total - within, 0.1 * within)
-        # Frames side by side tell little more than one of them: means count as single looks.
-        same, other = 2 * within, 2 * within + 2 * between
-        away = np.square(looks[:, None] - means)
-        terms = np.log(other / same) - away * (1 / same - 1 / other)
-        return _TEMPER / 2 * terms.sum(-1)
-
-    def to_state(self) -> dict[str, Any]:
-        """Plain numbers and lists."""
-        return {name: _plain(value) for name, value in vars(self).items()}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> "Spread":
-        """The inverse of `to_state`."""
-        made = cls(len(state["mean"]))
-        for name, value in state.items():
-            setattr(made, name, list(value) if name == "counts" else np.array(value))
-        return made
 
 
 class Identities:
@@ -160,6 +109,7 @@ class Identities:
         self.known: dict[int, Known] = {}  # of the living and the lost
         self.speed = 0.0  # mean step of the objects, in own sides
         self.moved = 0.0  # steps that it is of
+        self.doubled: set[int] = set()  # trackers beside which one went that was on the same object
         self.spread = Spread(dimensions)
         self.telling = Telling()
 
@@ -180,19 +130,24 @@ class Identities:
         if self.telling.useful:
             self._recognise(sight, ahead)
         for row, tracker in enumerate(sight.ids.tolist()):
-            self._learn(self.known[self.carried[tracker]], sight, row)
+            self._learn(tracker, sight, ahead, row)
         return np.array([self.carried[tracker] for tracker in sight.ids.tolist()], np.int64)
 
     def _forget(self, sight: Sight) -> None:
         """Trackers that are gone, and identities that nobody can be recognised as any more."""
         living = set(sight.ids.tolist())
+        gone = [identity for tracker, identity in self.carried.items() if tracker not in living]
         self.carried = {t: identity for t, identity in self.carried.items() if t in living}
+        self.doubled = {tracker for tracker in self.doubled if tracker in living}
+        for tracker, identity in self.carried.items():
+            if any(_on_one(self.known[identity], self.known[other]) for other in gone):
+                self.doubled.add(tracker)
         carried = set(self.carried.values())
         since = self.frame - _MEMORY
         self.known = {
             identity: known
             for identity, known in self.known.items()
-            if identity in carried or (known.told and known.seen >= since)
+            if identity in carried or (known.history.told and known.seen >= since)
         }
         for known in self.known.values():
             known.met = {
@@ -206,8 +161,7 @@ class Identities:
         for row, tracker in enumerate(sight.ids.tolist()):
             if tracker not in self.carried:
                 self.carried[tracker] = tracker
-                mean = np.zeros(sight.looks.shape[1])
-                self.known[tracker] = Known(mean, sight.places[row], sight.sides[row], self.frame)
+                self.known[tracker] = Known(sight.places[row], sight.sides[row], self.frame)
         for one, other in np.argwhere(sight.apart < _MEETING):
             mine, yours = (self.carried[int(sight.ids[row])] for row in (one, other))
             self.known[mine].met[yours] = self.frame
@@ -234,16 +188,20 @@ class Identities:
         # Nobody's number but those of trackers that are asked, and of the lost, can be given.
         free = own + lost
         known = [self.known[identity] for identity in free]
-        means = np.stack([each.mean for each in known])
+        nobody = np.zeros(sight.looks.shape[1])  # of whom nothing is known: not compared
+        means = np.stack([h.mean if (h := each.history).told else nobody for each in known])
         odds = self.spread.log_odds(np.stack(looks), means)
         score = np.full(odds.shape, _NEVER)
+        # Of two trackers on one object either may have gone over to it from its own.
+        rights = [0.0 if tracker in self.doubled else _STAY for tracker in trackers]
+        self.doubled.difference_update(trackers)
         for line, others in enumerate(choices):
             for column, identity in enumerate(free):
                 if identity == own[line]:
-                    stays = odds[line, column] + _STAY
-                    score[line, column] = stays if known[column].told else _NEW
+                    stays = odds[line, column] + rights[line]
+                    score[line, column] = stays if known[column].history.told else _NEW
                 elif identity in others:
-                    score[line, column] = odds[line, column] if known[column].told else 0.0
+                    score[line, column] = odds[line, column] if known[column].history.told else 0.0
         lines, columns = linear_sum_assignment(score, maximize=True)
         for line, column in zip(lines, columns, strict=True):
             self.carried[trackers[line]] = free[column]
@@ -251,29 +209,36 @@ class Identities:
     def _candidates(self, own: int, sight: Sight, row: int, lost: list[int]) -> set[int]:
         """Identities other than its own that a tracker could have."""
         known = self.known[own]
-        found = set(known.met)
-        if not known.told:
-            for identity in lost:
-                other = self.known[identity]
-                away = (sight.places[row] - other.place) / other.sides
-                reach = _REACH + _SPEED * self.speed * (self.frame - other.seen)
-                if np.square(away).sum() < reach**2:
-                    # It may be the lost one; or the one whose tracker follows the lost one now.
-                    found |= {identity, *other.met}
+        gone = set(lost)
+        near = {each for each in lost if self._within_reach(self.known[each], sight, row)}
+        found = {each for each in known.met if each not in gone or each in near}
+        if not known.history.told:
+            # It may be a lost one; or the one whose tracker follows the lost one now.
+            found = found.union(near, *(self.known[each].met for each in near))
         return found
 
-    def _learn(self, known: Known, sight: Sight, row: int) -> None:
-        """What an identity's tracker shows of it."""
+    def _within_reach(self, other: Known, sight: Sight, row: int) -> bool:
+        """Whether a lost object may have come to the place of a tracker."""
+        away = (sight.places[row] - other.place) / other.sides
+        reach = _REACH + _SPEED * self.speed * (self.frame - other.seen)
+        return bool(np.square(away).sum() < reach**2)
+
+    def _learn(self, tracker: int, sight: Sight, ahead: list[Sight], row: int) -> None:
+        """What a tracker shows of the identity that it has."""
+        known = self.known[self.carried[tracker]]
         if known.seen == self.frame - 1:
             self.moved = min(self.moved + 1, _LONGEST)
             step = np.linalg.norm((sight.places[row] - known.place) / known.sides)
             self.speed += (float(step) - self.speed) / self.moved
         known.seen, known.place, known.sides = self.frame, sight.places[row], sight.sides[row]
-        look = sight.alone[int(sight.ids[row])]
+        if (self.frame + tracker) % _EVERY == 0:
+            coming = looks_ahead(tracker, [sight, *ahead])
+            if coming is not None:
+                self.spread.learn_change(known.history, coming)
+        look = sight.alone[tracker]
         if look is not None:
-            self.spread.learn(look, known.mean, known.count)
-            known.count += 1
-            known.mean = known.mean + (look - known.mean) / min(known.count, _WINDOW)
+            self.spread.learn(look)
+            known.history.add(look)
 
     # ------------------------------------------------------------------ to go on after a break
 
@@ -284,8 +249,10 @@ class Identities:
             "speed": self.speed,
             "moved": self.moved,
             "carried": dict(self.carried),
+            "doubled": sorted(self.doubled),
             "known": {
                 identity: {name: _plain(value) for name, value in vars(known).items()}
+                | {"history": [look.tolist() for look in known.history.looks]}
                 for identity, known in self.known.items()
             },
             "spread": self.spread.to_state(),
@@ -298,12 +265,21 @@ class Identities:
         made = cls(len(state["spread"]["mean"]))
         made.frame, made.speed, made.moved = (state[name] for name in ("frame", "speed", "moved"))
         made.carried = dict(state["carried"])
+        made.doubled = set(state["doubled"])
         for identity, stored in state["known"].items():
-            arrays = {name: np.array(stored[name]) for name in ("mean", "place", "sides")}
-            made.known[identity] = Known(**stored | arrays | {"met": dict(stored["met"])})
+            arrays = {name: np.array(stored[name]) for name in ("place", "sides")}
+            history = LookHistory([np.array(look) for look in stored["history"]])
+            rest = {"history": history, "met": dict(stored["met"])}
+            made.known[identity] = Known(**stored | arrays | rest)
         made.spread = Spread.from_state(state["spread"])
         made.telling = Telling.from_state(state["telling"])
         return made
+
+
+def _on_one(one: Known, other: Known) -> bool:
+    """Whether two were on one object when they were last seen, in one frame."""
+    away = (one.place - other.place) / ((one.sides + other.sides) / 2)
+    return one.seen == other.seen and bool(np.square(away).sum() < _ON_ONE**2)
 
 
 def looks_ahead(tracker: int, sights: list[Sight]) -> np.ndarray | None:
@@ -315,7 +291,7 @@ def looks_ahead(tracker: int, sights: list[Sight]) -> np.ndarray | None:
         look = sight.alone[tracker]
         if look is not None:
             looks.append(look)
-    return np.mean(looks, 0) if len(looks) >= _LEAST else None
+    return np.mean(looks, 0) if len(looks) >= LEAST else None
 
 
 def _plain(value: Any) -> Any:

@@ -246,3 +246,33 @@ def test_gaps_go_on_from_their_state() -> None:
         known, _ = gaps.step(seen[t], seen[t + 1 : t + 17])
         assert np.array_equal(known, whole[t]), t
     assert OVER < len(gaps.lives[int(whole[-1][0])].places) <= HISTORY
+
+
+def test_who_is_lost_beside_another_may_have_been_left_where_they_met() -> None:
+    # 0 goes on at 2 pixels a frame; its tracker stays with 1, who stands there, and is lost later.
+    way = {t: (20.0 + 2 * t, 50.0) for t in range(60)}
+    stays = way[30]
+    seen = []
+    for t in range(60):
+        rows = {1: (stays[0] + 4, 50.0), 9: (150.0, 120.0 + t / 2)}
+        if t < 40:
+            rows[0] = way[min(t, 30)]
+        elif t >= 42:
+            rows[20] = way[t]
+        ids = sorted(rows)
+        places = np.array([rows[n] for n in ids])
+        seen.append(
+            Sight(np.array(ids), places, np.full((3 - (40 <= t < 42), 2), 12.0), looks(ids))
+        )
+    gaps = Gaps((200, 200), 3)
+    joins = []
+    for t, sight in enumerate(seen):
+        joins += gaps.step(sight, seen[t + 1 : t + 17])[1]
+    assert [(join.identity, join.own) for join in joins] == [(0, 20)]
+    assert joins[0].probability > 0.8
+    assert joins[0].gap == 3
+
+
+def looks(ids: list[int]) -> np.ndarray:
+    """Nobody can be told by them."""
+    return np.full((len(ids), 3), 0.5)

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from scalor_ppl.identity import Identities, Sight, recognised, sights_of
-from scalor_ppl.identity.identities import _LEAST, _MEMORY, _TEMPER, Known, Spread
+from scalor_ppl.identity.identities import _MEMORY
+from scalor_ppl.identity.spread import LEAST
 from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.slots import Objects, Trackers
 from scalor_ppl.tracks.table import Tracks
@@ -127,7 +127,7 @@ def test_the_lost_are_recognised_near_their_place(frames: list[list[Row]], expec
 
 
 def test_an_object_without_looks_of_its_own_is_nobody() -> None:
-    frames = [[(0, (50.0, 50.0), RED), *bystanders()] for _ in range(_LEAST - 1)]
+    frames = [[(0, (50.0, 50.0), RED), *bystanders()] for _ in range(LEAST - 1)]
     frames += [[(1, (50.0, 50.0), RED), *bystanders()] for _ in range(20)]
     assert run(frames)[-1][1] == 1
 
@@ -155,35 +155,15 @@ def test_no_two_are_alike_and_memory_stays_small() -> None:
     assert max(len(known.met) for known in identities.known.values()) <= 13 + _MEMORY
 
 
-def test_log_odds_are_those_of_two_normals() -> None:
-    spread = Spread(2)
-    spread.within = np.array([0.01, 0.02])
-    spread.mean = np.array([0.3, 0.4])
-    spread.square = np.array([0.05, 0.09]) + spread.mean**2
-    look, mean = np.array([0.5, 0.2]), np.array([0.35, 0.3])
-    between = np.array([0.05, 0.09]) - spread.within
-    # The difference of two looks of one object, and of two objects.
-    away = look - mean
-    same = stats.norm.logpdf(away, 0, np.sqrt(2 * spread.within)).sum()
-    other = stats.norm.logpdf(away, 0, np.sqrt(2 * spread.within + 2 * between)).sum()
-    (odds,) = spread.log_odds(look[None], mean[None])
-    assert odds == pytest.approx(_TEMPER * (same - other))
-
-
-def test_the_spread_is_that_of_the_looks() -> None:
-    random = np.random.default_rng(2)
-    spread = Spread(2)
-    objects = random.normal(0.5, 0.2, (50, 2))
-    for centre in objects:
-        known = Known(np.zeros(2), np.zeros(2), np.ones(2), 0)
-        for _ in range(30):
-            look = centre + random.normal(0, 0.05, 2)
-            spread.learn(look, known.mean, known.count)
-            known.count += 1
-            known.mean = known.mean + (look - known.mean) / known.count
-    assert np.sqrt(spread.within) == pytest.approx(np.full(2, 0.05), rel=0.1)
-    total = np.sqrt(spread.square - spread.mean**2)
-    assert total == pytest.approx(np.sqrt(objects.var(0) + 0.05**2), rel=0.05)
+def test_nobody_is_taken_for_one_lost_elsewhere() -> None:
+    # 1 meets 0 and goes out of sight at the right; then 0 goes over to a stranger like it.
+    frames = []
+    for t in range(70):
+        rows: list[Row] = [(0, (50.0, 50.0), RED if t < 45 else BLUE)]
+        if t < 40:
+            rows.append((1, (20.0 + 4 * t, 50.0), BLUE))
+        frames.append(rows + bystanders())
+    assert {each[0] for each in run(frames)} == {0}
 
 
 def trackers(mask: torch.Tensor, where: torch.Tensor) -> Trackers:
