@@ -11,13 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from scalor_ppl.cli.fit_seeds import fit_seeds
 from scalor_ppl.cli.options import (
     INTERRUPTED,
     PLAIN,
     Device,
+    Jobs,
+    Scheduler,
     Settings,
     Threads,
     nested,
+    parse_seeds,
     use_threads,
 )
 from scalor_ppl.cli.progress import TrackingBar, shown_training
@@ -71,11 +75,19 @@ def fit(
     ] = None,
     settings: Settings = None,
     seed: Annotated[int, typer.Option(min=0, help="Of parameters, noise, data.")] = 0,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="Several fits, as 0,1,2, each in a folder of its own in --out.", show_default=False
+        ),
+    ] = None,
     overlay: Annotated[
         bool, typer.Option(help="Write the video with boxes, ids and trails, too.")
     ] = True,
     device: Device = "auto",
     threads: Threads = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted fit in --out.")
     ] = False,
@@ -84,9 +96,11 @@ def fit(
 
     Looks at the video, proposes every setting and says why and how sure it is, trains for the given
     time, tracks, and writes a report. --plan stops before the training. What it got wrong can be
-    put right: --object-size 105x75, --objects 2, or any setting: --set model.capacity=60.
+    put right: --object-size 105x75, --objects 2, or any setting: --set model.capacity=60. --seeds
+    fits several times, side by side with --jobs; one that fails does not stop the others.
     """
     from scalor_ppl.programs.registry import files_of
+    from scalor_ppl.report.seeds import SeedFit, steps_done
     from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import CONFIG, run_config
 
@@ -95,26 +109,41 @@ def fit(
     where = pick_device(device)
     known = _known(object_size, objects)
     check_writable(out / LOCK)
+    if seeds is None and (jobs is not None or scheduler is not None):
+        raise UserError("--jobs and --scheduler are for several fits: give --seeds 0,1,2")
+    numbers = [seed] if seeds is None else parse_seeds(seeds)
+    runs = {each: out if seeds is None else out / f"seed_{each}" for each in numbers}
+    begun = [run for run in runs.values() if (run / CONFIG).is_file()]
     given = (model, guide, settings, object_size, objects, plan or None)
-    if resume and (any(each is not None for each in given) or not (out / CONFIG).is_file()):
+    if resume and (any(each is not None for each in given) or not begun):
         raise UserError(f"--resume goes on with the fit in {out}, if there is one: give --out")
     with owned_folder(out):
         source: ClipSource | None = None
         drawn: FitPlan | None = None
         if resume:
-            config = run_config(out)
+            config = run_config(begun[0])
         else:
             if not plan:
                 _check_new(out)
             files = files_of(model, guide)
-            chosen = nested(model_file=files[0], guide_file=files[1], train__seed=seed)
+            chosen = nested(model_file=files[0], guide_file=files[1], train__seed=numbers[0])
             drawn = _plan(video, settings or [], chosen, known)
             if plan:
                 _draw(drawn, out)
                 return
             config, source = _ready(drawn, video, minutes, where, overlay=overlay)
             (out / PLAN).unlink(missing_ok=True)  # of --plan; it is drawn again
-        if _trained(out) < config.train.steps:
+        if seeds is not None:
+            if drawn is not None:
+                _draw(drawn, out)
+            planned = SeedFit(video, out, config, overlay, device, threads)
+            fit_seeds(
+                [planned.seeded(each, run) for each, run in runs.items()],
+                jobs=jobs or 1,
+                scheduler=scheduler,
+            )
+            return
+        if steps_done(out) < config.train.steps:
             outcome = shown_training(config, out, device=device, source=source, resume=resume)
             if outcome.interrupted:
                 _say_resume(video, out, overlay=overlay)
@@ -231,14 +260,6 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
     names = (TRACKS, POSITIONS, EVENTS, *([OVERLAY] if overlay else []), REPORT)
     for name in (name for name in names if (out / name).exists()):
         console.print(str(out / name), **PLAIN)
-
-
-def _trained(out: Path) -> int:
-    """Steps that the run's newest checkpoint has; 0 without one."""
-    from scalor_ppl.training.checkpoints import all_checkpoints, step_of
-
-    kept = all_checkpoints(out)
-    return step_of(kept[-1]) if kept else 0
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:

@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tiny import CommandLine, config_of
+from tiny import CPU, CommandLine, config_of, same
 
 from scalor_ppl.data import iterate_frames
 from scalor_ppl.errors import UserError
+from scalor_ppl.report.seeds import SeedFit
 from scalor_ppl.results.video import write_mp4
 from scalor_ppl.tracks.mot import read_mot
 from scalor_ppl.training.loop import Outcome
-from scalor_ppl.training.runs import create_run
+from scalor_ppl.training.runs import create_run, load_run
 
 SPOT = Path(__file__).parents[1] / "programs" / "spot.py"
 SMALL = (
@@ -83,6 +84,68 @@ def test_a_video_in_tracks_and_a_report_out(cli: CommandLine, video: Path, tmp_p
     said = cli("fit", str(video), "--out", str(out), "--resume")
     assert said.code == 0, said.err
     assert (out / "tracks.txt").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_several_seeds_are_several_fits(cli: CommandLine, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "runs"
+    steps = ("--set=train.steps=2", "--no-overlay")
+    said = cli("fit", str(video), "--out", str(out), "--seeds", "3,5", *steps, *SMALL)
+    assert said.code == 0, said.err
+    weights = []
+    for seed in (3, 5):
+        run = out / f"seed_{seed}"
+        assert tomllib.loads((run / "config.toml").read_text())["train"]["seed"] == seed
+        assert len(read_mot(run / "tracks.txt", frames=48).ids) == 48
+        assert str(run / "report.html") in said.out
+        weights.append(load_run(run, CPU).guide.state_dict())
+    assert not same(*weights)
+    assert said.err.count("looking at") == 1
+    # What is there stays; a seed that is not there yet is fitted with the settings of the others.
+    before = (out / "seed_3" / "report.html").stat().st_mtime_ns
+    said = cli("fit", str(video), "--out", str(out), "--seeds", "3,5,7", "--no-overlay", "--resume")
+    assert said.code == 0, said.err
+    assert (out / "seed_3" / "report.html").stat().st_mtime_ns == before
+    new = tomllib.loads((out / "seed_7" / "config.toml").read_text())
+    old = tomllib.loads((out / "seed_3" / "config.toml").read_text())
+    assert new.pop("train") == old.pop("train") | {"seed": 7}
+    assert new == old
+
+
+def test_a_seed_that_fails_does_not_stop_the_others(
+    cli: CommandLine, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[int] = []
+
+    def some(asked: SeedFit, training: Any = None) -> bool:
+        if asked.config.train.seed == 1:
+            raise UserError("the disk is full")
+        fitted.append(asked.config.train.seed)
+        return True
+
+    monkeypatch.setattr("scalor_ppl.report.seeds.fit_seed", some)
+    out = tmp_path / "runs"
+    steps = ("--set=train.steps=2", "--no-overlay")
+    said = cli("fit", str(video), "--out", str(out), "--seeds", "0,1,2", *steps, *SMALL)
+    assert said.code == 2
+    assert fitted == [0, 2]
+    assert f"{out / 'seed_1'}: the disk is full" in said.err
+    assert "2 fits done, 1 failed" in said.err
+
+
+def test_workers_are_for_several_seeds(cli: CommandLine, video: Path) -> None:
+    said = cli("fit", str(video), "--jobs", "2")
+    assert said.code == 2
+    assert "--jobs and --scheduler are for several fits: give --seeds 0,1,2" in said.err
+
+
+def test_a_fit_is_the_same_from_any_directory(place: Path) -> None:
+    asked = SeedFit(Path("a.mp4"), Path("runs"), config_of(), overlay=True).seeded(
+        4, Path("x/seed_4")
+    )
+    found = asked.anywhere()
+    assert (found.video, found.run) == (place / "a.mp4", place / "x" / "seed_4")
+    assert found.config.train.seed == 4
 
 
 def test_a_given_number_of_steps_is_kept(cli: CommandLine, video: Path, tmp_path: Path) -> None:
