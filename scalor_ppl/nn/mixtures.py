@@ -3,43 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import pyro.distributions as dist
 import torch
 from pyro.distributions import TorchDistribution
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import constraints
-
-from scalor_ppl.nn.layers import inverse_softplus, positive
-
-
-class MixtureNormals(nn.Module):
-    """The learned normals of a mixture, with full covariances.
-
-    Args:
-        count: C.
-        n: coordinates.
-    """
-
-    def __init__(self, count: int, n: int) -> None:
-        super().__init__()
-        self.loc = nn.Parameter(torch.randn(count, n))
-        self.spread = nn.Parameter(torch.zeros(count, n))
-        self.lower = nn.Parameter(torch.zeros(count, n, n))
-
-    def forward(self, logits: Tensor) -> TorchDistribution:
-        """The mixture with these log-weights ``[..., C]``, event shape ``[n]``."""
-        scale = positive(self.spread)
-        unit = self.lower.tril(-1) + torch.eye(scale.shape[-1]).to(scale)
-        normal = dist.MultivariateNormal(self.loc, scale_tril=scale[..., None] * unit)
-        return dist.MixtureSameFamily(dist.Categorical(logits=logits), normal.expand(logits.shape))
-
-    @torch.no_grad()
-    def begin(self, draws: Tensor) -> None:
-        """Start where draws ``[R, n]`` lie, R >= 2: at the centres of their clusters."""
-        means, own = clusters(draws, len(self.loc))
-        self.loc.copy_(means)
-        spread = (draws - means[own]).square().mean(0).sqrt().clamp(min=0.05)
-        self.spread.copy_(inverse_softplus(spread).expand_as(self.spread))
 
 
 @torch.no_grad()

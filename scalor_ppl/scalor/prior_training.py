@@ -173,9 +173,8 @@ def begin(program: Program, before: Program, history: History) -> None:
         type(before.model.background),
     )
     if isinstance(background, MixtureBackground) and known[2] is not MixtureBackground:
-        backdrop = history[0].backdrop
-        assert backdrop is not None
-        background.begin(backdrop)
+        backdrops = [now.backdrop for now in history if now.backdrop is not None]
+        background.begin(torch.cat(backdrops))
     if isinstance(discovery, MixtureDiscovery):
         found = found_objects(history)
         if len(found.rest) < 2:

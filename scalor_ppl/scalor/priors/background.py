@@ -1,20 +1,23 @@
 """Background transitions."""
 
+from collections.abc import Iterable
+
+import pyro.distributions as dist
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from scalor_ppl.nn.distributions import diagonal_normal
 from scalor_ppl.nn.gathered import GatheredGRUCell
+from scalor_ppl.nn.kernels import KernelNormals
 from scalor_ppl.nn.layers import mlp, positive, starting_small
-from scalor_ppl.nn.mixtures import MixtureNormals
 from scalor_ppl.nn.tempered import FreeMixture
 from scalor_ppl.scalor.priors.base import BackgroundPrior
 from scalor_ppl.scalor.priors.tables import Table
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects
 
-COMPONENTS = 16
+COMPONENTS = 768
 
 
 class RecurrentBackground(BackgroundPrior):
@@ -70,10 +73,12 @@ class IndependentBackground(BackgroundPrior):
 
 
 class MixtureBackground(BackgroundPrior):
-    """z_bg from a mixture at first, and then about a filtered mean, which a GRU sees drift.
+    """z_bg from a kernel density at first, then about a filtered mean, which a GRU sees drift.
 
     What a posterior says of a background jitters; the mean follows it by learned gains, so that the
-    jitter does not add up to a walk. What the objects are is not asked for.
+    jitter does not add up to a walk. But most of the noise is no jitter: where a background will be
+    some frames later is not to be foreseen, and on average over all of that it is grey. So its
+    noise is never scaled. What the objects are is not asked for.
 
     Args:
         config: of the model.
@@ -83,8 +88,8 @@ class MixtureBackground(BackgroundPrior):
         super().__init__(config)
         background, hidden = config.background_dim, config.hidden
         self.widths = (hidden, background, 1)
-        self.weights = nn.Parameter(torch.zeros(COMPONENTS))
-        self.first = MixtureNormals(COMPONENTS, background)
+        self.background = background
+        self.first = KernelNormals(COMPONENTS, background, 1)
         self.cell = GatheredGRUCell(2 * background, hidden)
         self.gain = Table(torch.zeros(background))
         self.head = starting_small(mlp(hidden, hidden, 2 * background))
@@ -104,16 +109,21 @@ class MixtureBackground(BackgroundPrior):
         return torch.cat((hidden, mean + drift, age + 1), -1)
 
     def forward(self, state: Tensor, last: Tensor | None, objects: Objects) -> TorchDistribution:
-        """The mixture in the first frame, later a normal about the mean."""
+        """The kernel density in the first frame, later a normal about the mean."""
         if last is None:
-            weights = self.weights.expand(len(state), 1, COMPONENTS)
-            first = self.first(weights)
-            free = torch.ones_like(weights, dtype=torch.bool)
-            return FreeMixture(first.mixture_distribution, first.component_distribution, free)
+            return self.first(self.zero.expand(len(state), 1, 1)).first(self.background)
         hidden, mean, _ = state.split(self.widths, -1)
         _, scale = self.head(hidden).chunk(2, -1)
-        return diagonal_normal(mean[:, None], positive(scale + self.noise())[:, None])
+        normal = diagonal_normal(mean[:, None, None], positive(scale + self.noise())[:, None, None])
+        alone = self.zero.expand(len(state), 1, 1)
+        free = torch.ones_like(alone, dtype=torch.bool)
+        return FreeMixture(dist.Categorical(logits=alone), normal, free)
 
     def begin(self, draws: Tensor) -> None:
-        """Begin from z_bg of first frames, ``[R, background]``, R >= 2."""
-        self.first.begin(draws)
+        """Begin from z_bg of any frames, ``[R, background]``, R >= 2."""
+        self.first.begin(draws, draws, self.zero.expand(len(draws), 1))
+
+    def learned(self) -> Iterable[nn.Parameter]:
+        """All but the kernels, which stand on draws of those that the rest is trained at."""
+        kernels = {id(p) for p in self.first.parameters()}
+        return (p for p in self.parameters() if id(p) not in kernels)
