@@ -6,6 +6,7 @@ medians are what to trust.
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +47,19 @@ class Way:
         return self.frames / self.seconds.median
 
 
-def in_turns(ways: Mapping[str, Callable[[], None]], rounds: int, frames: int) -> list[Way]:
+def in_turns(
+    ways: Mapping[str, Callable[[], None]],
+    rounds: int,
+    frames: int,
+    within: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> list[Way]:
     """Time ways, one after another in every round.
 
     Args:
         ways: by name; each does a turn.
         rounds: of all, after a first one that is told apart.
         frames: that a turn is about.
+        within: what the rounds are done in; the first turn is done before.
 
     Raises:
         UserError: there are fewer than one.
@@ -65,7 +72,7 @@ def in_turns(ways: Mapping[str, Callable[[], None]], rounds: int, frames: int) -
         begin = time.perf_counter()
         turn()
         first[name] = time.perf_counter() - begin
-    with long_lived_set_aside():  # as in a training; compilers leave much behind
+    with within():
         for _ in range(rounds):
             for name, turn in ways.items():
                 begin = time.process_time()
@@ -96,7 +103,8 @@ def step_in_turns(
 
     ways = {"as it is": lambda: step(True), "compiled": lambda: step(False)}
     with fast_pyro():
-        return in_turns(ways, rounds, batch * frames)
+        # As in a training: compilers leave much behind.
+        return in_turns(ways, rounds, batch * frames, long_lived_set_aside)
 
 
 def inference_in_turns(
