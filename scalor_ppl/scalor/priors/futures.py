@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.distributions import StudentT
+from torch.nn import functional
 
 from scalor_ppl.nn.layers import mlp, starting_small
 
@@ -72,8 +73,8 @@ class Futures(NamedTuple):
         weight = self.log_chance + near.log_prob(seen[..., None, :]).sum(-1)
         straight, turns = weight.split((STRAIGHT, TURNS), -1)
         turned = turns.amax(-1, keepdim=True) > straight.logsumexp(-1, keepdim=True)
-        which = torch.cat((straight.softmax(-1) * ~turned, turns.softmax(-1).round() * turned), -1)
-        return which / which.sum(-1, keepdim=True)
+        which = functional.one_hot(turns.argmax(-1), TURNS).to(weight)
+        return torch.cat((straight.softmax(-1) * ~turned, which * turned), -1)
 
 
 WIDTH = 5 * FUTURES
