@@ -27,7 +27,8 @@ def coming(wall: float = 0.0, hit: float = 0.0) -> tuple[Futures, torch.Tensor]:
     straight = Futures(STEP * ways, ways, chances)
     turning = Turning(6, 8)
     with torch.no_grad():
-        turning.network[-1].weight.zero_()
+        for parameter in turning.network[-1].parameters():
+            parameter.fill_(-1.0)
     meets = torch.zeros(1, 1, 1, dtype=torch.bool)
     found = turning(torch.zeros(1, 1, 6), meets, centre, velocity, straight)
     return found, STEP * turned_widths(torch.full((2,), NOISE), velocity)
