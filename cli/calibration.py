@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scalor_ppl.evaluation.calibration import Reliability
     from scalor_ppl.inference.calibrating import Honesty
     from scalor_ppl.programs import Program
+    from scalor_ppl.tracks.counting import CountModel
 
 
 def fit_and_store(
@@ -58,8 +59,18 @@ def fit_and_store(
     table.add_row("degrees of freedom", *(f"{each.freedom:.1f}" for each in models))
     table.add_row("stretch to 90 %", *(f"{each.stretch:.3f}" for each in models))
     print_table(table)
+    if calibration.count is not None:
+        print_table(_count_table(calibration.count))
     Console().print(str(path), **PLAIN)
     return replace(program, calibration=calibration)
+
+
+def _count_table(count: "CountModel") -> Table:
+    table = ruled_table("logit that a track is on an object that counts", "depends on", "")
+    for name, value in count.coefficients.items():
+        table.add_row(name, shown(value, "+.3f"))
+    table.add_row("objects missed a frame", shown(count.missed, ".4f"))
+    return table
 
 
 def show_calibration(honesty: "Honesty", title: str, plot: Path, out: Path | None) -> None:

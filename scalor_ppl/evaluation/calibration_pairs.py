@@ -14,9 +14,14 @@ import numpy as np
 from scalor_ppl.data.records import Truth
 from scalor_ppl.data.specs import VISIBLE_SHARE
 from scalor_ppl.evaluation.assignment import match_within
+from scalor_ppl.tracks.counting import count_features
 from scalor_ppl.tracks.deviations import FEATURES, features_of
 from scalor_ppl.tracks.table import EMPTY, Tracks
 
+_ARRAYS = (
+    *("centre", "size", "stated", "features", "whole"),
+    *("confidence", "hits", "tracks", "counted"),
+)
 GATE_SIZES = 2.0
 """The gate, in object sizes."""
 
@@ -34,6 +39,9 @@ class StatedAndTrue:
         confidence: float64 [M] in 0..1.
         hits: bool [M]: there is an object.
         objects: how many could have been found.
+        tracks: float64 [L, F] of every living track, see `tracks.counting.COUNT_FEATURES`.
+        counted: bool [L]: it is on an object that counts.
+        frames: how many.
     """
 
     centre: np.ndarray
@@ -44,6 +52,14 @@ class StatedAndTrue:
     confidence: np.ndarray
     hits: np.ndarray
     objects: int
+    tracks: np.ndarray
+    counted: np.ndarray
+    frames: int
+
+    @property
+    def missed(self) -> float:
+        """Objects a frame that could have been found, and are on no living track."""
+        return (self.objects - int(self.counted.sum())) / max(1, self.frames)
 
 
 def stated_and_true(
@@ -77,16 +93,17 @@ def stated_and_true(
         confidence=tracks.presence[judged].astype(np.float64).clip(0, 1),
         hits=hits[judged],
         objects=int(truth.counted(VISIBLE_SHARE).sum()),
+        tracks=count_features(tracks, size)[living],
+        counted=hits[living],
+        frames=tracks.frames,
     )
 
 
 def together(parts: Sequence[StatedAndTrue]) -> StatedAndTrue:
     """Those of several clips, of at least one."""
-    arrays = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("centre", "size", "stated", "features", "whole", "confidence", "hits")
-    }
-    return StatedAndTrue(**arrays, objects=sum(part.objects for part in parts))
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
+    objects, frames = (sum(getattr(part, name) for part in parts) for name in ("objects", "frames"))
+    return StatedAndTrue(**arrays, objects=objects, frames=frames)
 
 
 def paired(

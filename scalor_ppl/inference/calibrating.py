@@ -21,9 +21,10 @@ from scalor_ppl.evaluation.calibration_pairs import (
     stated_and_true,
     together,
 )
+from scalor_ppl.evaluation.count_fit import fit_count
 from scalor_ppl.evaluation.scale_fit import fit_scale, with_outside
 from scalor_ppl.inference.alignment import aligned
-from scalor_ppl.inference.certainty import calibrated_draws, certain_tracks
+from scalor_ppl.inference.certainty import calibrated_draws, certain_tracks, counts_in_view
 from scalor_ppl.inference.draws import draw_posterior, reference_tracks
 from scalor_ppl.inference.posterior import follow
 from scalor_ppl.nn.pixels import to_video
@@ -116,6 +117,7 @@ def fit_calibration(
             "frames": frames,
             "objects": len(pairs.centre),
         },
+        count=fit_count(pairs.tracks, pairs.counted, pairs.missed),
     )
 
 
@@ -235,7 +237,8 @@ def _drawn(
         t, n, column = t[enough], n[enough], column[enough]
         centres.append((objects.centres[:, t, column], truth.middles()[t, n]))
         sizes.append((objects.boxes[:, t, column, 2:], truth.boxes[t, n, 2:]))
-        counts.append((samples.counts(), truth.counted(VISIBLE_SHARE).sum(1)))
+        count = counts_in_view(program, reference, samples, seed)
+        counts.append((count, truth.counted(VISIBLE_SHARE).sum(1)))
     return _over(centres), _over(sizes), _over(counts)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from pyro.poutine import Trace
 
+from scalor_ppl.data.specs import VISIBLE_SHARE
 from scalor_ppl.programs import FindsObjects, Program, require
 from scalor_ppl.results.rescaled import Rescaled, rescaled
-from scalor_ppl.results.samples import ByObject
+from scalor_ppl.results.samples import ByObject, Samples
 from scalor_ppl.tracks.table import EMPTY, Tracks
 
 UNCALIBRATED = "not calibrated: the guide's own, given the frames before, which is often too small"
@@ -64,6 +65,29 @@ def calibrated_draws(
     centre[t, column] = reference.spread[t, k]
     size[t, column] = program.calibration.sizes(reference, program.size)[t, k]
     return rescaled(objects, centre, size)
+
+
+def counts_in_view(program: Program, reference: Tracks, samples: Samples, seed: int) -> np.ndarray:
+    """Draws of how many objects have a quarter or more of themselves in view, int64 [S, T].
+
+    Args:
+        program: trained. By its calibration, where that knows of counts; else objects of the draws
+            count of whose boxes as much is in view.
+        reference: the most likely account of the clip, as `certain_tracks` makes it.
+        samples: S draws.
+        seed: of calibrated draws.
+    """
+    if program.calibration is None or program.calibration.count is None:
+        return samples.counts_in_view(VISIBLE_SHARE)
+    return program.calibration.count.drawn(reference, program.size, len(samples), seed)
+
+
+def count_in_words(program: Program) -> str:
+    """What the draws of `counts_in_view` are."""
+    said = f"objects of which at least {VISIBLE_SHARE:.0%} is in view"
+    if program.calibration is None or program.calibration.count is None:
+        return f"{said}, by their boxes; not calibrated"
+    return f"{said}; calibrated: who is doubted in a frame is doubted in all of a draw"
 
 
 def deviations_in_words(program: Program) -> str:

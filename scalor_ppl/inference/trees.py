@@ -9,7 +9,12 @@ from pyro import poutine
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.inference.alignment import aligned
-from scalor_ppl.inference.certainty import calibrated_draws, deviations_in_words
+from scalor_ppl.inference.certainty import (
+    calibrated_draws,
+    count_in_words,
+    counts_in_view,
+    deviations_in_words,
+)
 from scalor_ppl.inference.draws import draw_posterior, reference_tracks, to_samples
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.programs import FindsObjects, Program
@@ -86,6 +91,9 @@ def posterior_tree(
         drawn = latents(samples, objects if honest is None else honest.objects, names)
         for name in ("centre_x", "centre_y", "width", "height"):
             drawn[name].attrs["deviations"] = deviations_in_words(program)
+        in_view = counts_in_view(program, reference, samples, seed)
+        drawn["count_in_view"] = drawn["count"].copy(data=in_view[None])
+        drawn["count_in_view"].attrs["description"] = count_in_words(program)
         said = "draws from the guide, objects aligned with the most likely"
         if honest is not None:
             more = deviations_before(honest, names)

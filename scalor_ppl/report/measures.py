@@ -20,7 +20,7 @@ def counts_section(material: Material) -> PageSection:
         material.program, material.clip, draws=DRAWS, seed=material.seed, images=0
     )
     assert isinstance(samples, Samples)  # a report is of a program that finds objects
-    drawn = samples.counts()
+    drawn = samples.counts_in_view(VISIBLE_SHARE)
     low, high = np.percentile(drawn, (5, 95), axis=0)
     seen = np.arange(1, drawn.shape[1] + 1)
     counted = material.tracks.present().sum(-1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scalor_ppl.tracks.table import EMPTY, Tracks
+from scalor_ppl.tracks.visibility import share_in_view
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,19 @@ class Samples:
     def counts(self) -> np.ndarray:
         """Objects that live in each draw and frame, int64 [S, T]."""
         return np.stack([(each.ids != EMPTY).sum(-1) for each in self.tracks])
+
+    def counts_in_view(self, least: float) -> np.ndarray:
+        """Of these, the ones of whose box a share of at least that is in view, int64 [S, T]."""
+        height, width = self.video.shape[2:4]
+        return np.stack(
+            [
+                (
+                    (each.ids != EMPTY)
+                    & (share_in_view(each.boxes.astype(np.float64), (height, width)) >= least)
+                ).sum(-1)
+                for each in self.tracks
+            ]
+        )
 
 
 def joined(parts: Sequence[Samples]) -> Samples:

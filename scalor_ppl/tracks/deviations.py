@@ -22,7 +22,9 @@ import numpy as np
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
+from scalor_ppl.tracks.counting import COUNT_FEATURES, CountModel
 from scalor_ppl.tracks.table import EMPTY, Tracks
+from scalor_ppl.tracks.visibility import covered_share, share_in_view
 
 FEATURES = ("constant", "deviation", "side", "covered", "discovered", "outside", "doubt")
 """What the scale depends on, in the order of the coefficients."""
@@ -64,12 +66,14 @@ class Calibration:
         size: of errors of width and height, likewise; the guide's deviation has no part in it.
         refine: steps of refinement for which it holds.
         fitted_on: set, split, seed, clips, frames, objects: where it comes from.
+        count: of the number of objects in view; None in calibrations of before it was known.
     """
 
     centre: ScaleModel
     size: ScaleModel
     refine: int
     fitted_on: Mapping[str, Any]
+    count: CountModel | None = None
 
     def applied(self, tracks: Tracks, size: tuple[int, int]) -> Tracks:
         """The tracks with calibrated deviations of the centres, in place of the guide's.
@@ -116,31 +120,11 @@ def features_of(tracks: Tracks, size: tuple[int, int]) -> np.ndarray:
     found[..., 0] = 1
     found[..., 1] = np.log(np.maximum(np.nan_to_num(tracks.spread), _LEAST))
     found[..., 2] = np.log(sides)
-    found[..., 3] = _covered(boxes, living)[..., None]
+    found[..., 3] = covered_share(boxes, living)[..., None]
     found[..., 4] = tracks.discovered[..., None]
-    found[..., 5] = np.log1p((1 - _in_view(boxes, size)) / _PERCENT)[..., None]
+    found[..., 5] = np.log1p((1 - share_in_view(boxes, size)) / _PERCENT)[..., None]
     found[..., 6] = 1 - tracks.presence.clip(0, 1)[..., None]
     return found
-
-
-def _covered(boxes: np.ndarray, living: np.ndarray) -> np.ndarray:
-    """[T, K] share of each box under the others, added up over these, at most 1."""
-    low, high = boxes[..., :2], boxes[..., :2] + boxes[..., 2:]
-    common = np.minimum(high[:, :, None], high[:, None]) - np.maximum(low[:, :, None], low[:, None])
-    shared = np.maximum(common, 0).prod(-1)  # [T, K, K]
-    rows = np.arange(boxes.shape[1])
-    shared[:, rows, rows] = 0
-    shared = np.where(living[:, :, None] & living[:, None], shared, 0)
-    return (shared.sum(-1) / np.maximum(boxes[..., 2:].prod(-1), 1.0)).clip(0, 1)
-
-
-def _in_view(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """[T, K] share of each box within the view; 1 where there is none."""
-    low = np.maximum(boxes[..., :2], 0)
-    high = np.minimum(boxes[..., :2] + boxes[..., 2:], size[::-1])
-    area = boxes[..., 2:].prod(-1)
-    inside = np.maximum(high - low, 0).prod(-1)
-    return np.where(area > 0, inside / np.maximum(area, 1e-9), 1.0)
 
 
 def read_calibration(folder: Path, refine: int) -> Calibration | None:
@@ -185,8 +169,23 @@ def _read(folder: Path) -> Sequence[Calibration]:
 def _calibration(stored: Mapping[str, Any]) -> Calibration:
     """One entry of the file, checked."""
     return Calibration(
-        _scale(stored["centre"]), _scale(stored["size"]), int(stored["refine"]), stored["fitted_on"]
+        _scale(stored["centre"]),
+        _scale(stored["size"]),
+        int(stored["refine"]),
+        stored["fitted_on"],
+        _count(stored["count"]) if stored.get("count") else None,
     )
+
+
+def _count(stored: Mapping[str, Any]) -> CountModel:
+    weights = {name: float(value) for name, value in stored["coefficients"].items()}
+    unknown = sorted(set(weights) - set(COUNT_FEATURES))
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is nothing that a count depends on")
+    model = CountModel(weights, float(stored["missed"]))
+    if not np.isfinite([*weights.values(), model.missed]).all() or model.missed < 0:
+        raise ValueError("a number is not finite, or fewer than no object is missed")
+    return model
 
 
 def _scale(stored: Mapping[str, Any]) -> ScaleModel:

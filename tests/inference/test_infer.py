@@ -245,6 +245,7 @@ def test_groups_and_dimensions(program: Program, tree: xr.DataTree) -> None:
     shapes["posterior"] |= {
         "what": (*draws, ("object", objects), ("latent", 4)),
         "count": draws,
+        "count_in_view": draws,
         "z_bg": (*draws, ("background", 2)),
     }
     shapes["sample_stats"]["unmatched"] = draws

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scalor_ppl.errors import UserError
+from scalor_ppl.tracks.counting import CountModel
 from scalor_ppl.tracks.deviations import (
     FEATURES,
     FILE,
@@ -70,6 +72,15 @@ def test_the_file_has_one_calibration_for_each_number_of_steps(tmp_path: Path) -
     assert read_calibration(tmp_path, 5) == calibration(5)
     assert read_calibration(tmp_path, 3) is None
     assert "40 simulated clips of a-set (seed 777)" in calibration().in_words()
+
+
+def test_a_count_is_stored_and_checked(tmp_path: Path) -> None:
+    known = replace(calibration(), count=CountModel({"constant": 0.5, "in_view": 2.0}, 0.1))
+    path = write_calibration(tmp_path, known)
+    assert read_calibration(tmp_path, 0) == known
+    path.write_text(path.read_text().replace('"missed": 0.1', '"missed": -1'))
+    with pytest.raises(UserError, match="fewer than no object"):
+        read_calibration(tmp_path, 0)
 
 
 @pytest.mark.parametrize(
