@@ -94,6 +94,9 @@ class ColumnEncoder(GridEncoder):
             return super().forward(images)
         if traced():
             return self._as_operations(images)
+        if type(images) is not Tensor:
+            # Loops need values, which a tensor that knows its shape alone has not.
+            return super().forward(images)
         tokens, chain = [], []
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
