@@ -1,7 +1,5 @@
 """Background transitions."""
 
-from collections.abc import Iterable
-
 import pyro.distributions as dist
 import torch
 from pyro.distributions import TorchDistribution
@@ -122,8 +120,3 @@ class MixtureBackground(BackgroundPrior):
     def begin(self, draws: Tensor) -> None:
         """Begin from z_bg of any frames, ``[R, background]``, R >= 2."""
         self.first.begin(draws, draws, self.zero.expand(len(draws), 1))
-
-    def learned(self) -> Iterable[nn.Parameter]:
-        """All but the kernels, which stand on draws of those that the rest is trained at."""
-        kernels = {id(p) for p in self.first.parameters()}
-        return (p for p in self.parameters() if id(p) not in kernels)

@@ -9,6 +9,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from scalor_ppl.nn.distributions import Gaussian, Presence, diagonal_normal
+from scalor_ppl.nn.kernels import KernelNormals
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 
@@ -87,8 +88,17 @@ class Prior(nn.Module):
         """Hear how much of the priors' own training is done, 0 to 1; most priors need not."""
 
     def learned(self) -> Iterable[nn.Parameter]:
-        """The parameters that the priors' own training moves."""
-        return self.parameters()
+        """The parameters that the priors' own training moves.
+
+        All but kernels, which stand on draws of those that the rest is trained at.
+        """
+        kernels = {
+            id(p)
+            for part in self.modules()
+            if isinstance(part, KernelNormals)
+            for p in part.parameters()
+        }
+        return (p for p in self.parameters() if id(p) not in kernels)
 
 
 class DiscoveryPrior(Prior):

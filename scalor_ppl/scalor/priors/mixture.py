@@ -1,6 +1,5 @@
 """A discovery prior that has learned how many objects enter, where, and what they look like."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import pyro.distributions as dist
@@ -205,8 +204,3 @@ class MixtureDiscovery(DiscoveryPrior):
         about = about[found.cell].clone()
         about[:, PLACE] = found.first.to(about)
         self.rest.begin(found.rest, found.settled, self.circumstances(about))
-
-    def learned(self) -> Iterable[nn.Parameter]:
-        """All but the kernels, which stand on draws of those that the rest is trained at."""
-        kernels = {id(p) for p in self.rest.parameters()}
-        return (p for p in self.parameters() if id(p) not in kernels)
