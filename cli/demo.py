@@ -72,7 +72,7 @@ def demo(
         scores = score(program, unseen, clips=clips, frames=10)
         paths = write_tracked(program, unseen, 10, run / "tracked")
         scene = imagine(program, videos=4, frames=20, seed=seed, temperature=TEMPERATURE)
-        paths += write_generated(program, scene, run / "generated", boxes=False)
+        paths += write_generated(program, scene, run / "generated")
         console.print(score_table(scores, f"seed {seed}: {clips} unseen clips, {minutes:.1f} min"))
         for path in paths:
             console.print(str(path), **PLAIN)

@@ -1,14 +1,12 @@
 """``scalor-ppl fit --seeds``: several fits of one video, told of as they come."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from scalor_ppl.cli.options import PLAIN
-from scalor_ppl.cli.progress import shown_training
-from scalor_ppl.cli.side_by_side import told_as_they_come
+from scalor_ppl.cli.side_by_side import trained_side_by_side
 
 if TYPE_CHECKING:
     from scalor_ppl.report.seeds import SeedFit
@@ -25,20 +23,13 @@ def fit_seeds(asked: "Sequence[SeedFit]", *, jobs: int, scheduler: str | None) -
         UserError: no worker can be had.
         typer.Exit: some were not done.
     """
-    from scalor_ppl.parallel.tasks import connected, run_tasks
     from scalor_ppl.report.rehearsal import REPORT
     from scalor_ppl.report.seeds import fit_seed
 
     go_on = "go on with --resume, --seeds and --out"
-    with (
-        connected(min(jobs, len(asked)), scheduler) as client,
-        told_as_they_come(len(asked), "fits", "done", go_on, quiet=client is None) as tally,
-        closing(
-            run_tasks(_fit_here, asked, None)
-            if client is None
-            else run_tasks(fit_seed, [each.anywhere() for each in asked], client)
-        ) as results,
-    ):
+    with trained_side_by_side(
+        fit_seed, asked, "fits", "done", go_on, jobs=jobs, scheduler=scheduler
+    ) as (tally, results):
         for result in results:
             own = asked[result.index]
             if result.value is None:
@@ -49,10 +40,3 @@ def fit_seeds(asked: "Sequence[SeedFit]", *, jobs: int, scheduler: str | None) -
             else:
                 tally.succeeded()
                 Console().print(str(own.run / REPORT), **PLAIN)
-
-
-def _fit_here(asked: "SeedFit") -> bool:
-    """In this process, with a bar."""
-    from scalor_ppl.report.seeds import fit_seed
-
-    return fit_seed(asked, shown_training)

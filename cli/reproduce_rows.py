@@ -1,7 +1,6 @@
 """``scalor-ppl reproduce`` of experiments: figures and a verdict for each as it is done."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,7 +9,7 @@ from rich.console import Console
 from scalor_ppl.cli.options import INTERRUPTED, PLAIN
 from scalor_ppl.cli.progress import shown_training
 from scalor_ppl.cli.score_tables import score_table
-from scalor_ppl.cli.side_by_side import told_as_they_come
+from scalor_ppl.cli.side_by_side import trained_side_by_side
 
 if TYPE_CHECKING:
     from scalor_ppl.studies.reproduction import Reproduced, Reproduction
@@ -29,22 +28,15 @@ def reproduce_rows(
         UserError: the only one cannot be done, or no worker can be had.
         typer.Exit: some were not done.
     """
-    from scalor_ppl.parallel.tasks import connected, run_tasks
     from scalor_ppl.studies.reproduction import reproduce_run
 
     if len(asked) == 1 and scheduler is None:
-        _show(asked[0], _reproduce_here(asked[0]))
+        _show(asked[0], reproduce_run(asked[0], shown_training))
         return
     go_on = "the same command goes on"
-    with (
-        connected(min(jobs, len(asked)), scheduler) as client,
-        told_as_they_come(len(asked), "runs", "reproduced", go_on, quiet=client is None) as tally,
-        closing(
-            run_tasks(_reproduce_here, asked, None)
-            if client is None
-            else run_tasks(reproduce_run, [each.anywhere() for each in asked], client)
-        ) as results,
-    ):
+    with trained_side_by_side(
+        reproduce_run, asked, "runs", "reproduced", go_on, jobs=jobs, scheduler=scheduler
+    ) as (tally, results):
         for result in results:
             own = asked[result.index]
             if result.value is None:
@@ -55,13 +47,6 @@ def reproduce_rows(
             else:
                 tally.succeeded()
                 _print(own, result.value)
-
-
-def _reproduce_here(asked: "Reproduction") -> "Reproduced":
-    """In this process, with a bar."""
-    from scalor_ppl.studies.reproduction import reproduce_run
-
-    return reproduce_run(asked, shown_training)
 
 
 def _show(asked: "Reproduction", reproduced: "Reproduced") -> None:

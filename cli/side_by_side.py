@@ -1,13 +1,20 @@
 """Many things of one kind, told of as they come: a bar, a line for each failure, an exit code."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
 
 from scalor_ppl.cli.options import INTERRUPTED, PLAIN
-from scalor_ppl.cli.progress import Bar, say
+from scalor_ppl.cli.progress import Bar, say, shown_training
+
+if TYPE_CHECKING:
+    from scalor_ppl.parallel.tasks import TaskResult
+
+Value = TypeVar("Value")
 
 
 class Tally:
@@ -84,3 +91,41 @@ def told_as_they_come(
     if tally.failed:
         say(f"{tally.done} {things} {done}, {tally.failed} failed")
         raise typer.Exit(1 if tally.fault else 2)
+
+
+@contextmanager
+def trained_side_by_side(
+    train: Callable[..., Value],
+    asked: Sequence[Any],
+    things: str,
+    done: str,
+    go_on: str,
+    *,
+    jobs: int,
+    scheduler: str | None,
+) -> Iterator[tuple[Tally, Iterator["TaskResult[Value]"]]]:
+    """Lend a tally, and what becomes of trainings as they come; those in this process show a bar.
+
+    Args:
+        train: of what is asked; called with `training` where that is to be another than
+            `start_training`.
+        asked: one for each training; its `anywhere` gives the same from any directory.
+        things, done, go_on: see `told_as_they_come`.
+        jobs, scheduler: where, see `parallel.tasks.connected`.
+
+    Raises:
+        UserError: no worker can be had.
+        typer.Exit: some were not done.
+    """
+    from scalor_ppl.parallel.tasks import connected, run_tasks
+
+    with (
+        connected(min(jobs, len(asked)), scheduler) as client,
+        told_as_they_come(len(asked), things, done, go_on, quiet=client is None) as tally,
+        closing(
+            run_tasks(partial(train, training=shown_training), asked, None)
+            if client is None
+            else run_tasks(train, [each.anywhere() for each in asked], client)
+        ) as results,
+    ):
+        yield tally, results
