@@ -19,6 +19,8 @@ from scalor_ppl.nn.layers import inverse_softplus, positive
 
 # The width in standard deviations of the draws before it is learned, and how it is learned.
 BANDWIDTH, RATE, STEPS, BATCH = 0.4, 0.02, 200, 128
+# Places that a density is asked at in one go.
+ROWS = 512
 
 
 class Kernels:
@@ -55,19 +57,45 @@ class Kernels:
     def log_weights(self, value: Tensor) -> Tensor:
         """Log-weight of each kernel times what it gives to the first coordinates ``[..., m]``.
 
-        The volume of the covariance is left out: it is that of all.
+        What is one factor for all kernels is left out: the volume of the covariance, and what a
+        value's own square adds to the distances.
+        """
+        rows, features, weights, _ = self._products(value)
+        batch = torch.broadcast_shapes(self.logits.shape[:-1], value.shape[:-1])
+        return torch.addmm(rows, features, weights).reshape(*batch, len(self.loc))
+
+    def log_mass(self, value: Tensor) -> Tensor:
+        """Logarithm of the sum of all kernels at the first coordinates ``[..., m]``.
+
+        The volume of the covariance is left out. Some rows are done at a time: what hundreds of
+        kernels give to thousands of places does not fit into a processor's cache.
+        """
+        rows, features, weights, own = self._products(value)
+        parts = [
+            torch.addmm(some, each, weights).logsumexp(-1)
+            for some, each in zip(rows.split(ROWS), features.split(ROWS), strict=True)
+        ]
+        batch = torch.broadcast_shapes(self.logits.shape[:-1], value.shape[:-1])
+        return (torch.cat(parts) - own).reshape(batch)
+
+    def _products(self, value: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Squared distances as a product of matrices, of R places.
+
+        Returns:
+            Log-weights ``[R, C]``; to be added to them, the product of features ``[R, m + 1]`` and
+            ``[m + 1, C]``; and to be taken from all, half the square of each place ``[R]``.
         """
         n = value.shape[-1]
-        if n == 0:
-            return self.logits
+        batch = torch.broadcast_shapes(self.logits.shape[:-1], value.shape[:-1])
+        rows = self.logits.expand(*batch, -1).reshape(batch.numel(), -1)
         tril, middle = self.tril[:n, :n], self.loc[:, :n].mean(0)
         # About their middle the squares are small, and little is lost in their difference.
         means = torch.linalg.solve_triangular(tril, (self.loc[:, :n] - middle).T, upper=False)
-        whole = (value - middle).reshape(-1, n).T
-        values = torch.linalg.solve_triangular(tril, whole, upper=False).T.reshape(value.shape)
-        products = values @ means
-        squares = values.square().sum(-1, keepdim=True) + means.square().sum(0)
-        return self.logits - 0.5 * squares + products
+        whole = (value - middle).expand(*batch, n).reshape(len(rows), n).T
+        values = torch.linalg.solve_triangular(tril, whole, upper=False).T
+        features = torch.cat((values, values.new_ones(len(values), 1)), -1)
+        weights = torch.cat((means, -0.5 * means.square().sum(0, keepdim=True)))
+        return rows, features, weights, 0.5 * values.square().sum(-1)
 
 
 class KernelDensity(ModalDistribution):
@@ -105,8 +133,8 @@ class KernelDensity(ModalDistribution):
         kernels, n = self.kernels, value.shape[-1]
         m = kernels.known.shape[-1]
         known = kernels.known.expand(*value.shape[:-1], m)
-        after = kernels.log_weights(torch.cat((known, value), -1)).logsumexp(-1)
-        before = kernels.log_weights(known).logsumexp(-1)
+        after = kernels.log_mass(torch.cat((known, value), -1))
+        before = kernels.log_mass(known)
         volume = torch.diagonal(kernels.tril)[m : m + n].log().sum()
         return after - before - volume - 0.5 * n * math.log(2 * math.pi)
 

@@ -10,7 +10,7 @@ import torch
 from conditioned import Mixture
 from conftest import Build
 
-from scalor_ppl.nn.kernels import KernelDensity, KernelNormals, Kernels
+from scalor_ppl.nn.kernels import ROWS, KernelDensity, KernelNormals, Kernels
 from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.nn.tempered import tempered
 from scalor_ppl.scalor.histories import (
@@ -66,6 +66,24 @@ def test_kernels_have_the_densities_of_a_mixture_coordinate_by_coordinate() -> N
         ours, theirs = kernels.first(n), mixture.first(n)
         rest = value[:, known:]
         torch.testing.assert_close(ours.log_prob(rest), theirs.log_prob(rest), rtol=1e-4, atol=1e-4)
+
+
+def test_kernels_at_many_places_have_the_densities_that_are_computed_one_by_one() -> None:
+    """As many places as are not done in one go."""
+    torch.manual_seed(0)
+    count, n, places = 40, 5, 2 * ROWS + 7
+    tril = (0.3 * torch.randn(n, n)).tril(-1) + torch.diag(torch.rand(n) + 0.3)
+    logits, loc = torch.randn(places, count), 3 * torch.randn(count, n)
+    value = loc[torch.arange(places) % count] + torch.randn(places, n) @ tril.T
+    tril, logits, loc, exact = (each.double() for each in (tril, logits, loc, value))
+    for known in (2, n):
+        normals = dist.MultivariateNormal(loc[:, :known], scale_tril=tril[:known, :known])
+        each = normals.log_prob(exact[:, None, :known]) + logits.log_softmax(-1)
+        found = Kernels(logits, loc, tril).first(known).log_prob(exact[:, :known])
+        torch.testing.assert_close(found, each.logsumexp(-1), rtol=1e-9, atol=1e-9)
+        single = Kernels(logits.float(), loc.float(), tril.float()).first(known)
+        rounded = single.log_prob(value[:, :known]).double()
+        torch.testing.assert_close(rounded, found, rtol=0, atol=1e-3)
 
 
 def test_samples_of_kernels_are_those_of_a_mixture() -> None:

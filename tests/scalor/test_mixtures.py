@@ -151,3 +151,21 @@ def test_the_mode_of_what_may_be_there_is_of_the_likelier_side() -> None:
     mode = mode_of(PresentOrAbsent(torch.tensor([5.0, -5.0]), present))
     assert mode is not None
     assert mode.tolist() == [2.0, 0.0]
+
+
+def test_odds_and_density_of_one_draw_ask_its_distribution_once() -> None:
+    class Counted(dist.Normal):
+        asked = 0
+
+        def log_prob(self, value: torch.Tensor) -> torch.Tensor:
+            Counted.asked += 1
+            return super().log_prob(value)
+
+    fn = PresentOrAbsent(torch.tensor([1.0, -1.0]), Counted(torch.tensor([2.0, 3.0]), 0.5))
+    value, other = torch.tensor([1.5, 0.5]), torch.tensor([0.5, 2.5])
+    fn.odds_given(value)
+    kept = fn.expand((2,)).log_prob(value)
+    assert Counted.asked == 1
+    torch.testing.assert_close(fn.log_prob(value.clone()), kept)
+    assert (fn.log_prob(other) - kept).abs().min() > 0.1
+    torch.testing.assert_close(fn.log_prob(value), kept)

@@ -48,6 +48,7 @@ class PresentOrAbsent(ModalDistribution):
     ) -> None:
         self.odds = odds
         self.present = present
+        self._asked: tuple[Tensor, bool, tuple[Tensor, Tensor]] | None = None
         super().__init__(odds.shape, present.event_shape, validate_args=validate_args)
 
     @property
@@ -58,6 +59,8 @@ class PresentOrAbsent(ModalDistribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> "PresentOrAbsent":
         """The same distribution over a larger batch shape."""
         shape = Size(batch_shape)
+        if shape == self.batch_shape:
+            return self
         return PresentOrAbsent(self.odds.expand(shape), self.present.expand(shape), False)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -98,11 +101,21 @@ class PresentOrAbsent(ModalDistribution):
         return torch.where(there, present, torch.randn_like(present))
 
     def _terms(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-density of each side, weighted.
+
+        A drawn value is asked about twice, for the odds of what comes next and for its density, so
+        the last answer is kept.
+        """
+        graph = torch.is_grad_enabled()
+        if self._asked is not None and self._asked[0] is value and self._asked[1] == graph:
+            return self._asked[2]
         absent = dist.Normal(torch.zeros_like(value), 1.0).to_event(len(self.event_shape))
-        return (
+        found = (
             logsigmoid(self.odds) + self.present.log_prob(value),
             logsigmoid(-self.odds) + absent.log_prob(value),
         )
+        self._asked = (value, graph, found)
+        return found
 
 
 class PresentObjects:
