@@ -77,6 +77,13 @@ def track(
             "what is around them.",
         ),
     ] = False,
+    separation: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Of two objects that are closer, in pixels of the video, the surer is written.",
+        ),
+    ] = 0.0,
     start: Annotated[
         int | None,
         typer.Option(
@@ -133,6 +140,7 @@ def track(
         "recognise": recognise,
         "join": join,
         "measure": measure,
+        "separation": separation,
         "start": start,
         "stop": stop,
     }

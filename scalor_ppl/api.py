@@ -138,6 +138,7 @@ def track(
     recognise: bool = True,
     join: bool = True,
     measure: bool = False,
+    separation: float = 0.0,
     start: int | None = None,
     stop: int | None = None,
 ) -> pd.DataFrame:
@@ -152,6 +153,8 @@ def track(
         measure: measure centres in the frames, and their deviations, see
             :mod:`scalor_ppl.tracking.registration`; for small objects, brighter or darker than what
             is around them.
+        separation: of two objects that are closer, in pixels of the video, the surer is kept, see
+            :mod:`scalor_ppl.tracks.separation`; 0 keeps both.
         start, stop: range of frames, from 0, ``stop`` excluded; the run's own by default.
 
     Returns:
@@ -176,7 +179,8 @@ def track(
     stream = track_video(program, video, start=start, stop=stop, measure=measure)
     found = recognised_stream(stream) if recognise else stream
     found = joined_stream(found) if join else found
-    rows = [rows_of(tracked, threshold) for tracked in found]
+    written = (each.separated(separation, threshold=threshold) for each in found)
+    rows = [rows_of(tracked, threshold) for tracked in written]
     return pd.DataFrame.from_records(np.concatenate(rows) if rows else np.empty(0, ROW))
 
 

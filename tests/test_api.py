@@ -96,3 +96,14 @@ def test_centres_can_be_measured_in_the_frames(tmp_path: Path) -> None:
     assert measured["x_std"].notna().mean() > 0.5
     assert (measured["x"] - table["x"]).abs().median() < 0.3
     assert measured["x"].tolist() != table["x"].tolist()
+
+
+def test_of_two_that_are_close_the_surer_is_kept(tmp_path: Path) -> None:
+    trained = scalor_ppl.load("pretrained:dsprites-vld")
+    video = write_video(tmp_path / "video.mkv", open_source("moving-dsprites-vld", split="test"), 4)
+    table = scalor_ppl.track(trained, video)
+    alone = scalor_ppl.track(trained, video, separation=1000)
+    assert alone.groupby("frame").size().tolist() == [1] * table["frame"].nunique()
+    doubt = table["x_std"] ** 2 + table["y_std"] ** 2
+    surest = table.loc[doubt.groupby(table["frame"]).idxmin()]
+    assert alone["id"].tolist() == surest["id"].tolist()

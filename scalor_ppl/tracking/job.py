@@ -228,7 +228,12 @@ class TrackingJob:
         stream: Iterator[Tracked] = iter(found)
         for stage in self.stages:
             stream = _staged(stage, stream, last=last)
-        return stream
+        return map(self._apart, stream)
+
+    def _apart(self, tracked: Tracked) -> Tracked:
+        """The frames as they are written: identities know of all objects, outputs not."""
+        least, threshold = self.request.separation, self.request.threshold
+        return tracked.separated(least, threshold=threshold)
 
     def _write(self, found: Iterator[Tracked], stopped: Callable[[], bool]) -> None:
         for tracked in found:
@@ -270,12 +275,7 @@ class TrackingJob:
             frames=self.done,
             configuration=self.fingerprint["the run's configuration"],
             weights=self.fingerprint["the run's weights"],
-            deviations=deviations_in_words(self.program)
-            + (
-                "; of positions that --measure gave, those of its fit"
-                if self.request.measure
-                else ""
-            ),
+            deviations=deviations,
         )
         for output in self.outputs.values():
             output.finish(about)

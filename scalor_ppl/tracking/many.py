@@ -87,7 +87,7 @@ def track_videos(
         choice: the trained program.
         many: videos and places.
         options: fields of `TrackingRequest`: ``chunk``, ``threshold``, ``recognise``, ``join``,
-            ``measure``, ``start``, ``stop``.
+            ``measure``, ``separation``, ``start``, ``stop``.
         batch: videos that advance together on a device, see `together.track_together`.
         jobs, scheduler: where, see `parallel.tasks.connected`. Each worker does ``batch`` videos at
             a time, and tells of them when all of them have ended.

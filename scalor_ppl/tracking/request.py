@@ -33,6 +33,8 @@ class TrackingRequest:
         join: join tracks that break where an object is hidden, see `identity.gaps`; without both,
             ids are those of the program's trackers.
         measure: take centres and their deviations from the frames, see `registration`.
+        separation: of two objects that are closer, in pixels of the video, the surer is written,
+            see `tracks.separation`; 0 writes both.
         start: first frame, from 0; see `recording.open_recording` for what holds by default.
         stop: the frame after the last one.
         resume: go on with an interrupted tracking into ``out``.
@@ -52,6 +54,7 @@ class TrackingRequest:
     recognise: bool = True
     join: bool = True
     measure: bool = False
+    separation: float = 0.0
     start: int | None = None
     stop: int | None = None
     resume: bool = False
@@ -83,5 +86,6 @@ class TrackingRequest:
         found = describe_program(program) | describe_video(self.video)
         found["--format"] = self.form or self.out.suffix
         found |= {name: str(path and path.resolve()) for name, path in paths.items()}
-        names = ("chunk", "threshold", "recognise", "join", "measure", "start", "stop")
+        how = ("chunk", "threshold", "recognise", "join", "measure", "separation")
+        names = (*how, "start", "stop")
         return found | {f"--{name}": str(getattr(self, name)) for name in names}

@@ -84,7 +84,9 @@ def check_same(path: Path, before: Mapping[str, str], now: Mapping[str, str]) ->
         UserError: names what differs.
     """
     different = [
-        f"{name} (was {before[name]}, is {value})" if name.startswith("--") else name
+        f"{name} (was {before.get(name, 'not asked')}, is {value})"
+        if name.startswith("--")
+        else name
         for name, value in now.items()
         if before.get(name) != value
     ]

@@ -36,6 +36,7 @@ def track_to_files(
     recognise: bool = True,
     join: bool = True,
     measure: bool = False,
+    separation: float = 0.0,
     start: int | None = None,
     stop: int | None = None,
     resume: bool = False,
@@ -65,6 +66,8 @@ def track_to_files(
         join: join tracks that break where an object is hidden, see `identity.gaps`; without both,
             ids are those of the program's trackers.
         measure: take centres and their deviations from the frames, see `registration`.
+        separation: of two objects that are closer, in pixels of the video, the surer is written,
+            see `tracks.separation`; 0 writes both.
         start: first frame, from 0; see `recording.open_recording` for what holds by default.
         stop: the frame after the last one.
         resume: go on with an interrupted tracking into ``out``.
@@ -91,6 +94,7 @@ def track_to_files(
         recognise=recognise,
         join=join,
         measure=measure,
+        separation=separation,
         start=start,
         stop=stop,
         resume=resume,

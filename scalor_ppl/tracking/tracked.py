@@ -1,6 +1,6 @@
 """What is found in the next frames of a recording, and that there are no more of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from scalor_ppl.data.records import Size
 from scalor_ppl.errors import UserError
 from scalor_ppl.identity import Join
 from scalor_ppl.programs import Memory
+from scalor_ppl.tracks.separation import separated
 from scalor_ppl.tracks.table import Tracks
 
 
@@ -54,3 +55,13 @@ class Tracked:
     joins: tuple[tuple[int, Join], ...] = ()
     identities: dict[str, Any] | None = None
     gaps: dict[str, Any] | None = None
+
+    def separated(self, least: float, *, threshold: float) -> "Tracked":
+        """The same, only the surer of two objects present that are too close.
+
+        Args:
+            least: distance of two centres in pixels of the recording's own frames; 0 changes
+                nothing. See :func:`scalor_ppl.tracks.separation.separated`.
+            threshold: least confidence of an object that is present, 0..1.
+        """
+        return replace(self, tracks=separated(self.tracks, least, threshold=threshold))

@@ -60,6 +60,24 @@ def test_centres_are_measured_in_the_frames(cli: CommandLine, video: Path, tmp_p
     assert (found["x"] != before["x"]).mean() > 0.9
 
 
+def test_of_two_that_are_close_the_surer_is_written(
+    cli: CommandLine, video: Path, tmp_path: Path
+) -> None:
+    out, plain = tmp_path / "apart.csv", tmp_path / "plain.csv"
+    options = ("--stop", 20, *ALONE)
+    assert cli("track", RUN, video, "--out", plain, *options).code == 0
+    assert cli("track", RUN, video, "--out", out, "--separation", 14, *options).code == 0
+    before, found = pd.read_csv(plain), pd.read_csv(out)
+    both = before.merge(found, how="left", indicator=True)
+    assert len(both) == len(before)  # whatever is left is as it was, ids and all
+    dropped = both["_merge"] == "left_only"
+    assert 0 < dropped.sum() < len(before)
+    for _, frame in both.groupby("frame"):
+        kept = frame[frame["_merge"] == "both"]
+        away = np.hypot(*(np.subtract.outer(kept[c].values, kept[c].values) for c in "xy"))
+        assert away[~np.eye(len(kept), dtype=bool)].min(initial=np.inf) >= 14
+
+
 def test_interrupted_and_resumed(
     cli: CommandLine, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
