@@ -51,7 +51,7 @@ SCORES: Final = {
     "count_mae": "Error of the count",
 }
 _LOG: Final = frozenset({"gradient_norm"})
-_APART: Final = frozenset({"step", "seconds", "skipped"})
+_APART: Final = frozenset({"step", "seconds", "processor_seconds", "skipped"})
 _MEANS: Final = 40  # points of the smooth line
 _POINTS: Final = 600  # of the faint line, at most
 

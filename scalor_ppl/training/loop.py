@@ -280,9 +280,11 @@ class _Training:
         self, estimate: Estimate, figures: dict[str, float], frames: int
     ) -> dict[str, float]:
         """The figures of a step, with those of its estimate, written and told."""
+        worked = self.progress.processor_seconds
         figures = {
             "step": self.progress.step,
             "seconds": round(self.progress.seconds, 3),
+            **({} if worked is None else {"processor_seconds": round(worked, 3)}),
             **figures,
             "skipped": self.progress.skipped,
         }

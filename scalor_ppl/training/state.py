@@ -35,6 +35,8 @@ class Progress:
         in_a_row: how many of these were the last ones.
         before: seconds of the parts before this one.
         since: reading of the clock at the beginning of this part.
+        worked_before: processor seconds of the parts before; none where one did not count them.
+        worked_since: reading of the processor's clock at the beginning of this part.
     """
 
     step: int = 0
@@ -42,15 +44,28 @@ class Progress:
     in_a_row: int = 0
     before: float = 0.0
     since: float = 0.0
+    worked_before: float | None = 0.0
+    worked_since: float = 0.0
 
     def begin(self) -> None:
         """Let this part begin now."""
         self.since = time.perf_counter()
+        self.worked_since = time.process_time()
 
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of training up to now."""
         return self.before + time.perf_counter() - self.since
+
+    @property
+    def processor_seconds(self) -> float | None:
+        """What processors worked for it up to now, in seconds, all threads together.
+
+        Where other programs run, too, this says better than the clock what a training cost.
+        """
+        if self.worked_before is None:
+            return None
+        return self.worked_before + time.process_time() - self.worked_since
 
 
 def pack(progress: Progress, step: TrainingStep, memory: Memory | None) -> dict[str, Any]:
@@ -72,6 +87,7 @@ def pack(progress: Progress, step: TrainingStep, memory: Memory | None) -> dict[
         "skipped": progress.skipped,
         "in_a_row": progress.in_a_row,
         "seconds": progress.seconds,
+        "processor_seconds": progress.processor_seconds,
         **first,
     }
     return training | {OTHERS: others} if others else training
@@ -96,7 +112,11 @@ def unpack(
     """
     step.optimizer.load_state_dict(training["optimizer"])
     progress = Progress(
-        training["step"], training["skipped"], training["in_a_row"], training["seconds"]
+        training["step"],
+        training["skipped"],
+        training["in_a_row"],
+        training["seconds"],
+        worked_before=training.get("processor_seconds"),
     )
     ranks, device = step.ranks, step.program.device
     states = [training, *training.get(OTHERS, [])]

@@ -264,6 +264,9 @@ def test_a_run_that_is_given_is_judged_and_not_trained(
     assert (line.origin, line.seed, line.budget) == ("given", 7, None)
     assert line.nll_bound == pytest.approx(before.nll_bound)
     assert line.steps == before.steps
+    assert line.minutes is not None
+    assert line.processor_minutes == before.processor_minutes
+    assert line.processor_minutes is not None
 
 
 def test_a_given_run_of_digits_needs_no_folder_of_its_own(cli: CommandLine, tiny: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import CPU, Square, config_of, fresh, same, trained, weights_of
+from tiny import CPU, Square, config_of, fresh, metrics_of, same, trained, weights_of
 from torch import nn
 
 from scalor_ppl.errors import UserError
@@ -273,3 +273,23 @@ def test_random_state_that_does_not_fit(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "run", 1, program.parts, {"optimizer": {}})
     with pytest.raises(UserError, match="does not fit this configuration"):
         train(program, Square(), tmp_path / "run", resume=True)
+
+
+def test_what_processors_worked_adds_up_over_the_parts_of_a_training(tmp_path: Path) -> None:
+    run, settings = tmp_path / "run", {"steps": 4, "log_every": 1}
+    trained(run, train=settings)
+    worked = [line["processor_seconds"] for line in metrics_of(run)]
+    assert 0 < worked[0] < worked[-1] < 60
+    config = config_of(train={**settings, "steps": 6})
+    train(build_program(config, CPU), Square(), run, resume=True)
+    later = [line["processor_seconds"] for line in metrics_of(run)]
+    assert later == sorted(later)
+    assert len(later) == 6
+    # A part from before this was counted leaves the sum unknown, not too small.
+    folder = last_checkpoint(run)
+    kept = torch.load(folder / TRAINING, weights_only=True)
+    del kept["processor_seconds"]
+    torch.save(kept, folder / TRAINING)
+    config = config_of(train={**settings, "steps": 7})
+    train(build_program(config, CPU), Square(), run, resume=True)
+    assert "processor_seconds" not in metrics_of(run)[-1]

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny import (
+    CLOCKS,
     CPU,
     Square,
     config_of,
@@ -48,7 +49,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Encountered NaN")  # on purpose
 
 ALWAYS = {
     "step",
-    "seconds",
+    *CLOCKS,
     "loss",
     "gradient_norm",
     "learning_rate",

@@ -24,6 +24,7 @@ from scalor_ppl.programs import Program
 from scalor_ppl.programs.loader import family_of
 from scalor_ppl.programs.registry import PROGRAMS
 from scalor_ppl.studies.systems.judge import Judgement, JudgingQuestion, judge
+from scalor_ppl.studies.systems.programs import minutes_of
 from scalor_ppl.studies.systems.table import ClipSet, SystemsTable
 from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, step_of
 from scalor_ppl.training.loop import check_length
@@ -208,7 +209,8 @@ def given_cell(work: CellWork, column: str, row: str, run: Path) -> tuple[Progra
     origin = str(run) if str(run).startswith(SHIPPED) else GIVEN
     steps = step_of(last_checkpoint(located(run)))
     seed = config.train.seed
-    return program, Cell(column, row, seed, origin, steps, None, None, judgement)
+    minutes = minutes_of(located(run))
+    return program, Cell(column, row, seed, origin, steps, minutes, None, judgement)
 
 
 def run_folder(work: CellWork, column: str, row: str, seed: int) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 from scalor_ppl.environment import commit
 from scalor_ppl.studies.ledger import DIGITS, LedgerLine, told_of
 from scalor_ppl.studies.systems.cells import Cell, CellWork
+from scalor_ppl.studies.systems.programs import minutes_of
 from scalor_ppl.training.origin import read_parts
 from scalor_ppl.training.runs import located
 
@@ -40,6 +41,7 @@ class SystemEntry(LedgerLine):
         parameters: how many were trained.
         steps: of training.
         minutes: of training, wall-clock; none where nobody knows.
+        processor_minutes: what processors worked for it; none where the run did not count them.
         budget: minutes that it was planned for; none of a run that was given.
         paper_nll, paper_mse: what the paper reports, on data of its own.
         threads: of the training, as in the fields below.
@@ -77,6 +79,7 @@ class SystemEntry(LedgerLine):
     parameters: int
     steps: int
     minutes: float | None = None
+    processor_minutes: float | None = None
     budget: float | None = None
     paper_nll: float | None = None
     paper_mse: float | None = None
@@ -130,6 +133,7 @@ def system_entry(work: CellWork, cell: Cell, run: Path, first: Cell) -> SystemEn
         parameters=found.parameters,
         steps=cell.steps,
         minutes=_rounded(cell.minutes, 1),
+        processor_minutes=_rounded(minutes_of(located(run), "processor_seconds"), 1),
         budget=cell.budget,
         paper_nll=paper.nll,
         paper_mse=paper.mse,

@@ -182,15 +182,20 @@ def _seconds(device: torch.device, work: Callable[..., None], *arguments: Any) -
     return time.perf_counter() - begin
 
 
-def minutes_of(run: Path) -> float | None:
-    """Minutes of a run's training, as it logged them; none where it has no log."""
+def minutes_of(run: Path, clock: str = "seconds") -> float | None:
+    """Minutes of a run's training, as it logged them; none where it has no log.
+
+    Args:
+        run: its folder.
+        clock: ``seconds`` by the clock, ``processor_seconds`` those that processors worked for it.
+    """
     path = run / METRICS
     if not path.is_file():
         return None
     last = None
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            last = float(json.loads(line)["seconds"]) / 60
+            last = float(json.loads(line)[clock]) / 60
         except (ValueError, KeyError, TypeError):
             continue  # cut short in the middle of a line
     return last
