@@ -11,6 +11,10 @@ Looks are vectors, taken as normal about the identity's mean, and means as norma
 all, both with a diagonal covariance that is learned on the way. That two looks are of one object
 and not of two then has a log-odds (the score of probabilistic linear discriminant analysis, Ioffe
 2006), and numbers are assigned to trackers so that their sum is largest.
+
+A tracker is nobody until a second frame confirms it (track confirmation, Bar-Shalom and Li 1995,
+with the least that can be asked): else the program took back what it had found. Those of the first
+frame may have been there before, those of the last may go on.
 """
 
 from dataclasses import dataclass, field
@@ -22,6 +26,7 @@ from scipy.optimize import linear_sum_assignment
 
 from scalor_ppl.identity.spread import LEAST, LookHistory, Spread
 from scalor_ppl.identity.telling import Telling
+from scalor_ppl.tracks.table import EMPTY
 
 AHEAD = 16
 """Frames after the one at hand, whose looks decide with it."""
@@ -54,6 +59,12 @@ class Sight:
     places: np.ndarray
     sides: np.ndarray
     looks: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> "Sight":
+        """Some of the trackers, by bool [n]."""
+        if chosen.all():
+            return self
+        return Sight(*(each[chosen] for each in (self.ids, self.places, self.sides, self.looks)))
 
     @cached_property
     def apart(self) -> np.ndarray:
@@ -121,9 +132,12 @@ class Identities:
             ahead: of the frames after it; `AHEAD` of them, or those that are left.
 
         Returns:
-            [n] int64, the identities of the frame's trackers, no two alike.
+            [n] int64, the identities of the frame's trackers, no two alike; `EMPTY` of one that
+            neither the frame before has nor the next.
         """
         self.frame += 1
+        confirmed = self._confirmed(sight, ahead)
+        sight, all_of_them = sight.of(confirmed), sight
         self._forget(sight)
         self._greet(sight)
         self.telling.step(sight, ahead)
@@ -131,7 +145,17 @@ class Identities:
             self._recognise(sight, ahead)
         for row, tracker in enumerate(sight.ids.tolist()):
             self._learn(tracker, sight, ahead, row)
-        return np.array([self.carried[tracker] for tracker in sight.ids.tolist()], np.int64)
+        found = np.full(len(all_of_them.ids), EMPTY)
+        found[confirmed] = [self.carried[tracker] for tracker in sight.ids.tolist()]
+        return found
+
+    def _confirmed(self, sight: Sight, ahead: list[Sight]) -> np.ndarray:
+        """[n] bool: which trackers were there in the frame before, or are in the next."""
+        if self.frame == 0 or not ahead:
+            return np.ones(len(sight.ids), dtype=bool)
+        known = np.isin(sight.ids, list(self.carried))
+        confirmed: np.ndarray = known | np.isin(sight.ids, ahead[0].ids)
+        return confirmed
 
     def _forget(self, sight: Sight) -> None:
         """Trackers that are gone, and identities that nobody can be recognised as any more."""

@@ -13,7 +13,7 @@ from scalor_ppl.identity.identities import _MEMORY
 from scalor_ppl.identity.spread import LEAST
 from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.slots import Objects, Trackers
-from scalor_ppl.tracks.table import Tracks
+from scalor_ppl.tracks.table import EMPTY, Tracks
 
 RED, GREEN, BLUE = np.eye(3)
 SIDE = 10.0
@@ -74,6 +74,25 @@ def crossing(*, other: np.ndarray = BLUE) -> list[list[Row]]:
 def test_without_a_meeting_numbers_are_the_trackers_own() -> None:
     frames = [[(0, (20.0, 20.0), RED), (3, (60.0, 60.0), BLUE), *bystanders()] for _ in range(30)]
     assert all(each == {0: 0, 3: 3, 100: 100, 101: 101} for each in run(frames))
+
+
+def test_what_a_single_frame_shows_is_nobody() -> None:
+    ghost = (7, (60.0, 60.0), BLUE)
+    frames = [bystanders() for _ in range(30)]
+    frames[9] = [ghost, *bystanders()]
+    assert run(frames)[9] == {7: EMPTY, 100: 100, 101: 101}
+    # It is not taken for one who comes later and is there, nor is that one lost.
+    for t in range(10, 30):
+        frames[t] = [(8, (60.0, 60.0), BLUE), *bystanders()]
+    found = run(frames)
+    assert found[9][7] == EMPTY
+    assert all(each[8] == 8 for each in found[10:])
+    assert found == run(frames, break_at=9) == run(frames, break_at=10)
+    # In the first frame it may have been there before, in the last it may go on.
+    frames = [[ghost, *bystanders()], *[bystanders()] * 20, [(9, (20.0, 20.0), RED), *bystanders()]]
+    found = run(frames)
+    assert found[0][7] == 7
+    assert found[-1][9] == 9
 
 
 def test_numbers_follow_looks_through_a_crossing() -> None:
