@@ -58,6 +58,8 @@ def fit_and_store(
         table.add_row(name, *values)
     table.add_row("degrees of freedom", *(f"{each.freedom:.1f}" for each in models))
     table.add_row("stretch to 90 %", *(f"{each.stretch:.3f}" for each in models))
+    for axis, name in enumerate("xy"):
+        table.add_row(f"found less true, {name}", *(f"{each.offset[axis]:+.3f}" for each in models))
     print_table(table)
     if calibration.count is not None:
         print_table(_count_table(calibration.count))
@@ -106,6 +108,9 @@ def coverage_table(honesty: "Honesty", title: str) -> Table:
             *held,
             *(f"{value:.2f}" for value in scores),
         )
+        if name.startswith("count"):  # whole numbers: an interval holds more than its name says
+            shared = (f"{100 * each.shared[level]:.1f}" for level in LEVELS)
+            table.add_row("ends shared", "", "", "", *shared, "", "", "")
     return table
 
 

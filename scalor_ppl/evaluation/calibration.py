@@ -48,6 +48,11 @@ class Transform(NamedTuple):
         shares[0] += self.below(edges[:1])[0]  # what lies at 0 exactly
         return shares
 
+    def central(self, level: float) -> float:
+        """Share of the mass in the middle part of 0..1 that is `level` wide."""
+        low, high = self.below(np.array([0.5 - level / 2, 0.5 + level / 2]))
+        return float(high - low)
+
     def distance(self) -> float:
         """Largest distance of the distribution from the uniform one (Kolmogorov), to 0.005."""
         points = np.linspace(0, 1, _POINTS)
@@ -61,6 +66,9 @@ class Intervals:
     Attributes:
         count: N.
         coverage: share of the truths within the central intervals, by level.
+        shared: the same where the mass of a value at the end of an interval counts in part, so that
+            the interval has just its level: what can be asked of whole numbers, whose intervals
+            hold more than their name says.
         z_std: root mean square of error over stated standard deviation; 1 where they are honest.
         z_robust: the same from the median of its absolute value, whatever few outliers do.
         rms: root mean square error.
@@ -72,6 +80,7 @@ class Intervals:
 
     count: int
     coverage: dict[float, float]
+    shared: dict[float, float]
     z_std: float
     z_robust: float
     rms: float
@@ -87,6 +96,7 @@ class Intervals:
         return {
             "count": self.count,
             "coverage": {f"{level:g}": share for level, share in self.coverage.items()},
+            "coverage_ends_shared": {f"{level:g}": share for level, share in self.shared.items()},
             "z_std": self.z_std,
             "z_robust": self.z_robust,
             "rms": self.rms,
@@ -163,12 +173,14 @@ def _judged(
 ) -> Intervals:
     if not len(errors):
         nan = math.nan
-        return Intervals(0, held, nan, nan, nan, nan, np.full(BINS, nan), nan, transform)
+        shared = dict.fromkeys(LEVELS, nan)
+        return Intervals(0, held, shared, nan, nan, nan, nan, np.full(BINS, nan), nan, transform)
     known = deviations > 0  # draws may all agree
     scores = np.abs(errors[known] / deviations[known])
     return Intervals(
         count=len(errors),
         coverage=held,
+        shared={level: transform.central(level) for level in LEVELS},
         z_std=_rms(scores) if known.any() else math.nan,
         z_robust=float(_ROBUST * np.median(scores)) if known.any() else math.nan,
         rms=_rms(errors),

@@ -22,7 +22,7 @@ from scalor_ppl.evaluation.calibration_pairs import (
     together,
 )
 from scalor_ppl.evaluation.count_fit import fit_count
-from scalor_ppl.evaluation.scale_fit import fit_scale, with_outside
+from scalor_ppl.evaluation.scale_fit import fit_offset_and_scale, fit_scale, with_outside
 from scalor_ppl.inference.alignment import aligned
 from scalor_ppl.inference.certainty import calibrated_draws, certain_tracks, counts_in_view
 from scalor_ppl.inference.draws import draw_posterior, reference_tracks
@@ -107,7 +107,7 @@ def fit_calibration(
         )
     return Calibration(
         centre=_fitted(pairs.centre, pairs, _OF_CENTRE),
-        size=_fitted(pairs.size, pairs, _OF_SIZE),
+        size=_fitted(pairs.size, pairs, _OF_SIZE, about_zero=False),
         refine=program.refinement,
         fitted_on={
             "source": source.name,
@@ -121,13 +121,20 @@ def fit_calibration(
     )
 
 
-def _fitted(errors: np.ndarray, pairs: StatedAndTrue, names: Sequence[str]) -> ScaleModel:
+def _fitted(
+    errors: np.ndarray, pairs: StatedAndTrue, names: Sequence[str], *, about_zero: bool = True
+) -> ScaleModel:
     """The scale of errors [N, 2], first of what is wholly in view and then of the rest."""
+    whole, features = pairs.whole, pairs.features
 
-    def chosen(which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return errors[which].ravel(), pairs.features[which].reshape(-1, len(FEATURES))
+    def rows(values: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return values[which].ravel(), features[which].reshape(-1, len(FEATURES))
 
-    return with_outside(fit_scale(*chosen(pairs.whole), names), *chosen(~pairs.whole))
+    if about_zero:
+        model = fit_scale(*rows(errors, whole), names)
+    else:
+        model = fit_offset_and_scale(errors[whole], features[whole], names)
+    return with_outside(model, *rows(errors - model.offsets(features), ~whole))
 
 
 def judge_calibration(
@@ -173,8 +180,9 @@ def judge_pairs(program: Program, pairs: StatedAndTrue) -> Honesty:
         raise UserError(f"{program.name} does not say how sure it is of centres")
     size = None
     if program.calibration is not None:
-        stated = program.calibration.size.deviations(pairs.features)
-        size = gaussian_intervals(pairs.size[whole].ravel(), stated[whole].ravel())
+        model, features = program.calibration.size, pairs.features[whole]
+        errors = pairs.size[whole] - model.offsets(features)
+        size = gaussian_intervals(errors.ravel(), model.deviations(features).ravel())
     return Honesty(
         centre=gaussian_intervals(pairs.centre[whole].ravel(), pairs.stated[whole].ravel()),
         size=size,

@@ -8,7 +8,7 @@ from pyro.poutine import Trace
 
 from scalor_ppl.data.specs import VISIBLE_SHARE
 from scalor_ppl.programs import FindsObjects, Program, require
-from scalor_ppl.results.rescaled import Rescaled, rescaled
+from scalor_ppl.results.rescaled import Rescaled, StatedErrors, rescaled
 from scalor_ppl.results.samples import ByObject, Samples
 from scalor_ppl.tracks.table import EMPTY, Tracks
 
@@ -48,7 +48,7 @@ def certain_tracks(
 def calibrated_draws(
     program: Program, reference: Tracks, names: np.ndarray, objects: ByObject
 ) -> Rescaled | None:
-    """Draws with the deviations of a program's calibration; none where it has none.
+    """Draws with the deviations and sizes of a program's calibration; none where it has none.
 
     Args:
         program: trained.
@@ -58,13 +58,22 @@ def calibrated_draws(
     """
     if program.calibration is None or reference.spread is None:
         return None
-    shape = (reference.frames, len(names), 2)
-    centre, size = np.full(shape, np.nan), np.full(shape, np.nan)
     t, k = np.nonzero(reference.ids != EMPTY)
     column = np.searchsorted(names, reference.ids[t, k])
-    centre[t, column] = reference.spread[t, k]
-    size[t, column] = program.calibration.sizes(reference, program.size)[t, k]
-    return rescaled(objects, centre, size)
+
+    def by_name(values: np.ndarray) -> np.ndarray:
+        made = np.full((reference.frames, len(names), 2), np.nan)
+        made[t, column] = values[t, k]
+        return made
+
+    calibration, exact = program.calibration, np.zeros((*reference.ids.shape, 2))
+    sizes = calibration.sizes(reference, program.size)
+    oversizes = calibration.oversizes(reference, program.size)
+    return rescaled(
+        objects,
+        StatedErrors(by_name(reference.spread), calibration.centre.freedom, by_name(exact)),
+        StatedErrors(by_name(sizes), calibration.size.freedom, by_name(oversizes)),
+    )
 
 
 def counts_in_view(program: Program, reference: Tracks, samples: Samples, seed: int) -> np.ndarray:

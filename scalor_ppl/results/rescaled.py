@@ -1,18 +1,41 @@
-"""Draws whose spread is brought to stated standard deviations, object by object."""
+"""Draws brought to stated uncertainties and sizes, object by object.
+
+A guide's draws say too little of how wide errors are, and their shape is none of errors: with
+refinement most nearly agree and few lie far off, so that no factor makes them honest. What they do
+say is which draw lies on which side, and how that goes together over frames, axes and objects. So
+each draw keeps its rank among the draws of its object and frame, and takes the value that the
+stated distribution has there (ensemble copula coupling: Schefzik, Thorarinsdottir and Gneiting,
+Statistical Science 28, 2013).
+"""
 
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from scalor_ppl.results.samples import ByObject
 
 LEAST = 5
 """Draws of an object in a frame; in fewer they do not say how wide they are."""
 
-_ENDS = (0.05, 0.95)
 _NINETY = 1.6448536  # standard deviations of a Gaussian that hold 90 % to both sides
 _SIDE = 0.1  # pixels: no box becomes smaller
+
+
+class StatedErrors(NamedTuple):
+    """How errors of two numbers of T frames and O objects are distributed: as a Student t.
+
+    Attributes:
+        deviations: float [T, O, 2], in pixels, of which 1.645 to both sides hold 90 %; NaN where
+            unknown.
+        freedom: degrees of freedom, above 0.
+        offsets: float [T, O, 2], what the errors are about, found less true; NaN where unknown.
+    """
+
+    deviations: np.ndarray
+    freedom: float
+    offsets: np.ndarray
 
 
 class Rescaled(NamedTuple):
@@ -30,21 +53,20 @@ class Rescaled(NamedTuple):
     changed: np.ndarray
 
 
-def rescaled(objects: ByObject, centre: np.ndarray, size: np.ndarray) -> Rescaled:
-    """Move draws towards or away from their median, so that their central 90 % are as wide as said.
-
-    Of a Gaussian of standard deviation s, these are 1.645 s to both sides.
+def rescaled(objects: ByObject, centre: StatedErrors, size: StatedErrors) -> Rescaled:
+    """Give draws the stated distribution about their median; boxes keep their centres.
 
     Args:
-        objects: S draws.
-        centre: float [T, O, 2] standard deviations of x and y in pixels; NaN where unknown.
-        size: float [T, O, 2] of width and height, likewise.
+        objects: S draws. Where all draws of an object agree, or there are fewer than `LEAST`,
+            they stay as they are.
+        centre: errors of x and y.
+        size: of width and height.
     """
-    places, changed = _widened(objects.centres.astype(np.float64), centre)
-    sides, _ = _widened(objects.boxes[..., 2:].astype(np.float64), size)
-    own = np.full(centre.shape, np.nan)
-    known = np.isfinite(objects.centres).any(axis=(0, 3))
-    own[known] = np.nanstd(objects.centres[:, known], axis=0, dtype=np.float64)
+    places, changed = _spread(objects.centres.astype(np.float64), centre)
+    sides, _ = _spread(objects.boxes[..., 2:].astype(np.float64), size)
+    own = np.full(centre.deviations.shape, np.nan)
+    drawn = np.isfinite(objects.centres).any(axis=(0, 3))
+    own[drawn] = np.nanstd(objects.centres[:, drawn], axis=0, dtype=np.float64)
     sides = np.maximum(sides, _SIDE)
     moved = places - objects.centres + (objects.boxes[..., 2:] - sides) / 2
     corner = objects.boxes[..., :2] + moved
@@ -53,15 +75,20 @@ def rescaled(objects: ByObject, centre: np.ndarray, size: np.ndarray) -> Rescale
     return Rescaled(made, own, np.logical_and(changed[..., 0], changed[..., 1]))
 
 
-def _widened(draws: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Draws [S, T, O, 2] of the wanted deviations [T, O, 2], and bool [T, O, 2] what changed."""
-    enough = np.isfinite(draws).sum(0) >= LEAST
-    low, middle, high = np.full((3, *wanted.shape), np.nan)
+def _spread(draws: np.ndarray, stated: StatedErrors) -> tuple[np.ndarray, np.ndarray]:
+    """Draws [S, T, O, 2] of the stated distribution, and bool [T, O, 2] what changed."""
+    there = np.isfinite(draws)
+    number = there.sum(0)
+    enough = number >= LEAST
+    middle, apart = np.full((2, *number.shape), np.nan)
     if enough.any():
-        shares = (_ENDS[0], 0.5, _ENDS[1])
-        low[enough], middle[enough], high[enough] = np.nanquantile(draws[:, enough], shares, axis=0)
-    reach = (high - low) / (2 * _NINETY)
-    changed = enough & np.isfinite(wanted) & (reach > 0)
-    factor = np.where(changed, wanted / np.where(changed, reach, 1), 1)
-    middle = np.where(changed, middle, 0)
-    return np.where(changed, middle + (draws - middle) * factor, draws), changed
+        middle[enough] = np.nanmedian(draws[:, enough], axis=0)
+        apart[enough] = np.nanmax(draws[:, enough], axis=0) - np.nanmin(draws[:, enough], axis=0)
+    known = np.isfinite(stated.deviations) & np.isfinite(stated.offsets)
+    changed = enough & known & (apart > 0)
+    ranks = draws.argsort(0).argsort(0) + 1  # those that are missing come last
+    shares = np.where(there, ranks / (number + 1), 0.5)
+    unit = _NINETY / stats.t.ppf(0.95, stated.freedom)
+    errors = stated.deviations * unit * stats.t.ppf(shares, stated.freedom)
+    wanted = np.where(there, middle - stated.offsets + errors, np.nan)
+    return np.where(changed, wanted, draws), changed

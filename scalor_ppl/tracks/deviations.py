@@ -8,8 +8,9 @@ log-linear model of the errors' scale, fitted on simulated clips whose truth is 
                  under others' boxes, found in this frame, outside, doubt)
 
 where outside is log(1 + percent of its box that is out of view) and doubt is 1 less the confidence
-that the object is there. It is fitted by `scalor_ppl.evaluation.scale_fit`. It describes errors on
-such clips, not those on other data.
+that the object is there. Boxes about what was painted may also be too large or too small by about
+as much in all objects: widths and heights have an *offset* each, which no scale can mend. Both are
+fitted by `scalor_ppl.evaluation.scale_fit`. They describe errors on such clips, not on other data.
 """
 
 import json
@@ -36,7 +37,7 @@ _LEAST = 1e-3  # pixels: of the guide's deviation, below which its logarithm say
 
 @dataclass(frozen=True)
 class ScaleModel:
-    """The scale of some errors.
+    """The scale of some errors, and what they are about.
 
     Attributes:
         coefficients: by the names of `FEATURES`; those that are missing are 0.
@@ -44,17 +45,29 @@ class ScaleModel:
         stretch: standard deviation to state over that scale. It is such that the nominal 90 %
             interval of a Gaussian, 1.645 standard deviations to both sides, held 90 % of the
             errors; of heavy tails it is not their standard deviation.
+        offset: what the errors are about in x and y, found less true, in pixels, of objects wholly
+            in view. A box that the edge cuts has an extent that is guessed: its errors are about 0.
     """
 
     coefficients: Mapping[str, float]
     freedom: float
     stretch: float
+    offset: tuple[float, float] = (0.0, 0.0)
 
     def deviations(self, features: np.ndarray) -> np.ndarray:
         """Float64 [...] standard deviations to state, from features [..., 7]."""
         weights = np.array([self.coefficients.get(name, 0.0) for name in FEATURES])
         stated: np.ndarray = self.stretch * np.exp(features @ weights)
         return stated
+
+    def offsets(self, features: np.ndarray) -> np.ndarray:
+        """Float64 [..., 2] to take off what was found, from features [..., 2, 7].
+
+        Where 1 % of a box is out of view it is half the offset, and a tenth where 9 % are.
+        """
+        in_view = np.exp(-features[..., FEATURES.index("outside")])
+        taken: np.ndarray = np.array(self.offset) * in_view
+        return taken
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,10 @@ class Calibration:
     def sizes(self, tracks: Tracks, size: tuple[int, int]) -> np.ndarray:
         """Float64 [T, K, 2] standard deviations of width and height; arguments as `applied`."""
         return self.size.deviations(features_of(tracks, size))
+
+    def oversizes(self, tracks: Tracks, size: tuple[int, int]) -> np.ndarray:
+        """Float64 [T, K, 2] by which boxes are too wide and too high; arguments as `applied`."""
+        return self.size.offsets(features_of(tracks, size))
 
     def in_words(self) -> str:
         """What it is, for the files that hold calibrated numbers."""
@@ -193,7 +210,9 @@ def _scale(stored: Mapping[str, Any]) -> ScaleModel:
     unknown = sorted(set(weights) - set(FEATURES))
     if unknown:
         raise ValueError(f"{unknown[0]!r} is nothing that a scale depends on")
-    model = ScaleModel(weights, float(stored["freedom"]), float(stored["stretch"]))
-    if not np.isfinite([*weights.values(), model.freedom, model.stretch]).all():
+    across, down = stored.get("offset", (0.0, 0.0))
+    offset = float(across), float(down)
+    model = ScaleModel(weights, float(stored["freedom"]), float(stored["stretch"]), offset)
+    if not np.isfinite([*weights.values(), model.freedom, model.stretch, *offset]).all():
         raise ValueError("a number is not finite")
     return model

@@ -13,7 +13,7 @@ from scalor_ppl.evaluation.calibration import (
     gaussian_intervals,
     reliability,
 )
-from scalor_ppl.evaluation.scale_fit import fit_scale, with_outside
+from scalor_ppl.evaluation.scale_fit import fit_offset_and_scale, fit_scale, with_outside
 from scalor_ppl.tracks.deviations import FEATURES
 
 NUMBER = 4000
@@ -88,6 +88,20 @@ def test_counts_that_always_agree_are_right_however_discrete() -> None:
     assert set(wrong.coverage.values()) == {0.0}
 
 
+def test_of_whole_numbers_the_ends_of_an_interval_count_in_part() -> None:
+    # Nine times in ten the number is the same: its 90 % interval cannot be narrower than that one.
+    random = np.random.default_rng(4)
+    numbers = 3.0 + (random.random((201, 4000)) < 0.1)
+    honest = drawn_intervals(numbers[1:], numbers[0])
+    assert honest.coverage[0.5] == pytest.approx(0.9, abs=0.02)
+    assert honest.coverage[0.95] == 1
+    for level in LEVELS:
+        assert honest.shared[level] == pytest.approx(level, abs=0.02)
+    sure = drawn_intervals(np.full((200, 4000), 3.0), numbers[0])
+    assert sure.shared[0.9] == pytest.approx(0.9 * 0.9, abs=0.02)
+    assert sure.to_dict()["coverage_ends_shared"] == {f"{k:g}": v for k, v in sure.shared.items()}
+
+
 def test_draws_that_are_missing_do_not_count() -> None:
     draws = np.array([[1.0, 1.0], [2.0, 3.0], [np.nan, 5.0]])
     result = drawn_intervals(draws, np.array([1.5, 4.0]))
@@ -137,6 +151,24 @@ def test_the_fit_finds_the_scale_that_errors_were_drawn_with() -> None:
     far = covered > 0.5
     apart = gaussian_intervals(fresh[far], model.deviations(rows)[far])
     assert apart.coverage[0.9] == pytest.approx(0.9, abs=0.03)
+
+
+def test_an_offset_is_found_beside_the_scale_whatever_outliers_do() -> None:
+    rng = np.random.default_rng(5)
+    covered = rng.uniform(0, 1, 4000)
+    scale = 0.5 * np.exp(1.2 * covered)
+    errors = np.array([0.3, -0.7]) + rng.standard_t(2.5, (4000, 2)) * scale[:, None]
+    rows = np.stack([features(np.ones(4000), covered)] * 2, 1)
+    model = fit_offset_and_scale(errors, rows, ("constant", "covered"))
+    assert model.offset == pytest.approx((0.3, -0.7), abs=0.03)
+    assert model.coefficients["covered"] == pytest.approx(1.2, abs=0.1)
+    judged = gaussian_intervals((errors - model.offset).ravel(), model.deviations(rows).ravel())
+    assert judged.coverage[0.9] == pytest.approx(0.9, abs=0.002)
+    wrong = fit_scale(errors.ravel(), rows.reshape(-1, len(FEATURES)), ("constant", "covered"))
+    assert gaussian_intervals(errors[:, 1], wrong.deviations(rows)[:, 1]).distance > 0.2
+    assert judged.distance < 0.08  # tails alone
+    outside = with_outside(model, np.ones(100), rows[:100, 0])
+    assert outside.offset == model.offset
 
 
 def test_what_is_partly_out_of_view_is_fitted_for_itself() -> None:

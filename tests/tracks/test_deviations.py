@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_calibrated_deviations_take_the_place_of_the_guides() -> None:
     np.testing.assert_allclose(calibration().sizes(tracks(), (20, 20))[0, :3], 0.3)
 
 
+def test_boxes_in_view_have_an_offset_and_cut_ones_none() -> None:
+    size = ScaleModel({"constant": 0.0}, 5.0, 1.0, (0.5, -0.25))
+    found = replace(calibration(), size=size).oversizes(tracks(), (20, 20))
+    np.testing.assert_allclose(found[0, :2], [[0.5, -0.25]] * 2)
+    np.testing.assert_allclose(found[0, 2], np.array([0.5, -0.25]) / 51)  # half is out of view
+
+
 def test_the_file_has_one_calibration_for_each_number_of_steps(tmp_path: Path) -> None:
     assert read_calibration(tmp_path, 0) is None
     write_calibration(tmp_path, calibration())
@@ -72,6 +80,23 @@ def test_the_file_has_one_calibration_for_each_number_of_steps(tmp_path: Path) -
     assert read_calibration(tmp_path, 5) == calibration(5)
     assert read_calibration(tmp_path, 3) is None
     assert "40 simulated clips of a-set (seed 777)" in calibration().in_words()
+
+
+def test_an_offset_is_stored_and_files_of_before_have_none(tmp_path: Path) -> None:
+    size = replace(calibration().size, offset=(0.5, -0.25))
+    path = write_calibration(tmp_path, replace(calibration(), size=size))
+    stored = read_calibration(tmp_path, 0)
+    assert stored is not None
+    assert stored.size == size
+    document = json.loads(path.read_text())
+    for each in ("centre", "size"):
+        del document["calibrations"][0][each]["offset"]
+    path.write_text(json.dumps(document))
+    assert read_calibration(tmp_path, 0) == calibration()
+    document["calibrations"][0]["size"]["offset"] = [1, float("inf")]
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match="not finite"):
+        read_calibration(tmp_path, 0)
 
 
 def test_a_count_is_stored_and_checked(tmp_path: Path) -> None:
