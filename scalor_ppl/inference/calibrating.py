@@ -154,7 +154,7 @@ def judge_calibration(
         clips: how many.
         frames: length of each.
         draws: from the posterior of each clip, 0 for none; at least 5 otherwise.
-        seed: of the draws.
+        seed: of the draws of the first clip; each has the next.
 
     Raises:
         UserError: the source has no truth, or the program finds no objects or states no deviations.
@@ -229,8 +229,8 @@ def _drawn(
 ) -> tuple[Intervals, Intervals, Intervals]:
     """Centre, size and count by draws from the posterior of each clip."""
     centres, sizes, counts = [], [], []
-    for video, truth in _clips(source, clips, frames):
-        samples, _ = draw_posterior(program, video, draws=draws, seed=seed, images=0)
+    for number, (video, truth) in enumerate(_clips(source, clips, frames)):
+        samples, _ = draw_posterior(program, video, draws=draws, seed=seed + number, images=0)
         assert isinstance(samples, Samples)
         reference = reference_tracks(program, video)
         names, identities = aligned(reference, samples.tracks)
@@ -245,7 +245,7 @@ def _drawn(
         t, n, column = t[enough], n[enough], column[enough]
         centres.append((objects.centres[:, t, column], truth.middles()[t, n]))
         sizes.append((objects.boxes[:, t, column, 2:], truth.boxes[t, n, 2:]))
-        count = counts_in_view(program, reference, samples, seed)
+        count = counts_in_view(program, reference, samples, seed + number)
         counts.append((count, truth.counted(VISIBLE_SHARE).sum(1)))
     return _over(centres), _over(sizes), _over(counts)
 
