@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,6 +48,7 @@ from scalor_ppl.training.budget import (
     predicted_minutes,
     scaled,
     time_all,
+    time_steps,
 )
 from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint
 from scalor_ppl.training.runs import load_run, run_config
@@ -349,6 +353,21 @@ def test_steps_are_timed_and_leave_nothing(run: Path) -> None:
     assert {name: sorted(each) for name, each in seconds.items()} == {"a": [3], "b": [1, 2, 3]}
     assert all(0 < value < 5 for each in seconds.values() for value in each.values())
     assert sorted(run.rglob("*")) == before
+
+
+def test_what_others_take_of_a_crowded_processor_is_no_part_of_a_step(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every look finds the clock 4 seconds on, in which this process worked for a quarter.
+    clocks = {"perf_counter": itertools.count(0, 4.0), "process_time": itertools.count(0, 0.25)}
+    looks = {name: functools.partial(next, clock) for name, clock in clocks.items()}
+    monkeypatch.setattr(budget, "time", SimpleNamespace(**looks))
+    assert time_steps(run_config(run), Square(), CPU) == {3: 0.25}
+    # Several threads work for longer than it takes.
+    monkeypatch.setattr(
+        budget, "time", SimpleNamespace(**dict(zip(looks, reversed(looks.values()), strict=True)))
+    )
+    assert time_steps(run_config(run), Square(), CPU) == {3: 0.25}
 
 
 # --------------------------------------------------------------------------------- by training
