@@ -18,12 +18,19 @@ class FreeMixture(dist.MixtureSameFamily):
         weights: a Categorical of C.
         components: normals.
         free: bool, batch shape and C: the noise of which components is never scaled.
+        about: what that of the others is drawn to ``[..., C, n]``, where it is not their own mean:
+            a component that tells of outliers lies off it by jitter.
     """
 
     def __init__(
-        self, weights: Any, components: Any, free: Tensor, validate_args: bool | None = None
+        self,
+        weights: Any,
+        components: Any,
+        free: Tensor,
+        about: Tensor | None = None,
+        validate_args: bool | None = None,
     ) -> None:
-        self.free = free
+        self.free, self.about = free, components.mean if about is None else about
         super().__init__(weights, components, validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "FreeMixture":
@@ -35,6 +42,7 @@ class FreeMixture(dist.MixtureSameFamily):
             weights.expand(shape),
             components.expand(shape + count),
             self.free.expand(shape + count),
+            self.about.expand(shape + count + components.event_shape),
             False,
         )
 
@@ -91,7 +99,7 @@ def tempered(fn: Any, temperature: float) -> Tensor:
         means = components.mean.expand_as(every)
         scale = torch.full(components.batch_shape, temperature).to(every)
         if isinstance(fn, FreeMixture):
-            scale = torch.where(fn.free, torch.ones_like(scale), scale)
+            scale, means = torch.where(fn.free, torch.ones_like(scale), scale), fn.about
         scale = scale.reshape(*scale.shape, *[1] * (every.dim() - scale.dim()))
         every = torch.lerp(means, every, scale.expand_as(every))
         return of_component(every, fn.mixture_distribution.sample())

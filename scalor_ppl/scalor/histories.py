@@ -17,6 +17,8 @@ from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 
 # Frames after which an object looks as it does from there on; within which it may be seen whole.
 SETTLED, WITHIN = 5, 12
+# Movements whose median shows how fast an object is.
+MOVES = 5
 # Share of a box that must be in view and free of others.
 TOLERANCE = 0.9
 
@@ -88,7 +90,45 @@ def candidates(model: Any, t: int) -> int:
     return model.proposals + (model.config.capacity if t else 0)
 
 
-def density_by_part(model: Any, history: History) -> dict[str, Tensor]:
+class Anticipated(NamedTuple):
+    """What a propagation prior foresees of a frame, at draws of a posterior.
+
+    Attributes:
+        state: of the prior ``[B, K, hidden]``, after the frame before.
+        trackers: of the frame before, ``origin`` as :meth:`carry` takes it.
+    """
+
+    state: Tensor
+    trackers: Trackers
+
+
+def foreseen(model: Any, history: History) -> list[Anticipated]:
+    """Before each frame of a history but the first, what its propagation prior knows."""
+    found: list[Anticipated] = []
+    h: Tensor | None = None
+    for t, now in enumerate(history[:-1]):
+        trackers = placed(model, now.trackers, t)
+        h = seen_by(model, trackers, h)
+        found.append(Anticipated(h, trackers))
+    return found
+
+
+def seen_by(model: Any, trackers: Trackers, h: Tensor | None) -> Tensor:
+    """A propagation prior's state after trackers, from that after the frame before."""
+    newborn = model.propagation.initial((len(trackers.alive), model.proposals))
+    return model.propagation.update(model.carry(trackers, h, newborn), trackers)
+
+
+def placed(model: Any, trackers: Trackers, t: int) -> Trackers:
+    """Trackers of frame t with ``origin`` in all slots and proposals of the batch, ``[B K]``."""
+    videos = len(trackers.alive)
+    base = torch.arange(videos, device=trackers.origin.device)[:, None] * candidates(model, t)
+    return trackers._replace(origin=(trackers.origin + base).flatten())
+
+
+def density_by_part(
+    model: Any, history: History, known: Sequence[Anticipated] | None = None
+) -> dict[str, Tensor]:
     """log p(z) of a history by prior, ``[B]`` each: ``propagation``, ``discovery``, ``background``.
 
     What absent proposals would be is left out: the guide cancels it.
@@ -96,30 +136,26 @@ def density_by_part(model: Any, history: History) -> dict[str, Tensor]:
     Args:
         model: the program, with hard presence.
         history: of B clips.
+        known: as :func:`foreseen` has it, where that was asked already.
     """
     videos = len(history[0].proposed.presence)
     nothing = model.centres.new_zeros(videos)
     parts = {"propagation": nothing, "discovery": nothing, "background": nothing}
-    trackers: Trackers | None = None
-    h: Tensor | None = None
+    known = foreseen(model, history) if known is None else known
     state = None if model.background is None else model.background.initial(videos)
     last: Tensor | None = None
     for t, now in enumerate(history):
-        if trackers is not None:
+        if t:
             assert now.moved is not None
-            newborn = model.propagation.initial((videos, model.proposals))
-            h = model.propagation.update(model.carry(trackers, h, newborn), trackers)
+            h, trackers = known[t - 1]
             found = log_density(model.propagation(model.presence, h, trackers), now.moved)
             moved = torch.where(trackers.alive, found, torch.zeros_like(found)).sum(-1)
             parts["propagation"] = parts["propagation"] + moved
         found = model.discovery.log_density(model.presence, now.proposed, t, now.tracked)
         parts["discovery"] = parts["discovery"] + found
-        width = candidates(model, t)
-        base = torch.arange(videos, device=found.device)[:, None] * width
-        trackers = now.trackers._replace(origin=(now.trackers.origin + base).flatten())
         if state is not None:
             assert now.backdrop is not None
-            prior = model.background(state, last, trackers.objects)
+            prior = model.background(state, last, now.trackers.objects)
             found = prior.log_prob(now.backdrop[:, None]).squeeze(-1)
             parts["background"] = parts["background"] + found
             last = now.backdrop
@@ -197,8 +233,8 @@ def without_rejected(history: History) -> list[Moment]:
 
 def transitions_of(history: History) -> Transitions:
     """What became of the tracked objects from each frame to the next."""
-    rest, moves, changes, first = [], [], [], []
-    for before, now in pairwise(history):
+    rest, moves, changes, first, settled = [], [], [], [], []
+    for t, (before, now) in enumerate(pairwise(history)):
         assert now.moved is not None
         trackers = before.trackers
         goes_on = trackers.alive & (now.moved.presence > 0.5)
@@ -207,7 +243,26 @@ def transitions_of(history: History) -> Transitions:
         moves.append(now.moved.where[..., :2][goes_on])
         changes.append(now.moved.rest[goes_on] - was[goes_on])
         first.append(trackers.discovered[goes_on])
-    return Transitions(*(torch.cat(parts) for parts in (rest, moves, changes, first)))
+        settled.append(_settled_moves(trackers, history[t:])[goes_on])
+    parts = rest, moves, changes, first, settled
+    return Transitions(*(torch.cat(each) for each in parts))
+
+
+def _settled_moves(trackers: Trackers, ahead: History) -> Tensor:
+    """The median of the next movements of what is tracked, ``[B, K, 2]``.
+
+    Args:
+        trackers: of the first frame.
+        ahead: from that frame on.
+    """
+    found = []
+    for before, now in pairwise(ahead[: MOVES + 1]):
+        assert now.moved is not None
+        goes_on = before.trackers.alive & (now.moved.presence > 0.5)
+        same = (before.trackers.ids[:, None] == trackers.ids[..., None]) & goes_on[:, None]
+        move = same.to(now.moved.where) @ now.moved.where[..., :2]
+        found.append(move.masked_fill(~same.any(-1, keepdim=True), torch.nan))
+    return torch.stack(found).nanmedian(0).values
 
 
 def chosen(history: History, rows: Tensor) -> list[Moment]:

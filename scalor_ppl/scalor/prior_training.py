@@ -26,11 +26,13 @@ from scalor_ppl.scalor.histories import (
     chosen,
     density_by_part,
     drawn,
+    foreseen,
     found_objects,
     joined,
     transitions_of,
     without_rejected,
 )
+from scalor_ppl.scalor.overshooting import KNOWN, Overshooting
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
 from scalor_ppl.scalor.settings import PriorConfig, PriorsTraining, ScalorConfig
 
@@ -211,6 +213,10 @@ def _descend(
     parameters = [p for prior in priors.values() for p in prior.learned()]
     if not parameters:
         return
+    overshooting = None
+    if isinstance(model.propagation, DynamicsPropagation) and len(history) > KNOWN + 1:
+        overshooting = Overshooting(model.propagation)
+        parameters += overshooting.parameters()
     optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.1
@@ -220,8 +226,12 @@ def _descend(
         for prior in priors.values():
             prior.progress(step / settings.steps)
         rows = torch.randint(clips, (settings.batch,), device=program.device)
-        parts = density_by_part(model, chosen(history, rows))
+        batch = chosen(history, rows)
+        known = foreseen(model, batch)
+        parts = density_by_part(model, batch, known)
         loss = -torch.stack(list(parts.values())).sum(0).mean() / len(history)
+        if overshooting is not None:
+            loss = loss + overshooting(model, batch, known)
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, CLIP)

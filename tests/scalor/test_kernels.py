@@ -23,7 +23,8 @@ from scalor_ppl.scalor.histories import (
 )
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureDiscovery, Transitions
 from scalor_ppl.scalor.priors.absence import PresentOrAbsent
-from scalor_ppl.scalor.priors.dynamics import FIRST, Filtered
+from scalor_ppl.scalor.priors.filtering import Filtered
+from scalor_ppl.scalor.priors.first_movement import FIRST
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 
@@ -150,7 +151,8 @@ def steps(rows: int, dim: int) -> Transitions:
     ring = 0.5 * torch.stack((turn.cos(), turn.sin()), -1)
     middle = torch.linspace(-20, 20, dim)
     rest = middle + 4 * torch.randn(rows, dim)
-    return Transitions(rest, ring, 3 * torch.randn(rows, dim), torch.ones(rows, dtype=torch.bool))
+    first = torch.ones(rows, dtype=torch.bool)
+    return Transitions(rest, ring, 3 * torch.randn(rows, dim), first, ring)
 
 
 def newborn(prior: DynamicsPropagation, rows: int, rest: torch.Tensor) -> Trackers:
@@ -180,7 +182,9 @@ def test_what_is_new_moves_as_new_objects_did(build: Build) -> None:
     assert speed.std() < 0.1
     share = (movement[:, 0] > 0).float().mean()
     assert 0.4 < share < 0.6
-    assert prior.first_move().shape == (FIRST, 4)
+    # They stand on what draws have settled at, and are not learned.
+    assert prior.first.velocity.shape == (FIRST, 2)
+    assert torch.cdist(prior.first.velocity, seen.settled).min(1).values.max() < 1e-3
 
 
 def test_networks_are_told_looks_in_units_of_the_draws(build: Build) -> None:
@@ -208,7 +212,7 @@ def test_a_prior_that_is_loaded_begins_as_it_was_kept(build: Build) -> None:
     prior.begin(steps(500, 3 + model.config.what))
     other = DynamicsPropagation(model.config)
     other.load_state_dict(prior.state_dict())
-    torch.testing.assert_close(other.first_move(), prior.first_move())
+    torch.testing.assert_close(other.first.velocity, prior.first.velocity)
     torch.testing.assert_close(other.extent, prior.extent)
 
 

@@ -139,6 +139,11 @@ def test_noise_is_tempered_and_what_is_chosen_is_not() -> None:
     drawn = tempered(mixed, 0.25)[:, 0]
     for where, width in ((free, 1.0), (~free, 0.25)):
         assert drawn[where & (drawn > 0)].std().item() == pytest.approx(width, abs=0.05)
+    # An outlier is drawn to what it lies off.
+    about = torch.full((4000, 2, 1), 9.0)
+    drawn = tempered(FreeMixture(weights, parts, torch.zeros(4000, 2).bool(), about), 0.25)[:, 0]
+    assert drawn[drawn < 7].mean().item() == pytest.approx(9 - 0.25 * 18, abs=0.05)
+    assert drawn[drawn < 7].std().item() == pytest.approx(0.25, abs=0.03)
     # What enters is sampled as it is.
     there = PresentOrAbsent(torch.full((4000,), 20.0), dist.Normal(torch.zeros(4000), 3.0))
     assert tempered(there, 0.1).std().item() == pytest.approx(3.0, abs=0.15)

@@ -9,12 +9,23 @@ from torch import Tensor, nn
 from scalor_ppl.nn.distributions import Gaussian, Presence, diagonal_normal
 from scalor_ppl.nn.gathered import GatheredGRUCell
 from scalor_ppl.nn.layers import inverse_softplus, mlp, positive, starting_small
-from scalor_ppl.nn.mixtures import Product, clusters
+from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.nn.tempered import FreeMixture
 from scalor_ppl.scalor.priors import futures
 from scalor_ppl.scalor.priors.base import ObjectDistributions, PropagationPrior
 from scalor_ppl.scalor.priors.contacts import Walls
+from scalor_ppl.scalor.priors.filtering import (
+    AGES,
+    LEAST,
+    Corrected,
+    Filtered,
+    Innovation,
+    Outlook,
+    first_gains,
+)
+from scalor_ppl.scalor.priors.first_movement import FirstMovement
 from scalor_ppl.scalor.priors.futures import (
+    FUTURES,
     STRAIGHT,
     TURNS,
     Futures,
@@ -30,26 +41,16 @@ from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 COMPONENTS = 6
-# Of the first movement of what is new, which is all there is to know of its velocity.
-FIRST = 24
 # How much wider the last component is before training, before softplus.
 WIDEST = 3.0
 # For which share of a training the components lie in one place.
 TOGETHER = 0.5
-# Gains are learned by age up to this many frames, and stay as they are from there on.
-AGES = 24
-# Least gains of position and velocity.
-LEAST = (0.3, 0.1)
 # Least unit of what networks are told, least noise before training.
 LEAST_EXTENT, LEAST_NOISE = 0.05, 0.02
 # Log-odds before training of being brought back to one's pace; a speed that is none, in steps.
 LOOSE, STILL = -2.0, 1e-2
 # A movement stays this far within the largest step, as a share of it.
 MARGIN = 0.995
-
-
-# Frames in which an object's velocity becomes known.
-YOUNG = 4
 
 
 class Transitions(NamedTuple):
@@ -60,55 +61,14 @@ class Transitions(NamedTuple):
         moves: values of the movement ``[R, 2]``.
         changes: of the rest ``[R, 3 + D]``.
         first: whether the object was new ``[R]``.
+        settled: the median of its movements from there on, which do not jitter ``[R, 2]``.
     """
 
     rest: Tensor
     moves: Tensor
     changes: Tensor
     first: Tensor
-
-
-class Filtered(NamedTuple):
-    """What is known of each tracker after a frame, ``[B, K, ...]``.
-
-    Attributes:
-        hidden: state of the GRU.
-        foresight: features that the next frame's distributions are made from.
-        centre: filtered, in image coordinates.
-        velocity: filtered, in steps a frame.
-        pace: the speed that it has had on average, in steps a frame.
-        rest: what size (before it is bounded), depth and z_what always are, all standardised.
-        passing: what they are for a while beside that, as it is foreseen.
-        futures: of centre and velocity, see :meth:`ahead`.
-        age: frames seen.
-    """
-
-    hidden: Tensor
-    foresight: Tensor
-    centre: Tensor
-    velocity: Tensor
-    pace: Tensor
-    rest: Tensor
-    passing: Tensor
-    futures: Tensor
-    age: Tensor
-
-    @property
-    def ahead(self) -> Futures:
-        """What may come in the next frame."""
-        return Futures.of(self.futures)
-
-
-class Corrected(NamedTuple):
-    """Of :class:`Filtered`, what a frame has put right, and how far what is seen was off."""
-
-    centre: Tensor
-    velocity: Tensor
-    pace: Tensor
-    rest: Tensor
-    passing: Tensor
-    surprise: Tensor
-    age: Tensor
+    settled: Tensor
 
 
 class DynamicsPropagation(PropagationPrior):
@@ -127,20 +87,25 @@ class DynamicsPropagation(PropagationPrior):
     with a component for each of what may become of an object: it goes on, collides, turns round
     (:mod:`.futures`). Pushes are those of walls and collisions (:mod:`.contacts`), those of pairs
     (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
-    components tell apart how else the future may differ. In the first half of a training they lie
-    at centre', on average over what may become of it, and differ by their widths only: what the
-    dynamics can explain is not to be put aside for a component.
+    components are for what neither explains, outliers of the posterior. In the first half of a
+    training they lie where the object goes straight on, and differ by their widths only: what the
+    dynamics can explain is not to be put aside for a component. What is new has a mixture of its
+    own (:mod:`.first_movement`).
 
     A filter of real objects is put right by every frame, and learns little from a bias that is
     small against the noise. What is sampled has nothing to be put right by: so nothing may draw
     speeds or looks to their average. What pushes an object changes its velocity too; looks go back
     to the object's own; a speed goes back to the object's own.
 
-    To be trained at draws of a posterior (:mod:`scalor_ppl.scalor.prior_training`).
+    To be trained at draws of a posterior (:mod:`scalor_ppl.scalor.prior_training`), also by what it
+    foresees of several frames (:mod:`scalor_ppl.scalor.overshooting`).
 
     Args:
         config: of the model.
         survival: log-odds of survival before training.
+
+    Attributes:
+        blind: whether nothing is put right by what is seen, but for which future comes true.
     """
 
     step: Tensor
@@ -153,9 +118,11 @@ class DynamicsPropagation(PropagationPrior):
         super().__init__(config)
         self.survival = survival
         self.together = False
+        self.blind = False
         hidden, rest = config.hidden, 3 + config.what
         self.rest = rest
-        self.widths = (hidden, hidden, 2, 2, 1, rest, rest, futures.WIDTH, 1)
+        outlook = 5 * COMPONENTS - 1 + rest
+        self.widths = (hidden, outlook, 2, 2, 1, rest, rest, futures.WIDTH, 1)
         height, width = config.height or 1, config.width or 1
         step = torch.tensor(config.max_step).expand(2)
         self.register_buffer("step", step, persistent=False)
@@ -179,12 +146,8 @@ class DynamicsPropagation(PropagationPrior):
         self.turns = Turning(6, hidden)
         self.change = starting_small(mlp(6 + MESSAGE, hidden, rest))
         self.stay = starting_small(mlp(hidden, hidden, rest))
-        self.head = starting_small(mlp(hidden, hidden, 5 * COMPONENTS - 1 + rest))
-        # Of each component of the first movement: mean, and width before softplus.
-        turn = torch.arange(FIRST) * (2 * torch.pi / FIRST)
-        ring = 0.5 * torch.stack((turn.cos(), turn.sin()), -1)
-        self.first_move = Table(torch.cat((ring, torch.full_like(ring, -1.0)), -1))
-        self.first_weights = starting_small(mlp(6 + rest, hidden, FIRST))
+        self.head = starting_small(mlp(hidden, hidden, outlook))
+        self.first = FirstMovement(6 + rest, hidden)
         self.noise = Table(torch.cat((torch.full((2,), -2.0), torch.full((rest,), -2.0))))
         with torch.no_grad():
             head = self.head[-1]
@@ -246,29 +209,36 @@ class DynamicsPropagation(PropagationPrior):
         # Of where it is and whom it meets, not of what it is: each would change to the average.
         passing = torch.sigmoid(self.stay(foresight)) * now.passing
         passing = passing + self.change(torch.cat((moving, pushes.message), -1))
-        moved = hidden, foresight, centre, velocity, now.pace
+        moved = hidden, self.head(foresight), centre, velocity, now.pace
         return torch.cat((*moved, rest, passing, coming.flat(), age), -1)
 
-    def _corrected(self, before: Filtered, objects: Objects) -> Corrected:
-        """What was foreseen, put right by what is seen."""
-        seen = (objects.rest - self.middle) / self.extent
+    def innovation(self, before: Filtered, objects: Objects) -> Innovation:
+        """How far what is seen lies from what was foreseen; nothing was of what is new."""
         new = before.age == 0
         # Which of its futures has come true is seen, and the others are forgotten.
         ahead = before.ahead
-        width = turned_widths(positive(self.noise()[:2]).detach(), before.velocity)
-        likely = ahead.judged(objects.where[..., :2], width * self.step)[..., None]
-        centre_ahead = (likely * ahead.centre).sum(-2)
-        turned = likely[..., -TURNS:, 0]
-        surprise = (objects.where[..., :2] - centre_ahead) / self.step
-        surprise = surprise.masked_fill(new, 0.0)
-        gains = self._gains(before, surprise).split((2, 2, self.rest, self.rest), -1)
-        near, turn, always, briefly = gains
+        width = turned_widths(self._outlook(before).width[..., 0, :], before.velocity)
+        likely = ahead.judged(objects.where[..., :2], width * self.step)
+        centre = (likely[..., None] * ahead.centre).sum(-2)
+        place = (objects.where[..., :2] - centre) / self.step
+        rest = (objects.rest - self.middle) / self.extent - before.rest - before.passing
+        place, rest = (off.masked_fill(new, 0.0) for off in (place, rest))
+        return Innovation(likely, likely[..., -TURNS:], centre, place, rest)
+
+    def _corrected(self, before: Filtered, objects: Objects) -> Corrected:
+        """What was foreseen, put right by what is seen."""
+        new = before.age == 0
+        likely, turned, ahead, surprise, other = self.innovation(before, objects)
+        if self.blind:
+            surprise, other = surprise * turned, torch.zeros_like(other)
+        near, turn, always, briefly = self._gains(before, surprise).split(
+            (2, 2, self.rest, self.rest), -1
+        )
         # Where in the frame it turned is only seen, and tells nothing of its velocity.
         near, turn = torch.lerp(near, torch.ones_like(near), turned), (1 - turned) * turn
-        centre = centre_ahead + near * surprise * self.step
-        centre = torch.where(new, objects.where[..., :2], centre)
-        velocity = (likely * ahead.velocity).sum(-2) + turn * surprise
-        other = (seen - before.rest - before.passing).masked_fill(new, 0.0)
+        centre = torch.where(new, objects.where[..., :2], ahead + near * surprise * self.step)
+        velocity = (likely[..., None] * before.ahead.velocity).sum(-2) + turn * surprise
+        seen = (objects.rest - self.middle) / self.extent
         rest = torch.where(new, seen, before.rest + always * other)
         passing = before.passing + briefly * other
         age = before.age + 1
@@ -300,11 +270,8 @@ class DynamicsPropagation(PropagationPrior):
         self.extent.copy_(steps.rest.std(0).clamp(min=LEAST_EXTENT))
         noise = torch.cat((steps.moves, steps.changes / self.extent), -1).square().mean(0).sqrt()
         self.noise.put(inverse_softplus(noise.clamp(min=LEAST_NOISE)))
-        moves = steps.moves[steps.first]
-        if len(moves):
-            means, own = clusters(moves, FIRST)
-            width = (moves - means[own]).square().mean(0).sqrt().clamp(min=LEAST_NOISE)
-            self.first_move.put(torch.cat((means, inverse_softplus(width).expand_as(means)), -1))
+        if steps.first.any():
+            self.first.begin(steps.moves[steps.first], steps.settled[steps.first])
 
     def progress(self, share: float) -> None:
         """Put the components together in the first half of a training."""
@@ -313,65 +280,61 @@ class DynamicsPropagation(PropagationPrior):
     def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
         """Distributions of the trackers' next latents, batch shape ``[B, K]``."""
         known = Filtered(*state.split(self.widths, -1))
-        last, ahead = trackers.objects.where[..., :2], known.ahead
-        survive, weights, offset, width, scale = self.head(known.foresight).split(
-            (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest), -1
-        )
-        noise = self.noise()
-        # The first lie where the dynamics lead, the others where else it may go.
-        offset = offset.unflatten(-1, (COMPONENTS - 1, 2)) * (not self.together)
-        movement = (ahead.ahead() - last) / self.step
-        ways = (ahead.centre - last[..., None, :]) / self.step
-        offset = torch.cat((ways, movement[..., None, :] + offset), -2)
-        offset = torch.atanh(offset.clamp(-MARGIN, MARGIN))
-        weights = torch.cat((weights[..., :1] + ahead.log_chance, weights[..., 1:]), -1)
-        width = positive(width.unflatten(-1, (COMPONENTS, 2)) + noise[:2])
-        width = torch.cat((turned_widths(width[..., 0, :], known.velocity), width[..., 1:, :]), -2)
-        moves = self._moves(known, weights, offset, width)
+        outlook = self._outlook(known)
+        moves = self._moves(known, outlook, trackers.objects.where[..., :2])
         loc = self.middle + self.extent * (known.rest + known.passing)
-        scale = self.extent * positive(scale + noise[2:])
+        scale = self.extent * outlook.scale
         return ObjectDistributions(
-            presence.distribution(survive.squeeze(-1) + self.survival),
+            presence.distribution(outlook.survive.squeeze(-1) + self.survival),
             Product((moves, diagonal_normal(loc[..., :2], scale[..., :2]))),
             Gaussian(loc[..., 2], scale[..., 2]),
             diagonal_normal(loc[..., 3:], scale[..., 3:]),
         )
 
-    def _moves(
-        self, known: Filtered, weights: Tensor, offset: Tensor, width: Tensor
-    ) -> FreeMixture:
-        """The movement: of what is new another mixture, whose noise is the object's velocity."""
+    def _outlook(self, known: Filtered) -> Outlook:
+        survive, weights, offset, width, scale = known.outlook.split(
+            (1, COMPONENTS, 2 * COMPONENTS - 2, 2 * COMPONENTS, self.rest), -1
+        )
+        noise = self.noise()
+        return Outlook(
+            survive,
+            weights,
+            offset.unflatten(-1, (COMPONENTS - 1, 2)) * (not self.together),
+            positive(width.unflatten(-1, (COMPONENTS, 2)) + noise[:2]),
+            positive(scale + noise[2:]),
+        )
+
+    def _moves(self, known: Filtered, outlook: Outlook, last: Tensor) -> FreeMixture:
+        """The movement: the futures, and outliers; of what is new its velocities."""
         new = known.age < 2
-        first, spread = self.first_move().split(2, -1)
+        # The first lie where the dynamics lead.
+        ways = (known.ahead.centre - last[..., None, :]) / self.step
+        astray = ways[..., :1, :] + outlook.offset
+        ways = torch.atanh(torch.cat((ways, astray), -2).clamp(-MARGIN, MARGIN))
+        width = outlook.width
+        width = torch.cat((turned_widths(width[..., 0, :], known.velocity), width[..., 1:, :]), -2)
+        weights = outlook.weights
+        weights = torch.cat((weights[..., :1] + known.ahead.log_chance, weights[..., 1:]), -1)
         place = known.centre * self.unit
         told = torch.zeros_like(place) if self.config.anywhere else place
         edge = torch.exp(-(self.walls.edge - told.abs()).clamp(min=0))
-        about = torch.cat((told, edge, edge * told.sign(), known.rest), -1)
+        first = self.first(torch.cat((told, edge, edge * told.sign(), known.rest), -1))
+        loc, scale = torch.cat((ways, first.loc), -2), torch.cat((width, first.scale), -2)
         logits = torch.cat(
             (
                 weights.masked_fill(new, -torch.inf),
-                self.first_weights(about).masked_fill(~new, -torch.inf),
+                first.logits.masked_fill(~new, -torch.inf),
             ),
             -1,
         )
-        loc = torch.cat((offset, first.expand(*new.shape[:2], -1, -1)), -2)
-        scale = torch.cat((width, positive(spread).expand(*new.shape[:2], -1, -1)), -2)
-        # What is not yet known of a velocity is no jitter, nor is where else an object may go.
-        straight = torch.arange(logits.shape[-1], device=logits.device) < STRAIGHT
-        free = (known.age < YOUNG) | ~straight
-        return FreeMixture(dist.Categorical(logits=logits), diagonal_normal(loc, scale), free)
-
-
-def first_gains(rest: int) -> Tensor:
-    """Log-odds of the gains above the least before training, by age ``[AGES, 4 + 2 rest]``.
-
-    Together they are those of least squares under a constant velocity and constant looks; the first
-    row is never used.
-    """
-    rows = []
-    for n in range(AGES):
-        k = n + 1
-        gains = 2 * (2 * k - 1) / (k * (k + 1)), 6 / (k * (k + 1))
-        above = [(gain - least) / (1 - least) for gain, least in zip(gains, LEAST, strict=True)]
-        rows.append([above[0]] * 2 + [above[1]] * 2 + [1 / k] * rest + [0.2] * rest)
-    return torch.logit(torch.tensor(rows).clamp(0.03, 0.95))
+        # Where an object turns is no jitter. What neither the dynamics nor a turn explains is an
+        # outlier of the posterior: in a video no object jumps.
+        number = torch.arange(loc.shape[-2], device=loc.device)
+        free = (number >= STRAIGHT) & (number < FUTURES)
+        outlier = (number >= FUTURES) & (number < weights.shape[-1])
+        return FreeMixture(
+            dist.Categorical(logits=logits),
+            diagonal_normal(loc, scale),
+            free.expand(loc.shape[:-1]),
+            torch.where(outlier[:, None], loc[..., :1, :], loc),
+        )

@@ -1,0 +1,78 @@
+"""What a filter of objects foresees of several frames ahead, without being put right in between.
+
+One frame ahead, a bias that is small against the noise of a posterior costs nothing: a real frame
+puts it right. What is sampled is not put right, and there it adds up. So the dynamics are trained
+on where objects are after several frames as well (latent overshooting, Hafner et al. 2019).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import StudentT
+
+from scalor_ppl.nn.layers import positive
+from scalor_ppl.scalor.histories import Anticipated, History, placed, seen_by
+from scalor_ppl.scalor.priors import DynamicsPropagation, Table
+from scalor_ppl.scalor.priors.filtering import Filtered
+
+# Frames looked ahead; least age of an object whose velocity is known.
+AHEAD, KNOWN = 8, 4
+# Whom an object meets may not be foreseen: tails of the errors.
+TAILS = 4.0
+# Of the widths before training, before softplus.
+START = -1.0
+
+
+class Overshooting(nn.Module):
+    """How unlikely it is where objects are, and how they look, several frames ahead.
+
+    Errors are t distributed, with a width for each number of frames ahead and each of x, y, size,
+    depth and z_what, that is learned along. Which of its futures comes true is taken from what is
+    seen, and where an object that turns round does so.
+
+    Args:
+        prior: of the program.
+    """
+
+    def __init__(self, prior: DynamicsPropagation) -> None:
+        super().__init__()
+        self.prior = [prior]  # its parameters are not this module's
+        start = torch.full((AHEAD, 2 + prior.rest), START)
+        self.widths = Table(start).to(prior.zero)
+
+    def forward(self, model: Any, history: History, known: list[Anticipated]) -> Tensor:
+        """Nats a clip, on average over the frames ahead.
+
+        From a frame that is drawn at random, the same for all clips.
+
+        Args:
+            model: the program, whose prior this is.
+            history: of B clips, of ``T > KNOWN + 1`` frames.
+            known: what the prior knew of each frame, as :func:`foreseen` has it.
+        """
+        (prior,) = self.prior
+        first = int(torch.randint(KNOWN - 1, len(history) - 1, ()))
+        # What it knows by then is learned from the bound.
+        h, trackers = known[first].state.detach(), known[first].trackers
+        age = Filtered(*h.split(prior.widths, -1)).age
+        follows = (age >= KNOWN) & trackers.alive[..., None]
+        total, frames = prior.zero, 0
+        prior.blind = True
+        try:
+            for t in range(first + 1, min(first + 1 + AHEAD, len(history))):
+                trackers = placed(model, history[t].trackers, t)
+                newborn = prior.initial((len(trackers.alive), model.proposals))
+                new = torch.zeros_like(newborn[..., :1])
+                follows = model.carry(trackers, follows.to(new), new) > 0.5
+                follows = follows & trackers.alive[..., None]
+                before = Filtered(*model.carry(trackers, h, newborn).split(prior.widths, -1))
+                off = prior.innovation(before, trackers.objects)
+                error = torch.cat((off.place * (1 - off.turned), off.rest), -1)
+                width = positive(self.widths()[t - first - 1])
+                nats = -StudentT(TAILS, 0.0, width, validate_args=False).log_prob(error)
+                total = total + torch.where(follows, nats, torch.zeros_like(nats)).sum()
+                h, frames = seen_by(model, trackers, h), frames + 1
+        finally:
+            prior.blind = False
+        return total / (frames * len(trackers.alive))

@@ -1,0 +1,100 @@
+"""What dynamics foresee of several frames: a bias is told, and nothing is put right in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from conftest import Build
+from torch import Tensor
+from torch.distributions import StudentT
+
+from scalor_ppl.nn.layers import positive
+from scalor_ppl.scalor.histories import Moment, foreseen
+from scalor_ppl.scalor.overshooting import AHEAD, KNOWN, TAILS, Overshooting
+from scalor_ppl.scalor.priors import DynamicsPropagation
+from scalor_ppl.scalor.priors.filtering import Filtered
+from scalor_ppl.scalor.slots import Latents, Objects, Trackers
+
+CLIPS, FRAMES, PACE = 3, 8, 0.02
+
+
+def without_pushes(model: Any) -> DynamicsPropagation:
+    prior = DynamicsPropagation(model.config)
+    for part in (prior.push, prior.pairs.network, prior.trust, prior.change):
+        for parameter in part.parameters():
+            torch.nn.init.zeros_(parameter)
+    model.propagation = prior
+    return prior
+
+
+def straight(model: Any, late: float = 0.0) -> list[Moment]:
+    """One object a clip goes to the right, and from the frame after KNOWN on is ahead by `late`."""
+    history = []
+    for t in range(FRAMES):
+        x = PACE * t - 0.1 + late * (t > KNOWN)
+        where = torch.tensor([x, 0.0, 0.2, 0.2]).expand(CLIPS, 1, 4)
+        nothing = torch.zeros(CLIPS, 1, model.config.what)
+        flat = torch.zeros(CLIPS, 1)
+        objects = Objects(
+            flat + 1, where, 0 * where, flat, nothing, torch.zeros(CLIPS, 1, 0), where
+        )
+        alive, ids = flat < 1, flat.long()
+        trackers = Trackers(objects, alive, ids, ids < 0, ids[:, 0], ids, ids)
+        proposed = Latents(torch.zeros(CLIPS, model.proposals), where, flat, nothing)
+        history.append(Moment(trackers, None, None, proposed, None))
+    return history
+
+
+def in_one_slot(build: Build) -> Any:
+    return build(presence="hard", capacity=1).model
+
+
+def nats(width: Tensor, error: Tensor) -> Tensor:
+    return -StudentT(TAILS, 0.0, width).log_prob(error).sum()
+
+
+def test_nats_are_those_of_the_errors_ahead(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = in_one_slot(build)
+    prior = without_pushes(model)
+    overshooting = Overshooting(prior)
+    # Always from the frame after which the velocity of the object is known.
+    monkeypatch.setattr(torch, "randint", lambda *asked: torch.tensor(KNOWN))
+    ahead = min(AHEAD, FRAMES - 1 - KNOWN)
+    widths = positive(overshooting.widths())[:ahead]
+    for late in (0.0, 0.02, -0.015):
+        history = straight(model, late)
+        found = overshooting(model, history, foreseen(model, history))
+        error = torch.zeros_like(widths)
+        # It is never put right, and stays what it is (the filter has its velocity to parts of it).
+        error[:, 0] = late / prior.step[0]
+        assert found.item() == pytest.approx(nats(widths, error).item() / ahead, abs=2e-3)
+    assert not prior.blind
+    found.backward()
+    assert overshooting.widths.change.grad is not None
+    assert overshooting.widths.change.grad[:ahead].abs().min() > 0
+    assert prior.push[-1].bias.grad.abs().max() > 0  # type: ignore[union-attr, operator]
+    assert "prior" not in dict(overshooting.named_children())
+
+
+@torch.no_grad()
+def test_what_is_seen_puts_nothing_right_while_it_is_blind(build: Build) -> None:
+    model = in_one_slot(build)
+    prior = without_pushes(model)
+    history = straight(model)
+    state, trackers = foreseen(model, history)[KNOWN]
+    objects = history[KNOWN + 1].trackers.objects
+    off = objects.where + torch.tensor([0.004, -0.003, 0.0, 0.0])
+    looks = objects.what + 0.3
+    seen = trackers._replace(objects=objects._replace(where=off, what=looks))
+    sighted = Filtered(*prior.update(state, seen).split(prior.widths, -1))
+    prior.blind = True
+    blind = Filtered(*prior.update(state, seen).split(prior.widths, -1))
+    before = Filtered(*state.split(prior.widths, -1))
+    step = before.velocity * prior.step
+    torch.testing.assert_close(blind.velocity, before.velocity, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(blind.centre, before.centre + step, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(blind.rest, before.rest)
+    assert (sighted.velocity - blind.velocity).abs().max() > 1e-3
+    assert (sighted.rest - blind.rest).abs().max() > 1e-3
