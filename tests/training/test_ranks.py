@@ -269,6 +269,7 @@ def test_alone_nothing_of_other_ranks_is_kept(tmp_path: Path) -> None:
         "skipped",
         "in_a_row",
         "seconds",
+        "processor_seconds",
     }
 
 
