@@ -108,15 +108,10 @@ def foreseen(model: Any, history: History) -> list[Anticipated]:
     h: Tensor | None = None
     for t, now in enumerate(history[:-1]):
         trackers = placed(model, now.trackers, t)
-        h = seen_by(model, trackers, h)
+        newborn = model.propagation.initial((len(trackers.alive), model.proposals))
+        h = model.propagation.update(model.carry(trackers, h, newborn), trackers)
         found.append(Anticipated(h, trackers))
     return found
-
-
-def seen_by(model: Any, trackers: Trackers, h: Tensor | None) -> Tensor:
-    """A propagation prior's state after trackers, from that after the frame before."""
-    newborn = model.propagation.initial((len(trackers.alive), model.proposals))
-    return model.propagation.update(model.carry(trackers, h, newborn), trackers)
 
 
 def placed(model: Any, trackers: Trackers, t: int) -> Trackers:

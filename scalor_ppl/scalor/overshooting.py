@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.distributions import StudentT
 
 from scalor_ppl.nn.layers import positive
-from scalor_ppl.scalor.histories import Anticipated, History, placed, seen_by
+from scalor_ppl.scalor.histories import Anticipated, History, placed
 from scalor_ppl.scalor.priors import DynamicsPropagation, Table
-from scalor_ppl.scalor.priors.filtering import Filtered
 
 # Frames looked ahead; least age of an object whose velocity is known.
 AHEAD, KNOWN = 8, 4
@@ -55,7 +54,7 @@ class Overshooting(nn.Module):
         first = int(torch.randint(KNOWN - 1, len(history) - 1, ()))
         # What it knows by then is learned from the bound.
         h, trackers = known[first].state.detach(), known[first].trackers
-        age = Filtered(*h.split(prior.widths, -1)).age
+        age = prior.filtered(h).age
         follows = (age >= KNOWN) & trackers.alive[..., None]
         total, frames = prior.zero, 0
         prior.blind = True
@@ -66,13 +65,13 @@ class Overshooting(nn.Module):
                 new = torch.zeros_like(newborn[..., :1])
                 follows = model.carry(trackers, follows.to(new), new) > 0.5
                 follows = follows & trackers.alive[..., None]
-                before = Filtered(*model.carry(trackers, h, newborn).split(prior.widths, -1))
-                off = prior.innovation(before, trackers.objects)
+                carried = model.carry(trackers, h, newborn)
+                off = prior.innovation(prior.filtered(carried), trackers.objects)
                 error = torch.cat((off.place * (1 - off.turned), off.rest), -1)
                 width = positive(self.widths()[t - first - 1])
                 nats = -StudentT(TAILS, 0.0, width, validate_args=False).log_prob(error)
                 total = total + torch.where(follows, nats, torch.zeros_like(nats)).sum()
-                h, frames = seen_by(model, trackers, h), frames + 1
+                h, frames = prior.update(carried, trackers), frames + 1
         finally:
             prior.blind = False
         return total / (frames * len(trackers.alive))

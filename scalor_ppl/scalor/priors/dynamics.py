@@ -23,7 +23,7 @@ from scalor_ppl.scalor.priors.filtering import (
     Outlook,
     first_gains,
 )
-from scalor_ppl.scalor.priors.first_movement import FirstMovement
+from scalor_ppl.scalor.priors.first_movement import LEAST_NOISE, FirstMovement
 from scalor_ppl.scalor.priors.futures import (
     FUTURES,
     STRAIGHT,
@@ -45,8 +45,8 @@ COMPONENTS = 6
 WIDEST = 3.0
 # For which share of a training the components lie in one place.
 TOGETHER = 0.5
-# Least unit of what networks are told, least noise before training.
-LEAST_EXTENT, LEAST_NOISE = 0.05, 0.02
+# Least unit of what networks are told.
+LEAST_EXTENT = 0.05
 # Log-odds before training of being brought back to one's pace; a speed that is none, in steps.
 LOOSE, STILL = -2.0, 1e-2
 # A movement stays this far within the largest step, as a share of it.
@@ -165,9 +165,13 @@ class DynamicsPropagation(PropagationPrior):
         """The state of objects just discovered: nothing is known of them."""
         return self.zero.expand(*shape, sum(self.widths))
 
+    def filtered(self, state: Tensor) -> Filtered:
+        """What a state ``[B, K, hidden]`` holds."""
+        return Filtered(*state.split(self.widths, -1))
+
     def update(self, state: Tensor, trackers: Trackers) -> Tensor:
         """Correct what was foreseen by the frame, and foresee the next one."""
-        before = Filtered(*state.split(self.widths, -1))
+        before = self.filtered(state)
         now = self._corrected(before, trackers.objects)
         centre, velocity, rest, age = now.centre, now.velocity, now.rest, now.age
         place, speed = centre * self.unit, velocity * self.step * self.unit
@@ -279,7 +283,7 @@ class DynamicsPropagation(PropagationPrior):
 
     def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
         """Distributions of the trackers' next latents, batch shape ``[B, K]``."""
-        known = Filtered(*state.split(self.widths, -1))
+        known = self.filtered(state)
         outlook = self._outlook(known)
         moves = self._moves(known, outlook, trackers.objects.where[..., :2])
         loc = self.middle + self.extent * (known.rest + known.passing)

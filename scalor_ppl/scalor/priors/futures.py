@@ -55,10 +55,6 @@ class Futures(NamedTuple):
         """All in one, ``[..., WIDTH]``."""
         return torch.cat((self.centre.flatten(-2), self.velocity.flatten(-2), self.log_chance), -1)
 
-    def ahead(self) -> Tensor:
-        """The centre on average ``[..., 2]``."""
-        return (self.log_chance.exp()[..., None] * self.centre).sum(-2)
-
     @torch.no_grad()
     def judged(self, seen: Tensor, width: Tensor) -> Tensor:
         """How likely each of them has become, ``[..., F]``, without a gradient.
