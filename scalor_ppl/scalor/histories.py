@@ -160,18 +160,20 @@ def density_by_part(
 
 def found_objects(history: History) -> Discovered:
     """What was discovered in the frames of a history, and tracked from there on."""
-    rest, settled, cells, first = [], [], [], []
+    rest, settled, whole, cells, first = [], [], [], [], []
     for t, now in enumerate(history):
         video, cell, slot = accepted(now).nonzero(as_tuple=True)
-        settled.append(_settled(now.trackers, history[t:])[video, slot])
+        looks, seen = _settled(now.trackers, history[t:])
+        settled.append(looks[video, slot])
+        whole.append(seen[video, slot])
         rest.append(now.proposed.rest[video, cell])
         cells.append(cell)
         first.append(torch.full_like(cell, t == 0, dtype=torch.bool))
-    return Discovered(*(torch.cat(parts) for parts in (rest, settled, cells, first)))
+    return Discovered(*(torch.cat(parts) for parts in (rest, settled, whole, cells, first)))
 
 
-def _settled(trackers: Trackers, ahead: History) -> Tensor:
-    """Size, depth and looks on average over the first frames of what is tracked, ``[B, K, 3 + D]``.
+def _settled(trackers: Trackers, ahead: History) -> tuple[Tensor, Tensor]:
+    """Size, depth and looks on average over the first frames of what is tracked.
 
     Of what is soon seen whole these are the first frames in which it is, as what is cut by an edge
     or covered is what it is only while it is there.
@@ -179,6 +181,9 @@ def _settled(trackers: Trackers, ahead: History) -> Tensor:
     Args:
         trackers: of the first frame.
         ahead: from that frame on.
+
+    Returns:
+        ``[B, K, 3 + D]``, and whether it is soon seen whole, bool ``[B, K]``.
     """
     rest = trackers.objects.rest
     total, whole = torch.zeros_like(rest), torch.zeros_like(rest)
@@ -193,7 +198,8 @@ def _settled(trackers: Trackers, ahead: History) -> Tensor:
         seen = (same & seen_whole(later.trackers)[:, None]).sum(-1, keepdim=True)
         seen = torch.where(wholes < SETTLED, seen, torch.zeros_like(seen))
         whole, wholes = whole + seen * found, wholes + seen
-    return torch.where(wholes > 0, whole / wholes.clamp(min=1), total / count.clamp(min=1))
+    looks = torch.where(wholes > 0, whole / wholes.clamp(min=1), total / count.clamp(min=1))
+    return looks, wholes.squeeze(-1) > 0
 
 
 def seen_whole(trackers: Trackers) -> Tensor:

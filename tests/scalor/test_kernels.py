@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 
 import pyro.distributions as dist
+import pytest
 import torch
 from conditioned import Mixture
 from conftest import Build
@@ -21,7 +22,12 @@ from scalor_ppl.scalor.histories import (
     transitions_of,
     without_rejected,
 )
-from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureDiscovery, Transitions
+from scalor_ppl.scalor.priors import (
+    Discovered,
+    DynamicsPropagation,
+    MixtureDiscovery,
+    Transitions,
+)
 from scalor_ppl.scalor.priors.absence import PresentOrAbsent
 from scalor_ppl.scalor.priors.filtering import Filtered
 from scalor_ppl.scalor.priors.first_movement import FIRST
@@ -146,6 +152,21 @@ def test_the_kernels_are_not_trained_at_the_draws_they_stand_on(build: Build) ->
     assert len(learned) == len([*discovery.parameters()]) - len([*discovery.rest.parameters()])
 
 
+@pytest.mark.parametrize("wholes", [0, 200])
+def test_kernels_stand_on_what_was_seen_whole_where_there_is_enough(
+    build: Build, wholes: int
+) -> None:
+    torch.manual_seed(0)
+    config = build().model.config
+    discovery = MixtureDiscovery(config)
+    rows = 400
+    whole = torch.arange(rows) < wholes
+    looks = torch.randn(rows, 3 + config.what) + torch.where(whole, 10.0, -10.0)[:, None]
+    cell = torch.randint(0, config.grid[0] * config.grid[1], (rows,))
+    discovery.begin(Discovered(looks, looks, whole, cell, torch.rand(rows) < 0.5), None)
+    assert ((discovery.rest.loc > 0) == (wholes > 0)).all()
+
+
 def steps(rows: int, dim: int) -> Transitions:
     turn = 2 * torch.pi * torch.rand(rows)
     ring = 0.5 * torch.stack((turn.cos(), turn.sin()), -1)
@@ -258,6 +279,7 @@ def test_objects_found_are_those_that_are_tracked_and_settle_over_their_frames(
             settled = torch.stack((whole or looks)[:5]).mean(0)
             torch.testing.assert_close(found.settled[row, 3:], settled)
             wholes += len(whole)
+            assert found.whole[row] == bool(whole)
             assert found.first[row] == (t == 0)
             assert found.cell[row] == cell
             assert torch.equal(now.proposed.what[video, cell], looks[0])

@@ -25,6 +25,8 @@ from scalor_ppl.scalor.slots import Latents, Objects
 
 # Components: of size, depth and what together; of the offset from the cell.
 COMPONENTS, OFFSETS = 768, 6
+# Objects seen whole from which on kernels stand on these alone.
+FEWEST = 32
 WIDTH = 64
 # Radii, in cells, within which a cell sees the objects that are there already.
 RADII = (0.7, 1.5, 3.0)
@@ -39,12 +41,14 @@ class Discovered(NamedTuple):
     Attributes:
         rest: size (before it is bounded), depth and z_what as they were discovered ``[R, 3 + D]``.
         settled: the same, on average over the first frames of their tracks ``[R, 3 + D]``.
+        whole: whether it was seen whole in any of those, bool ``[R]``.
         cell: that proposed each, int64 ``[R]``.
         first: whether it was in the first frame, bool ``[R]``.
     """
 
     rest: Tensor
     settled: Tensor
+    whole: Tensor
     cell: Tensor
     first: Tensor
 
@@ -200,6 +204,10 @@ class MixtureDiscovery(DiscoveryPrior):
             last = self.chain[-1]
             assert isinstance(last, nn.Linear)
             last.bias.fill_(log_odds(rate) - log_odds(self.rate))
+        # Nobody can say of what was never seen whole what it is: in videos that are sampled slivers
+        # of objects and halves of hidden ones would go about by themselves.
+        if found.whole.sum() >= FEWEST:
+            found = Discovered(*(values[found.whole] for values in found))
         about = self.about((1, len(self.centres)), 1, None)[0, :, : PLACE + FRAME]
         about = about[found.cell].clone()
         about[:, PLACE] = found.first.to(about)
