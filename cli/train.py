@@ -31,6 +31,7 @@ class Only(StrEnum):
 
     PRIORS = "priors"
     DECODER = "decoder"
+    BACKGROUND = "background"
 
 
 def train(
@@ -57,8 +58,9 @@ def train(
     only: Annotated[
         Only | None,
         typer.Option(
-            help="Train a part of --from alone: its priors, so that videos are sampled well, or "
-            "its decoder, so that they are sharp; see train.priors, train.decoder.",
+            help="Train a part of --from alone: its priors, so that videos are sampled well, its "
+            "decoder, so that they are sharp, or its background; see train.priors, train.decoder, "
+            "train.background.",
         ),
     ] = None,
     settings: Settings = None,

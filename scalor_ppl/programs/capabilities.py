@@ -128,7 +128,8 @@ class PartRecord(NamedTuple):
         draw_seconds: wall-clock time that the draws took.
         seconds: that the steps took.
         before, after: of held-out draws, under the program before and after: ``-log p(z)`` in nats
-            a frame, by prior; or the decoder's ``mse``.
+            a frame, by prior; the decoder's ``mse``; the background's ``mse``, and its ``bound``,
+            nats a frame under a standard normal.
     """
 
     settings: dict[str, Any]
@@ -146,7 +147,7 @@ Tell = Callable[[int, int, str], None]
 
 
 class TrainsParts(ABC):
-    """Its priors, or its decoder, can be trained alone, at draws of its posterior.
+    """Its priors, decoder or background can be trained alone, at draws of its posterior.
 
     Each method gives the program with the part trained, all else as it is, and a record; it raises
     ``UserError`` where there is nothing to learn from, and ``TrainingError`` where a step was not
@@ -157,7 +158,7 @@ class TrainsParts(ABC):
 
     settings_of_parts: ClassVar[Mapping[str, tuple[str, ...]]]
     """Which tables and settings, beside ``data`` and ``train``, a training of a part may change: by
-    ``priors`` and ``decoder``."""
+    ``priors``, ``decoder`` and ``background``."""
 
     @property
     @abstractmethod
@@ -184,6 +185,16 @@ class TrainsParts(ABC):
         self, config: Config, source: ClipSource, tell: Tell
     ) -> tuple[Program, PartRecord]:
         """The program with the decoder that a configuration asks for; arguments as above."""
+
+    @abstractmethod
+    def with_trained_background(
+        self, config: Config, source: ClipSource, tell: Tell
+    ) -> tuple[Program, PartRecord]:
+        """The program with the background that a configuration asks for; arguments as above.
+
+        Raises:
+            UserError: it has none that is learned so.
+        """
 
 
 class ProposesSettings(ABC):

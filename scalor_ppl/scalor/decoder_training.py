@@ -19,7 +19,7 @@ from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import TrainingError
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import PartRecord, Program, Tell
-from scalor_ppl.render.glimpses import composite
+from scalor_ppl.render.glimpses import Frame, composite
 from scalor_ppl.scalor.prior_training import HELD_OUT, Draws, draw_histories
 from scalor_ppl.scalor.settings import DecoderTraining, ScalorConfig
 
@@ -96,7 +96,7 @@ def with_decoder(program: ScalorProgram, config: ScalorConfig) -> ScalorProgram:
     model = own.model.model_copy(update=look)
     guide = own.guide.model_copy(update={"glimpse": own.guide.glimpse or own.model.glimpse})
     changed = {"model": model, "guide": guide, "train": config.train, "data": config.data}
-    built = program.rebuilt(own.model_copy(update=changed), {"decoder"})
+    built = program.rebuilt(own.model_copy(update=changed), {"model.decoder"})
     built.model.eval()
     built.guide.eval()
     return built
@@ -119,15 +119,15 @@ def frames_of(program: Program, draws: Draws) -> Frames:
     return Frames(draws.video.flatten(0, 1), presence, where, depth, what, background)
 
 
-def painted(program: Program, frames: Frames) -> Tensor:
-    """The frames as the program's decoder paints them, ``[F, C, H, W]``."""
+def composed(program: Program, frames: Frames) -> Frame:
+    """The frames as the program's decoder paints them."""
     model = program.model
     glimpse = model.decode(frames.what)
     colour, mask = glimpse.split((model.channels, 1), 2)
     box = model.painted(frames.where, mask)
     there = frames.presence > 0
     objects = (colour, mask, frames.presence, frames.depth, box)
-    return composite(*objects, frames.background, model.size, there).image
+    return composite(*objects, frames.background, model.size, there)
 
 
 @torch.no_grad()
@@ -136,7 +136,7 @@ def squared_error(program: Program, frames: Frames) -> float:
     total = 0.0
     for rows in torch.arange(len(frames.image)).split(64):
         some = frames.chosen(rows)
-        total += (painted(program, some) - some.image).square().sum().item()
+        total += (composed(program, some).image - some.image).square().sum().item()
     return total / frames.image.numel()
 
 
@@ -155,7 +155,7 @@ def _descend(
     best = math.inf, decoder.state_dict()
     for step in range(1, settings.steps + 1):
         some = frames.chosen(torch.randint(len(frames.image), (settings.batch,)))
-        error = (painted(program, some) - some.image).square().flatten(1).sum(1).mean()
+        error = (composed(program, some).image - some.image).square().flatten(1).sum(1).mean()
         loss = error / (2 * program.model.config.sigma**2)
         optimizer.zero_grad()
         loss.backward()

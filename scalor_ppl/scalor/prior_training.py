@@ -152,7 +152,7 @@ def with_priors(
         names[kind] = getattr(settings, kind) if own == getattr(papers, kind) else own
     prior = own_config.prior.model_copy(update=names)
     changed = {"prior": prior, "train": config.train, "data": config.data}
-    fresh = {kind for kind in names if getattr(own_config.prior, kind) != names[kind]}
+    fresh = {f"model.{kind}" for kind in names if getattr(own_config.prior, kind) != names[kind]}
     built = program.rebuilt(own_config.model_copy(update=changed), fresh)
     built.model.eval()
     built.guide.eval()

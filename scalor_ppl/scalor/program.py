@@ -30,6 +30,7 @@ from scalor_ppl.programs import (
 )
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.programs.configuration import NATURAL_PRESET
+from scalor_ppl.scalor.background_training import train_background
 from scalor_ppl.scalor.compiled_descent import CompiledDescent
 from scalor_ppl.scalor.decoder_training import train_decoder
 from scalor_ppl.scalor.looks import looks_of
@@ -57,6 +58,7 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
     settings_of_parts = {  # noqa: RUF012 (a field of a frozen dataclass would be an option)
         "priors": (),
         "decoder": ("model.decoder", "model.glimpse"),
+        "background": ("model.background_dim",),
     }
 
     # ------------------------------------------------------------------ training
@@ -144,6 +146,13 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         assert isinstance(config, ScalorConfig)
         return train_decoder(self, config, source, tell)
 
+    def with_trained_background(
+        self, config: Config, source: Any, tell: Tell
+    ) -> tuple[Program, PartRecord]:
+        """See :mod:`scalor_ppl.scalor.background_training`."""
+        assert isinstance(config, ScalorConfig)
+        return train_background(self, config, source, tell)
+
     # ------------------------------------------------------------------ inference
 
     @property
@@ -207,19 +216,20 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
 
         Args:
             config: the other one.
-            fresh: parts of the model, by attribute, that keep the weights they are built with.
+            fresh: ``model.NAME`` and ``guide.NAME``, modules that keep the weights they are built
+                with.
         """
         built = build_program(config, self.device)
         assert isinstance(built, type(self))
+        for part, module in built.parts.items():
 
-        def is_fresh(name: str) -> bool:
-            return name.split(".")[0] in fresh
+            def is_fresh(name: str, part: str = part) -> bool:
+                return f"{part}.{name.split('.')[0]}" in fresh
 
-        own, theirs = built.model.state_dict(), self.model.state_dict()
-        weights = {n: w for n, w in own.items() if is_fresh(n)}
-        weights |= {n: w for n, w in theirs.items() if not is_fresh(n)}
-        built.model.load_state_dict(weights)
-        built.guide.load_state_dict(self.guide.state_dict())
+            own, theirs = module.state_dict(), self.parts[part].state_dict()
+            weights = {n: w for n, w in own.items() if is_fresh(n)}
+            weights |= {n: w for n, w in theirs.items() if not is_fresh(n)}
+            module.load_state_dict(weights)
         built.model.anneal(
             temperature=self.model.presence.temperature, discovery_rate=self.model.discovery.rate
         )

@@ -247,17 +247,39 @@ class DecoderTraining(Section):
     learning_rate: float = Field(2e-3, gt=0)
 
 
+class BackgroundTraining(Section):
+    """A background's own training, at draws of the objects from the posterior, all else fixed.
+
+    It has ``model.background_dim`` numbers, which may be more than before.
+
+    Attributes:
+        steps: of the optimizer.
+        clips: of which draws are kept.
+        frames: of each clip.
+        batch: frames a step.
+        learning_rate: at its largest.
+    """
+
+    steps: int = Field(3000, ge=1)
+    clips: int = Field(3000, ge=8)
+    frames: int = Field(2, ge=1)
+    batch: int = Field(32, ge=1)
+    learning_rate: float = Field(5e-3, gt=0)
+
+
 class ScalorTrainConfig(TrainConfig):
     """How SCALOR is trained.
 
     Attributes:
         decoder: training of the decoder alone.
+        background: training of the background alone.
         priors: training of the priors after everything else.
         temperature: schedule of the presence relaxation.
         discovery_rate: schedule of the discovery prior.
     """
 
     decoder: DecoderTraining = DecoderTraining()
+    background: BackgroundTraining = BackgroundTraining()
     priors: PriorsTraining = PriorsTraining()
     temperature: Schedule = Schedule(start=1.0, end=0.3, steps=600)
     discovery_rate: Schedule = Schedule(start=0.1, end=1e-4, steps=300, kind="geometric")

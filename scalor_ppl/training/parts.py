@@ -19,7 +19,7 @@ from scalor_ppl.training.origin import note_part
 from scalor_ppl.training.runs import RECORDS, create_run, load_run, located, write_config
 from scalor_ppl.training.sources import open_data
 
-Part = Literal["priors", "decoder"]
+Part = Literal["priors", "decoder", "background"]
 STEPS = 1200  # of the phase, where nobody says how many
 
 
@@ -51,7 +51,7 @@ def train_part(
     """Train a part of a run at draws of its posterior; nothing is written before the end.
 
     Args:
-        part: ``priors`` or ``decoder``.
+        part: ``priors``, ``decoder`` or ``background``.
         run: trained, its folder or ``pretrained:NAME``.
         config: the run's own, with the settings of the training.
         out: folder of the run that results: a new one, or ``run`` itself, whose part is replaced.
@@ -69,7 +69,11 @@ def train_part(
     program = load_run(run, where)
     able = require(program.refined(0), TrainsParts, f"train --only {part}")
     _check_part(part, able.settings_of_parts[part], program.config, config)
-    train = able.with_trained_priors if part == "priors" else able.with_trained_decoder
+    train = {
+        "priors": able.with_trained_priors,
+        "decoder": able.with_trained_decoder,
+        "background": able.with_trained_background,
+    }[part]
     with owned_folder(out):
         trained, record = train(config, source or open_data(config.data, "train"), tell)
         # Refinement was left out for the draws only.
@@ -114,8 +118,8 @@ def _write(part: Part, run: Path, out: Path, trained: Program, record: PartRecor
     step, config = step_of(last_checkpoint(before)), trained.config
     if out != run:
         create_run(out, config)
-        # Positions do not depend on the priors; on the decoder they do.
-        kept = [CALIBRATION] if part == "priors" else []
+        # Positions depend on neither priors nor background; on the decoder they do.
+        kept = [CALIBRATION] if part != "decoder" else []
         for name in (*kept, *RECORDS.values()):
             if (before / name).is_file():
                 shutil.copyfile(before / name, out / name)

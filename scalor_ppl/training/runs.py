@@ -39,7 +39,8 @@ from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_newes
 
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
-RECORDS = {"priors": "priors.json", "decoder": "decoder.json"}  # of parts that were trained alone
+# Of parts that were trained alone.
+RECORDS = {part: f"{part}.json" for part in ("priors", "decoder", "background")}
 SHIPPED = "pretrained:"
 LARGEST = 3_000_000  # bytes of a program that ships with the package
 

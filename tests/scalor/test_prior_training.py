@@ -18,7 +18,7 @@ from scalor_ppl.inference.posterior import infer
 from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.programs import PartRecord, Program, TrainsParts, require
 from scalor_ppl.scalor import ScalorConfig, prior_training
-from scalor_ppl.scalor.decoder_training import frames_of, painted, train_decoder
+from scalor_ppl.scalor.decoder_training import composed, frames_of, train_decoder
 from scalor_ppl.scalor.histories import Moment, chosen, density_by_part, drawn, joined
 from scalor_ppl.scalor.prior_training import Draws, train_priors
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
@@ -374,7 +374,7 @@ def test_backgrounds_are_behind_what_a_decoder_is_trained_on(build: Build) -> No
     history = drawn(pair.model, pair.guide, video)
     frames = frames_of(pair.program, Draws(history, video, None))
     with torch.no_grad():
-        found = painted(pair.program, frames)
+        found = composed(pair.program, frames).image
         states = [
             m.trackers.objects._replace(glimpse=pair.model.decode(m.trackers.objects.what))
             for m in history
