@@ -190,11 +190,15 @@ def show_part_training(
         record = train_part(part, run, config, out, device=device, tell=bar.tell)
     rate = record.steps / record.seconds
     done = f"{part}: {record.steps} steps ({rate:.1f}/s) at draws of {record.clips} clips"
-    before, after = (sum(each.values()) for each in (record.before, record.after))
+    before, after = record.before, record.after
     if part == "priors":
-        say(f"{done}; -log p(z) {before:.2f} -> {after:.2f} nats a frame, {out}")
-    else:
-        say(f"{done}; MSE {before:.2e} -> {after:.2e}, {out}")
+        nats = [sum(each.values()) for each in (before, after)]
+        say(f"{done}; -log p(z) {nats[0]:.2f} -> {nats[1]:.2f} nats a frame, {out}")
+        return
+    mse = f"MSE {before['mse']:.2e} -> {after['mse']:.2e}"
+    if part == "background":
+        mse = f"-bound {before['bound']:.1f} -> {after['bound']:.1f} nats a frame, {mse}"
+    say(f"{done}; {mse}, {out}")
 
 
 def say(message: str) -> None:

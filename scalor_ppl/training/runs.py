@@ -5,7 +5,8 @@ runs/NAME/metrics.jsonl     one line per logged step
 runs/NAME/images/           contact sheets
 runs/NAME/checkpoints/      see checkpoints
 runs/NAME/calibration.json  what makes standard deviations honest, where that was fitted
-runs/NAME/priors.json       what a training of its priors alone was; decoder.json likewise
+runs/NAME/priors.json       what a training of its priors alone was
+runs/NAME/decoder.json      likewise of its decoder; background.json of its background
 runs/NAME/origin.json       machine, versions and commit of each part of the training
 
 ``pretrained:NAME`` in the place of a folder is a run that ships with the package: configuration,

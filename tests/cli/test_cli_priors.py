@@ -82,7 +82,26 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(cli: CommandLine, se
     decoder = ("train", "--only", "decoder", "--from", "run", "--out", "new", *ALONE)
     line = cli.refused(*decoder, "--set", "guide.refine=3")
     assert line.endswith("it goes by model.decoder and model.glimpse and train.decoder")
+    behind = ("train", "--only", "background", "--from", "run", "--out", "new", *ALONE)
+    assert 'the run has "none"' in cli.refused(*behind)
     assert not Path("new").exists()
+
+
+def test_a_background_gets_more_numbers(cli: CommandLine, place: Path) -> None:
+    write_clips(place / "clips.nc")
+    model = {"background": "vae", "background_dim": 2}
+    program = fresh(place / "run", data={"source": "clips.nc"}, model=model)
+    program.guide.proposal.presence[-1].bias.data.fill_(1.0)
+    save_checkpoint(place / "run", 3, program.parts, {})
+    few = ("--set", "train.background.clips=8", "--steps", "3", *ALONE)
+    train = ("train", "--only", "background", "--from", "run", *few, "--out", "new")
+    said = cli(*train, "--set", "model.background_dim=5")
+    assert said.code == 0, said
+    assert "background: 3 steps" in said.err
+    assert "-bound" in said.err
+    record = json.loads(Path("new/background.json").read_text())
+    assert set(record["after"]) == {"bound", "mse"}
+    assert load_run(Path("new"), CPU).config.model.model_dump()["background_dim"] == 5
 
 
 def test_a_training_ends_with_the_phase_that_its_configuration_has(
