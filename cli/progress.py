@@ -188,7 +188,8 @@ def show_part_training(
 
     with Bar(Console(stderr=True)) as bar:
         record = train_part(part, run, config, out, device=device, tell=bar.tell)
-    rate = record.steps / record.seconds
+    # Seconds are kept to a tenth: of a few steps they are 0.
+    rate = record.steps / max(record.seconds, 0.1)
     done = f"{part}: {record.steps} steps ({rate:.1f}/s) at draws of {record.clips} clips"
     before, after = record.before, record.after
     if part == "priors":
@@ -199,6 +200,8 @@ def show_part_training(
     if part == "background":
         mse = f"-bound {before['bound']:.1f} -> {after['bound']:.1f} nats a frame, {mse}"
     say(f"{done}; {mse}, {out}")
+    if part == "background":
+        say(f"its prior begins anew: scalor-ppl train --only priors --from {out} --out ...")
 
 
 def say(message: str) -> None:

@@ -59,8 +59,8 @@ def train(
         Only | None,
         typer.Option(
             help="Train a part of --from alone: its priors, so that videos are sampled well, its "
-            "decoder, so that they are sharp, or its background; see train.priors, train.decoder, "
-            "train.background.",
+            "decoder, so that they are sharp, or its background, so that it is exact; see "
+            "train.priors, train.decoder, train.background.",
         ),
     ] = None,
     settings: Settings = None,
@@ -111,8 +111,8 @@ def train(
                 )
                 resolved = _resolved(model, guide, config, settings, own)
         if only is not None:
-            config_of_part = with_phase(resolved)
-            show_part_training(only.value, Path(str(initial)), config_of_part, out, device=device)
+            asked = with_phase(resolved) if only is Only.PRIORS else resolved
+            show_part_training(only.value, Path(str(initial)), asked, out, device=device)
             return
         outcome = shown_training(resolved, out, device=device, resume=resume, ranks=ranks)
         if outcome.interrupted and ranks.first:

@@ -9,7 +9,6 @@ to be trained afterwards.
 from __future__ import annotations
 
 import copy
-import math
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -83,7 +82,7 @@ def train_background(
     frames = behind(program, draws)
     draw_seconds = time.perf_counter() - since
     count = len(frames.image)
-    held = max(1, count // HELD_OUT)
+    held = max(1, len(draws.video) // HELD_OUT) * settings.frames
     kept = frames.chosen(torch.arange(count - held, count))
     frames = frames.chosen(torch.arange(count - held))
     axes: tuple[int, ...] = ()
@@ -181,7 +180,7 @@ def _descend(
     networks = torch.nn.ModuleList([program.model.background_decoder, program.guide.background])
     rate = Schedule(start=settings.learning_rate, end=0.0, steps=settings.steps, kind="cosine")
     optimizer = Muon(networks.parameters(), settings.learning_rate)
-    best = math.inf, networks.state_dict()
+    best = averages(program, held)["bound"], copy.deepcopy(networks.state_dict())
     for step in range(1, settings.steps + 1):
         some = frames.chosen(torch.randint(len(frames.image), (settings.batch,)))
         for axis in axes:

@@ -64,7 +64,7 @@ def train_decoder(
     frames = frames_of(program, draws)
     draw_seconds = time.perf_counter() - since
     count = len(frames.image)
-    held = max(1, count // HELD_OUT)
+    held = max(1, len(draws.video) // HELD_OUT) * settings.frames
     kept = frames.chosen(torch.arange(count - held, count))
     frames = frames.chosen(torch.arange(count - held))
     with fast_pyro():

@@ -19,7 +19,7 @@ from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 SETTLED, WITHIN = 5, 12
 # Movements whose median shows how fast an object is.
 MOVES = 5
-# Share of a box that must be in view and free of others.
+# Boxes count as so large, against the edges of the view and each other, for an object seen whole.
 TOLERANCE = 0.9
 
 

@@ -13,6 +13,7 @@ from scalor_ppl.files import written_whole
 from scalor_ppl.programs import PartRecord, Program, Tell, TrainsParts, require
 from scalor_ppl.results.locks import holds_nothing, owned_folder
 from scalor_ppl.tracks.deviations import FILE as CALIBRATION
+from scalor_ppl.tracks.deviations import read_calibration, write_calibration
 from scalor_ppl.training.checkpoints import last_checkpoint, save_checkpoint, step_of
 from scalor_ppl.training.devices import pick_device
 from scalor_ppl.training.origin import note_part
@@ -74,11 +75,24 @@ def train_part(
         "decoder": able.with_trained_decoder,
         "background": able.with_trained_background,
     }[part]
+    source = source or open_data(config.data, "train")
+    _check_size(source, program.config)
     with owned_folder(out):
-        trained, record = train(config, source or open_data(config.data, "train"), tell)
+        trained, record = train(config, source, tell)
         # Refinement was left out for the draws only.
         _write(part, run, out, trained.refined(program.refinement), record)
     return record
+
+
+def _check_size(source: ClipSource, own: Config) -> None:
+    """Complain about clips of another size than a program was trained on."""
+    frames = f"{source.height} x {source.width}"
+    known = f"{own.model.height} x {own.model.width}"
+    if frames != known:
+        raise UserError(
+            f"{source.name} has frames of {frames}, the run was trained on {known}: give "
+            f"--set data.resize=[{own.model.height},{own.model.width}], or other --data"
+        )
 
 
 def _check_part(part: Part, free: tuple[str, ...], own: Config, asked: Config) -> None:
@@ -112,17 +126,32 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def _keep_calibration(part: Part, before: Path, out: Path) -> None:
+    """Keep of the stored calibrations those that still hold.
+
+    Positions do not depend on the priors; on the background they do where they are refined, and on
+    the decoder always.
+    """
+    if part == "priors":
+        if before != out and (before / CALIBRATION).is_file():
+            shutil.copyfile(before / CALIBRATION, out / CALIBRATION)
+        return
+    unrefined = read_calibration(before, 0) if part == "background" else None
+    (out / CALIBRATION).unlink(missing_ok=True)
+    if unrefined is not None:
+        write_calibration(out, unrefined)
+
+
 def _write(part: Part, run: Path, out: Path, trained: Program, record: PartRecord) -> None:
     """The folder of the run that results: configuration, weights, records, calibration."""
     before = located(run)
     step, config = step_of(last_checkpoint(before)), trained.config
     if out != run:
         create_run(out, config)
-        # Positions depend on neither priors nor background; on the decoder they do.
-        kept = [CALIBRATION] if part != "decoder" else []
-        for name in (*kept, *RECORDS.values()):
+        for name in RECORDS.values():
             if (before / name).is_file():
                 shutil.copyfile(before / name, out / name)
+    _keep_calibration(part, before, out)
     # There is no optimizer to go on with: a training that goes on begins `--from` this run.
     save_checkpoint(out, step, trained.parts, {})
     write_config(out, config)

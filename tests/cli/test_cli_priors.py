@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import ALONE, CPU, CommandLine, fresh, same, weights_of, write_clips
+from tiny import ALONE, CPU, CommandLine, Square, fresh, same, weights_of, write_clips
 
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.programs.build import build_program
+from scalor_ppl.tracks.deviations import (
+    Calibration,
+    ScaleModel,
+    read_calibration,
+    write_calibration,
+)
 from scalor_ppl.training import start
 from scalor_ppl.training.checkpoints import save_checkpoint
 from scalor_ppl.training.runs import check_export, export_run, load_run, run_config
@@ -93,15 +99,28 @@ def test_a_background_gets_more_numbers(cli: CommandLine, place: Path) -> None:
     program = fresh(place / "run", data={"source": "clips.nc"}, model=model)
     program.guide.proposal.presence[-1].bias.data.fill_(1.0)
     save_checkpoint(place / "run", 3, program.parts, {})
+    scale = ScaleModel({"constant": 0.0}, 5.0, 1.0)
+    for refine in (0, 5):
+        write_calibration(place / "run", Calibration(scale, scale, refine, {}))
     few = ("--set", "train.background.clips=8", "--steps", "3", *ALONE)
     train = ("train", "--only", "background", "--from", "run", *few, "--out", "new")
     said = cli(*train, "--set", "model.background_dim=5")
     assert said.code == 0, said
     assert "background: 3 steps" in said.err
     assert "-bound" in said.err
+    assert "its prior begins anew" in said.err
+    # Refined positions depend on what lies behind; a training that goes on has no phase unasked.
+    assert read_calibration(Path("new"), 0) is not None
+    assert read_calibration(Path("new"), 5) is None
+    assert run_config(Path("new")).train.model_dump()["priors"]["steps"] == 0
     record = json.loads(Path("new/background.json").read_text())
     assert set(record["after"]) == {"bound", "mse"}
     assert load_run(Path("new"), CPU).config.model.model_dump()["background_dim"] == 5
+
+    write_clips(place / "wide.nc", Square(16, 20))
+    wide = cli.refused(*train[:-1], "other", "--data", "wide.nc")
+    assert "frames of 16 x 20, the run was trained on 16 x 16" in wide
+    assert not Path("other").exists()
 
 
 def test_a_training_ends_with_the_phase_that_its_configuration_has(
