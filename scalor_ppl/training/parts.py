@@ -133,7 +133,7 @@ def _keep_calibration(part: Part, before: Path, out: Path) -> None:
     the decoder always.
     """
     if part == "priors":
-        if before != out and (before / CALIBRATION).is_file():
+        if (before / CALIBRATION).is_file() and not (out / CALIBRATION).exists():
             shutil.copyfile(before / CALIBRATION, out / CALIBRATION)
         return
     unrefined = read_calibration(before, 0) if part == "background" else None
