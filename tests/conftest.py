@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,9 @@ from torch import Tensor
 from scalor_ppl.config.schema import DataConfig
 from scalor_ppl.guides.scalor import ScalorGuide, build_guide
 from scalor_ppl.models.scalor import Scalor, build_model
+from scalor_ppl.render.glimpses import Frame
 from scalor_ppl.scalor import ScalorConfig, ScalorProgram
+from scalor_ppl.scalor.histories import Moment
 from scalor_ppl.scalor.settings import GuideConfig, ModelConfig, RulesConfig
 
 torch.set_num_threads(1)
@@ -62,6 +64,16 @@ class Pair(NamedTuple):
         generator = torch.Generator().manual_seed(seed)
         shape = (videos, frames, self.model.channels, *self.model.size)
         return torch.rand(shape, generator=generator)
+
+    def decoded(self, history: Sequence[Moment]) -> Frame:
+        """The frames of a history, drawn anew by the model's own renderer ``[B, T, ...]``."""
+        objects = [
+            m.trackers.objects._replace(glimpse=self.model.decode(m.trackers.objects.what))
+            for m in history
+        ]
+        boxed = [o._replace(box=self.model.painted(o.where, o.mask)) for o in objects]
+        trackers = [m.trackers._replace(objects=o) for m, o in zip(history, boxed, strict=True)]
+        return self.model.rendered(*trackers)
 
 
 Build = Callable[..., Pair]

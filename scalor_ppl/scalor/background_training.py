@@ -9,7 +9,6 @@ to be trained afterwards.
 from __future__ import annotations
 
 import copy
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -20,18 +19,16 @@ from scalor_ppl.config.schedules import Schedule
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import TrainingError, UserError
 from scalor_ppl.nn.distributions import diagonal_normal
-from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import PartRecord, Program, Tell
 from scalor_ppl.scalor.decoder_training import composed, frames_of
-from scalor_ppl.scalor.prior_training import HELD_OUT, Draws, draw_histories
+from scalor_ppl.scalor.frame_training import AT_ONCE, CHECK_EVERY, train_on_frames
+from scalor_ppl.scalor.prior_training import Draws
 from scalor_ppl.scalor.settings import BackgroundTraining, PriorConfig, ScalorConfig
 from scalor_ppl.training.muon import Muon
 
 if TYPE_CHECKING:
     from scalor_ppl.scalor.program import ScalorProgram
 
-CHECK_EVERY = 100  # steps between looks at the held-out frames
-AT_ONCE = 64  # frames that are looked at side by side
 CLIP = 1e3  # largest gradient norm
 
 
@@ -77,32 +74,18 @@ def train_background(
     settings = config.train.background
     torch.manual_seed(config.train.seed)
     trained = with_background(program, config)
-    since = time.perf_counter()
-    draws = draw_histories(program, source, settings.clips, settings.frames, tell)
-    frames = behind(program, draws)
-    draw_seconds = time.perf_counter() - since
-    count = len(frames.image)
-    held = max(1, len(draws.video) // HELD_OUT) * settings.frames
-    kept = frames.chosen(torch.arange(count - held, count))
-    frames = frames.chosen(torch.arange(count - held))
     axes: tuple[int, ...] = ()
     if config.data.augment:
-        axes = (-1,) if config.model.perspective else (-2, -1)
-    with fast_pyro():
-        before = averages(program, kept)
-        since = time.perf_counter()
-        _descend(trained, frames, kept, settings, axes, tell)
-        seconds = time.perf_counter() - since
-        after = averages(trained, kept)
-    record = PartRecord(
-        settings.model_dump(mode="json"),
-        settings.steps,
-        len(draws.video),
-        settings.frames,
-        round(draw_seconds, 1),
-        round(seconds, 1),
-        before,
-        after,
+        axes = (-1,) if config.upright else (-2, -1)
+    record = train_on_frames(
+        program,
+        trained,
+        settings,
+        source,
+        tell,
+        frames_of=behind,
+        measured=lambda of, frames: {"bound": nats(of, frames), "mse": squared_error(of, frames)},
+        descend=lambda frames, held: _descend(trained, frames, held, settings, axes, tell),
     )
     return trained, record
 
@@ -158,14 +141,21 @@ def bound(program: Program, frames: Behind, *, sample: bool = True) -> Backgroun
 
 
 @torch.no_grad()
-def averages(program: Program, frames: Behind) -> dict[str, float]:
-    """Nats of the bound a frame, and squared error a value of the mode's picture."""
-    nats = squares = 0.0
+def nats(program: Program, frames: Behind) -> float:
+    """Nats of the bound a frame."""
+    total = 0.0
     for rows in torch.arange(len(frames.image)).split(AT_ONCE):
-        some = frames.chosen(rows)
-        nats += bound(program, some).nats.sum().item()
-        squares += bound(program, some, sample=False).squares.sum().item()
-    return {"bound": nats / len(frames.image), "mse": squares / frames.image.numel()}
+        total += bound(program, frames.chosen(rows)).nats.sum().item()
+    return total / len(frames.image)
+
+
+@torch.no_grad()
+def squared_error(program: Program, frames: Behind) -> float:
+    """Mean squared error of the pixels that the mode of z_bg gives."""
+    total = 0.0
+    for rows in torch.arange(len(frames.image)).split(AT_ONCE):
+        total += bound(program, frames.chosen(rows), sample=False).squares.sum().item()
+    return total / frames.image.numel()
 
 
 def _descend(
@@ -180,7 +170,7 @@ def _descend(
     networks = torch.nn.ModuleList([program.model.background_decoder, program.guide.background])
     rate = Schedule(start=settings.learning_rate, end=0.0, steps=settings.steps, kind="cosine")
     optimizer = Muon(networks.parameters(), settings.learning_rate)
-    best = averages(program, held)["bound"], copy.deepcopy(networks.state_dict())
+    best = nats(program, held), copy.deepcopy(networks.state_dict())
     for step in range(1, settings.steps + 1):
         some = frames.chosen(torch.randint(len(frames.image), (settings.batch,)))
         for axis in axes:
@@ -200,8 +190,8 @@ def _descend(
             group["lr"] = rate.at(step - 1, settings.steps)
         optimizer.step()
         if step % CHECK_EVERY == 0 or step == settings.steps:
-            nats = averages(program, held)["bound"]
-            if nats < best[0]:
-                best = nats, copy.deepcopy(networks.state_dict())
-            tell(step, settings.steps, f"{nats:.1f} nats a frame of held-out clips")
+            found = nats(program, held)
+            if found < best[0]:
+                best = found, copy.deepcopy(networks.state_dict())
+            tell(step, settings.steps, f"{found:.1f} nats a frame of held-out clips")
     networks.load_state_dict(best[1])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -17,16 +16,14 @@ from torch import Tensor
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import TrainingError
-from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import PartRecord, Program, Tell
 from scalor_ppl.render.glimpses import Frame, composite
-from scalor_ppl.scalor.prior_training import HELD_OUT, Draws, draw_histories
+from scalor_ppl.scalor.frame_training import AT_ONCE, CHECK_EVERY, train_on_frames
+from scalor_ppl.scalor.prior_training import Draws
 from scalor_ppl.scalor.settings import DecoderTraining, ScalorConfig
 
 if TYPE_CHECKING:
     from scalor_ppl.scalor.program import ScalorProgram
-
-CHECK_EVERY = 100  # steps between looks at the held-out frames
 
 
 class Frames(NamedTuple):
@@ -59,29 +56,15 @@ def train_decoder(
     settings = config.train.decoder
     torch.manual_seed(config.train.seed)
     trained = with_decoder(program, config)  # a wrong name is told at once
-    since = time.perf_counter()
-    draws = draw_histories(program, source, settings.clips, settings.frames, tell)
-    frames = frames_of(program, draws)
-    draw_seconds = time.perf_counter() - since
-    count = len(frames.image)
-    held = max(1, len(draws.video) // HELD_OUT) * settings.frames
-    kept = frames.chosen(torch.arange(count - held, count))
-    frames = frames.chosen(torch.arange(count - held))
-    with fast_pyro():
-        before = squared_error(program, kept)
-        since = time.perf_counter()
-        _descend(trained, frames, kept, settings, tell)
-        seconds = time.perf_counter() - since
-        after = squared_error(trained, kept)
-    record = PartRecord(
-        settings.model_dump(mode="json"),
-        settings.steps,
-        len(draws.video),
-        settings.frames,
-        round(draw_seconds, 1),
-        round(seconds, 1),
-        {"mse": before},
-        {"mse": after},
+    record = train_on_frames(
+        program,
+        trained,
+        settings,
+        source,
+        tell,
+        frames_of=frames_of,
+        measured=lambda of, frames: {"mse": squared_error(of, frames)},
+        descend=lambda frames, held: _descend(trained, frames, held, settings, tell),
     )
     return trained, record
 
@@ -134,7 +117,7 @@ def composed(program: Program, frames: Frames) -> Frame:
 def squared_error(program: Program, frames: Frames) -> float:
     """Mean squared error of the pixels."""
     total = 0.0
-    for rows in torch.arange(len(frames.image)).split(64):
+    for rows in torch.arange(len(frames.image)).split(AT_ONCE):
         some = frames.chosen(rows)
         total += (composed(program, some).image - some.image).square().sum().item()
     return total / frames.image.numel()

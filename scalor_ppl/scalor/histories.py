@@ -189,9 +189,7 @@ def _settled(trackers: Trackers, ahead: History) -> tuple[Tensor, Tensor]:
     total, whole = torch.zeros_like(rest), torch.zeros_like(rest)
     count, wholes = total[..., :1], whole[..., :1]
     for t, later in enumerate(ahead[:WITHIN]):
-        same = (later.trackers.ids[:, None] == trackers.ids[..., None]) & later.trackers.alive[
-            :, None
-        ]
+        same = _same(trackers, later.trackers, later.trackers.alive)
         found, there = same.to(rest) @ later.trackers.objects.rest, same.sum(-1, keepdim=True)
         if t < SETTLED:
             total, count = total + found, count + there
@@ -200,6 +198,11 @@ def _settled(trackers: Trackers, ahead: History) -> tuple[Tensor, Tensor]:
         whole, wholes = whole + seen * found, wholes + seen
     looks = torch.where(wholes > 0, whole / wholes.clamp(min=1), total / count.clamp(min=1))
     return looks, wholes.squeeze(-1) > 0
+
+
+def _same(trackers: Trackers, others: Trackers, there: Tensor) -> Tensor:
+    """Which tracker of others is whose, of those there ``[B, K]``: bool ``[B, K, K]``."""
+    return (others.ids[:, None] == trackers.ids[..., None]) & there[:, None]
 
 
 def seen_whole(trackers: Trackers) -> Tensor:
@@ -260,7 +263,7 @@ def _settled_moves(trackers: Trackers, ahead: History) -> Tensor:
     for before, now in pairwise(ahead[: MOVES + 1]):
         assert now.moved is not None
         goes_on = before.trackers.alive & (now.moved.presence > 0.5)
-        same = (before.trackers.ids[:, None] == trackers.ids[..., None]) & goes_on[:, None]
+        same = _same(trackers, before.trackers, goes_on)
         move = same.to(now.moved.where) @ now.moved.where[..., :2]
         found.append(move.masked_fill(~same.any(-1, keepdim=True), torch.nan))
     return torch.stack(found).nanmedian(0).values

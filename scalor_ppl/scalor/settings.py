@@ -226,11 +226,8 @@ class PriorsTraining(Section):
     background: str = "mixture"
 
 
-class DecoderTraining(Section):
-    """A decoder's own training, at draws of the posterior, all else fixed.
-
-    The decoder is that of ``model.decoder`` and paints ``model.glimpse``, which may be finer than
-    what the guide reads.
+class FrameTraining(Section):
+    """A part's own training on single frames, at draws of the posterior, all else fixed.
 
     Attributes:
         steps: of the optimizer.
@@ -247,23 +244,22 @@ class DecoderTraining(Section):
     learning_rate: float = Field(2e-3, gt=0)
 
 
-class BackgroundTraining(Section):
-    """A background's own training, at draws of the objects from the posterior, all else fixed.
+class DecoderTraining(FrameTraining):
+    """A decoder's own training.
 
-    It has ``model.background_dim`` numbers, which may be more than before.
-
-    Attributes:
-        steps: of the optimizer.
-        clips: of which draws are kept.
-        frames: of each clip.
-        batch: frames a step.
-        learning_rate: at its largest.
+    The decoder is that of ``model.decoder`` and paints ``model.glimpse``, which may be finer than
+    what the guide reads.
     """
 
-    steps: int = Field(3000, ge=1)
+
+class BackgroundTraining(FrameTraining):
+    """A background's own training: of many clips, as each shows one.
+
+    It has ``model.background_dim`` numbers, which may be more than before.
+    """
+
     clips: int = Field(3000, ge=8)
     frames: int = Field(2, ge=1)
-    batch: int = Field(32, ge=1)
     learning_rate: float = Field(5e-3, gt=0)
 
 

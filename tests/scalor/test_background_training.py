@@ -68,13 +68,7 @@ def test_frames_are_put_together_as_the_program_does(build: Build) -> None:
     video = pair.video(2, 3)
     history = drawn(pair.model, pair.guide, video)
     frames = behind(pair.program, Draws(history, video, None))
-    states = [
-        m.trackers.objects._replace(glimpse=pair.model.decode(m.trackers.objects.what))
-        for m in history
-    ]
-    boxed = [o._replace(box=pair.model.painted(o.where, o.mask)) for o in states]
-    trackers = [m.trackers._replace(objects=o) for m, o in zip(history, boxed, strict=True)]
-    _, mask, foreground = pair.model.rendered(*trackers)
+    _, mask, foreground = pair.decoded(history)
     torch.testing.assert_close(frames.objects, foreground.flatten(0, 1), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(frames.mask, mask.flatten(0, 1), atol=1e-5, rtol=1e-4)
     # Nats: of pixels, and of z_bg under a standard normal, each against its plain sum.

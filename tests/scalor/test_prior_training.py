@@ -375,13 +375,7 @@ def test_backgrounds_are_behind_what_a_decoder_is_trained_on(build: Build) -> No
     frames = frames_of(pair.program, Draws(history, video, None))
     with torch.no_grad():
         found = composed(pair.program, frames).image
-        states = [
-            m.trackers.objects._replace(glimpse=pair.model.decode(m.trackers.objects.what))
-            for m in history
-        ]
-        boxed = [o._replace(box=pair.model.painted(o.where, o.mask)) for o in states]
-        trackers = [m.trackers._replace(objects=o) for m, o in zip(history, boxed, strict=True)]
-        _, mask, foreground = pair.model.rendered(*trackers)
+        _, mask, foreground = pair.decoded(history)
         codes = torch.stack([m.backdrop for m in history if m.backdrop is not None], 1)
         expected = foreground + (1 - mask) * pair.model.decode_background(codes)
     torch.testing.assert_close(found, expected.flatten(0, 1), atol=1e-5, rtol=1e-4)
