@@ -77,13 +77,15 @@ def train(
 ) -> None:
     """Train a program on a video or a registered set of clips.
 
+    A registered set's training ends with a phase for its priors, so that videos are sampled well;
+    tracking stays as it is. --set train.priors.steps=0 leaves it out.
+
     torchrun --nproc-per-node N --no-python scalor-ppl train ... lets N processes train together,
     each on its share of every batch.
     """
     use_threads(threads)
     from scalor_ppl.parallel.ranks import joined_ranks
     from scalor_ppl.training.parts import phase_of, with_phase
-    from scalor_ppl.training.runs import run_config
 
     if only is not None and (resume or initial is None):
         raise UserError(
@@ -126,22 +128,30 @@ def train(
         if ranks.several:
             say(f"train its priors now: scalor-ppl train --only priors --from {out} --out ...")
         else:
-            show_part_training("priors", out, run_config(out), out, device=device)
+            _end_with_priors(out, device)
+
+
+def _end_with_priors(out: Path, device: str) -> None:
+    """Train the priors of a run that has ended; what stands in their way is told, no failure."""
+    from scalor_ppl.training.runs import run_config
+
+    try:
+        show_part_training("priors", out, run_config(out), out, device=device)
+    except UserError as error:
+        say(f"its priors stay as the training left them: {error}")
 
 
 def _resumed(out: Path, steps: int | None, given: Sequence[Any]) -> "Config":
     """The configuration of a run that goes on, with another number of steps if that is given."""
-    from scalor_ppl.training.runs import RECORDS, run_config
+    from scalor_ppl.training.parts import check_goes_on
+    from scalor_ppl.training.runs import run_config
 
     if any(option is not None for option in given):
         raise UserError(
             "--resume goes on with the run's own configuration: give --out (and --steps) only"
         )
     config = run_config(out)
-    if any((out / name).is_file() for name in RECORDS.values()):
-        raise UserError(
-            f"a part of {out} was trained alone, which ends a training: begin another --from {out}"
-        )
+    check_goes_on(out)
     if steps is None:
         return config
     return config.model_copy(update={"train": config.train.model_copy(update={"steps": steps})})

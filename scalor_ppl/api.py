@@ -5,9 +5,12 @@ Nothing heavy is imported before a function is called.
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from scalor_ppl.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +36,9 @@ def train(
 ) -> Program:
     """Train a program, and give it back trained.
 
+    A training that ends with a phase for its priors (``train.priors.steps``; presets of registered
+    sets have one) does so here, too. Where that cannot be, a warning says why.
+
     Args:
         data: registered set, or path of a video.
         out: folder of the run, to be made.
@@ -51,10 +57,12 @@ def train(
     from scalor_ppl.config.settings import merged
     from scalor_ppl.programs.configuration import preset_for, resolve
     from scalor_ppl.programs.registry import files_of
+    from scalor_ppl.training.parts import check_goes_on, phase_of, train_part
     from scalor_ppl.training.runs import run_config
     from scalor_ppl.training.start import start_training
 
     if resume:
+        check_goes_on(Path(out))
         config = run_config(Path(out))
     else:
         model_file, guide_file = files_of(model, guide)
@@ -63,7 +71,12 @@ def train(
         if guide_file is not None:
             own["guide_file"] = guide_file
         config = resolve(name, [], merged(settings or {}, own))
-    start_training(config, Path(out), device=device, resume=resume)
+    outcome = start_training(config, Path(out), device=device, resume=resume)
+    if phase_of(config) and not outcome.interrupted:
+        try:
+            train_part("priors", Path(out), run_config(Path(out)), Path(out), device=device)
+        except UserError as error:
+            warnings.warn(f"its priors stay as the training left them: {error}", stacklevel=2)
     return load(out, device)
 
 

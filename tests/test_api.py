@@ -16,7 +16,7 @@ from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
 
-TINY: dict[str, Any] = merged(SETTINGS, {"train": {"steps": 2, "seed": 3}})
+TINY: dict[str, Any] = merged(SETTINGS, {"train": {"steps": 2, "seed": 3, "priors": {"steps": 0}}})
 
 
 @pytest.fixture(scope="module")

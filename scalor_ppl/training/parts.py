@@ -39,6 +39,18 @@ def with_phase(config: Config) -> Config:
     return config.model_copy(update={"train": config.train.model_copy(update={"priors": priors})})
 
 
+def check_goes_on(run: Path) -> None:
+    """Complain about a run that cannot go on, as a part of it was trained alone.
+
+    Raises:
+        UserError: it has the record of one.
+    """
+    if any((run / name).is_file() for name in RECORDS.values()):
+        raise UserError(
+            f"a part of {run} was trained alone, which ends a training: begin another --from {run}"
+        )
+
+
 def train_part(
     part: Part,
     run: Path,

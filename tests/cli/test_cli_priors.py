@@ -10,8 +10,11 @@ import pytest
 import torch
 from tiny import ALONE, CPU, CommandLine, Square, fresh, same, weights_of, write_clips
 
+from scalor_ppl import train
+from scalor_ppl.errors import UserError
 from scalor_ppl.inference.generation import imagine
 from scalor_ppl.programs.build import build_program
+from scalor_ppl.programs.configuration import resolve
 from scalor_ppl.tracks.deviations import (
     Calibration,
     ScaleModel,
@@ -20,6 +23,7 @@ from scalor_ppl.tracks.deviations import (
 )
 from scalor_ppl.training import start
 from scalor_ppl.training.checkpoints import save_checkpoint
+from scalor_ppl.training.parts import phase_of
 from scalor_ppl.training.runs import check_export, export_run, load_run, run_config
 
 QUICK = ("--set", "train.priors.clips=8", "--set", "train.priors.frames=4", "--steps", "12")
@@ -141,3 +145,36 @@ def test_a_training_ends_with_the_phase_that_its_configuration_has(
     assert run_config(Path("run")).prior.model_dump()["discovery"] == "mixture"
     load_run(Path("run"), CPU)
     assert "which ends a training" in cli.refused("train", "--resume", "--out", "run")
+    with pytest.raises(UserError, match="which ends a training"):
+        train("clips.nc", out="run", resume=True)
+
+
+def test_a_phase_that_cannot_be_is_told_and_the_run_kept(cli: CommandLine, place: Path) -> None:
+    write_clips(place / "clips.nc")
+    long = ("--set", "train.priors.steps=5", "--set", "train.priors.frames=50")
+    tiny = ("--config", "tiny.toml", "--data", "clips.nc", *ALONE)
+    said = cli("train", *tiny, *long, "--out", "run")
+    assert said.code == 0, said
+    assert "its priors stay as the training left them" in said.err
+    assert "no two clips of 50 frames" in said.err
+    assert run_config(Path("run")).prior.model_dump()["discovery"] == "constant"
+    load_run(Path("run"), CPU)
+    # What is known to be wrong beforehand is told then.
+    wrong = ("--set", "train.priors.propagation=momentous")
+    line = cli.refused("train", *tiny, *long, *wrong, "--out", "wrong")
+    assert "train.priors.propagation: there is no 'momentous'" in line
+    assert not Path("wrong").exists()
+
+
+def test_a_training_from_python_has_the_phase_too(place: Path) -> None:
+    write_clips(place / "clips.nc")
+    phase = {"steps": 2, "clips": 8, "frames": 50}
+    with pytest.warns(UserWarning, match="no two clips of 50 frames"):
+        train("clips.nc", out="run", preset="tiny.toml", settings={"train": {"priors": phase}})
+
+
+def test_presets_of_registered_sets_end_with_the_phase() -> None:
+    for name in ("moving-dsprites-md", "moving-mnist-ld-background", "gswm-interaction"):
+        assert phase_of(resolve(name, [], {})) > 0
+    for name in ("natural", "vrnn-moving-dsprites-vld"):
+        assert phase_of(resolve(name, [], {})) == 0

@@ -37,8 +37,9 @@ SLOW = {Path("docs/arviz.md")}  # a hundred draws
 
 def shortly(data: str, *, settings: Mapping[str, Any] = MappingProxyType({}), **how: Any) -> Any:
     """``scalor_ppl.train`` for three steps of two clips."""
-    few = {"train": {"steps": 3, "batch": 2, "frames": 2, "warmup": 0, "image_every": 0}}
-    return train(data, settings=merged(settings, few), **how)
+    few: dict[str, Any] = {"steps": 3, "batch": 2, "frames": 2, "warmup": 0, "image_every": 0}
+    few["priors"] = {"steps": 0}
+    return train(data, settings=merged(settings, {"train": few}), **how)
 
 
 def roughly(program: Program, **how: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from scalor_ppl.scalor.priors.propagation import (
     RecurrentPropagation,
     VelocityPropagation,
 )
-from scalor_ppl.scalor.settings import ModelConfig, ScalorConfig
+from scalor_ppl.scalor.settings import ModelConfig, PriorConfig, PriorsTraining, ScalorConfig
 
 Kind = TypeVar("Kind", bound=Prior)
 
@@ -59,21 +59,35 @@ def build_priors(config: ScalorConfig) -> Priors:
         UserError: one of them is not known, or cannot be used.
     """
     names, model = config.prior, config.model
-    # All are looked up first: a wrong name is told even where nothing asks for that prior. And they
-    # are made in this order: a seed gives the parameters that it gave before there was a choice.
-    discovery = _class("discovery", names.discovery, DISCOVERY, DiscoveryPrior)
-    propagation = _class("propagation", names.propagation, PROPAGATION, PropagationPrior)
-    background = _class("background", names.background, BACKGROUND, BackgroundPrior)
+    # All are looked up first: a wrong name is told even where nothing asks for that prior, or only
+    # the training's last phase will. And they are made in this order: a seed gives the parameters
+    # that it gave before there was a choice.
+    if config.train.priors.steps:
+        _classes("train.priors", config.train.priors)
+    discovery, propagation, background = _classes("prior", names)
     backdrop = None if model.background == "none" else _made("background", background, model)
     return Priors(
         _made("discovery", discovery, model), _made("propagation", propagation, model), backdrop
     )
 
 
-def _class(role: str, name: str, known: Mapping[str, type[Kind]], kind: type[Kind]) -> type[Kind]:
+def _classes(
+    table: str, names: PriorConfig | PriorsTraining
+) -> tuple[type[DiscoveryPrior], type[PropagationPrior], type[BackgroundPrior]]:
+    """The classes behind the names in a table of the configuration."""
+    return (
+        _class(f"{table}.discovery", names.discovery, DISCOVERY, DiscoveryPrior),
+        _class(f"{table}.propagation", names.propagation, PROPAGATION, PropagationPrior),
+        _class(f"{table}.background", names.background, BACKGROUND, BackgroundPrior),
+    )
+
+
+def _class(
+    setting: str, name: str, known: Mapping[str, type[Kind]], kind: type[Kind]
+) -> type[Kind]:
     """The class behind a prior's name."""
     called = f"scalor_ppl.scalor.priors.{kind.__name__}"
-    return chosen_class(f"prior.{role}", name, known, kind, called)
+    return chosen_class(setting, name, known, kind, called)
 
 
 def _made(role: str, chosen: type[Kind], config: ModelConfig) -> Kind:
