@@ -24,7 +24,7 @@ from scalor_ppl.cli.options import (
     parse_seeds,
     use_threads,
 )
-from scalor_ppl.cli.progress import TrackingBar, shown_training
+from scalor_ppl.cli.progress import TrackingBar, show_last_phase, shown_training
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import check_writable
 from scalor_ppl.results.locks import LOCK, owned_folder
@@ -102,6 +102,7 @@ def fit(
     from scalor_ppl.programs.registry import files_of
     from scalor_ppl.report.seeds import SeedFit, steps_done
     from scalor_ppl.training.devices import pick_device
+    from scalor_ppl.training.parts import phase_left
     from scalor_ppl.training.runs import CONFIG, run_config
 
     use_threads(threads)
@@ -151,6 +152,8 @@ def fit(
         if drawn is not None:
             _draw(drawn, out)
         _track(video, out, where, overlay=overlay)
+        if phase_left(out):
+            show_last_phase(out, device)
 
 
 def _known(size: str | None, count: int | None) -> "Given":

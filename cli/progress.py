@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from scalor_ppl.cli.options import PLAIN
+from scalor_ppl.errors import UserError
 
 if TYPE_CHECKING:
     from scalor_ppl.config.schema import Config
@@ -202,6 +203,16 @@ def show_part_training(
     say(f"{done}; {mse}, {out}")
     if part == "background":
         say(f"its prior begins anew: scalor-ppl train --only priors --from {out} --out ...")
+
+
+def show_last_phase(run: Path, device: str) -> None:
+    """Train the priors of a run that has ended; what stands in their way is told, no failure."""
+    from scalor_ppl.training.runs import run_config
+
+    try:
+        show_part_training("priors", run, run_config(run), run, device=device)
+    except UserError as error:
+        say(f"its priors stay as the training left them: {error}")
 
 
 def say(message: str) -> None:

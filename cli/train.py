@@ -19,7 +19,7 @@ from scalor_ppl.cli.options import (
     nested,
     use_threads,
 )
-from scalor_ppl.cli.progress import say, show_part_training, shown_training
+from scalor_ppl.cli.progress import say, show_last_phase, show_part_training, shown_training
 from scalor_ppl.errors import UserError
 
 if TYPE_CHECKING:
@@ -128,17 +128,7 @@ def train(
         if ranks.several:
             say(f"train its priors now: scalor-ppl train --only priors --from {out} --out ...")
         else:
-            _end_with_priors(out, device)
-
-
-def _end_with_priors(out: Path, device: str) -> None:
-    """Train the priors of a run that has ended; what stands in their way is told, no failure."""
-    from scalor_ppl.training.runs import run_config
-
-    try:
-        show_part_training("priors", out, run_config(out), out, device=device)
-    except UserError as error:
-        say(f"its priors stay as the training left them: {error}")
+            show_last_phase(out, device)
 
 
 def _resumed(out: Path, steps: int | None, given: Sequence[Any]) -> "Config":

@@ -12,6 +12,7 @@ from scalor_ppl.results.locks import owned_folder
 from scalor_ppl.training.checkpoints import all_checkpoints, step_of
 from scalor_ppl.training.devices import pick_device
 from scalor_ppl.training.loop import Outcome
+from scalor_ppl.training.parts import phase_left, train_part
 from scalor_ppl.training.runs import CONFIG, load_run, run_config
 from scalor_ppl.training.sources import anchored
 from scalor_ppl.training.start import start_training
@@ -86,6 +87,8 @@ def fit_seed(asked: SeedFit, training: Callable[..., Outcome] = start_training) 
             looks = tracked.looks
         if looks or not (run / REPORT).exists():
             report_fit(run, device, looks=looks)
+        if phase_left(run):
+            train_part("priors", run, run_config(run), run, device=asked.device)
     return True
 
 

@@ -17,7 +17,14 @@ from scalor_ppl.tracks.deviations import read_calibration, write_calibration
 from scalor_ppl.training.checkpoints import last_checkpoint, save_checkpoint, step_of
 from scalor_ppl.training.devices import pick_device
 from scalor_ppl.training.origin import note_part
-from scalor_ppl.training.runs import RECORDS, create_run, load_run, located, write_config
+from scalor_ppl.training.runs import (
+    RECORDS,
+    create_run,
+    load_run,
+    located,
+    run_config,
+    write_config,
+)
 from scalor_ppl.training.sources import open_data
 
 Part = Literal["priors", "decoder", "background"]
@@ -28,6 +35,11 @@ def phase_of(config: Config) -> int:
     """Steps of the phase that a configuration's training ends with; 0 where there is none."""
     phase = getattr(config.train, "priors", None)
     return 0 if phase is None else int(phase.steps)
+
+
+def phase_left(run: Path) -> bool:
+    """Whether a run's training is to end with a phase that it has not had."""
+    return bool(phase_of(run_config(run))) and not (run / RECORDS["priors"]).is_file()
 
 
 def with_phase(config: Config) -> Config:

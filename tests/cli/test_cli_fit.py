@@ -156,6 +156,20 @@ def test_a_given_number_of_steps_is_kept(cli: CommandLine, video: Path, tmp_path
     train = tomllib.loads((out / "config.toml").read_text())["train"]
     assert train["steps"] == 5
     assert train["temperature"]["steps"] == 2  # 400 of the preset's 1000
+    assert train["priors"]["steps"] == 0
+
+
+def test_a_fit_ends_with_priors_that_imagine_where_they_are_asked_for(
+    cli: CommandLine, video: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    phase = ("--set=train.priors.steps=2", "--set=train.priors.clips=8")
+    steps = ("--set=train.steps=5", "--no-overlay", *phase)
+    said = cli("fit", str(video), "--out", str(out), *steps, "--set=train.priors.frames=4", *SMALL)
+    assert said.code == 0, said.err
+    # After five steps it may well find nothing yet.
+    assert "priors: 2 steps" in said.err or "its priors stay as the training left" in said.err
+    assert len(read_mot(out / "tracks.txt", frames=48).ids) == 48
 
 
 def test_an_interrupted_fit_says_how_to_go_on(
