@@ -7,7 +7,7 @@ had been used once. Outside it, and where no gradient is wanted, these are torch
 torch's names of their parameters.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from scalor_ppl.nn.smooth import celu_in_place, celu_slope, gru_slopes, gru_step, has_loops
 
 
 class Uses:
@@ -73,18 +75,26 @@ class _Parameters(torch.autograd.Function):
 
 
 class _Chain(torch.autograd.Function):
-    """Linear maps one after another with CELU between them, ``[..., in]`` to ``[..., out]``."""
+    """Linear maps one after another with CELU between them, ``[..., in]`` to ``[..., out]``.
+
+    A chain that is closed has CELU after the last one too.
+    """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, chain: tuple[Uses, ...], *_: Tensor) -> Tensor:
-        ctx.chain, ctx.shape = chain, rows.shape
+    def forward(
+        ctx: Any, rows: Tensor, chain: tuple[Uses, ...], closed: bool, *_: Tensor
+    ) -> Tensor:
+        ctx.chain, ctx.shape, ctx.closed = chain, rows.shape, closed
         found = rows.reshape(-1, rows.shape[-1])
-        given = [found]
+        given = []
         for number, uses in enumerate(chain):
             if number:
-                found = F.celu(found)
-                given.append(found)
+                found = celu_in_place(found)
+            given.append(found)
             found = uses.apply(found)
+        if closed:
+            found = celu_in_place(found)
+            given.append(found)
         ctx.save_for_backward(*given)
         return found.view(*rows.shape[:-1], -1)
 
@@ -93,17 +103,34 @@ class _Chain(torch.autograd.Function):
         refuse_second_derivatives()
         given, chain = ctx.saved_tensors, ctx.chain
         back: Tensor | None = slope.reshape(-1, slope.shape[-1])
+        if ctx.closed:
+            assert back is not None
+            back = celu_slope(back, given[-1])
         for number in reversed(range(len(chain))):
             assert back is not None
             chain[number].note(given[number], back)
             if number:
-                back = torch.ops.aten.elu_backward(
-                    back @ chain[number].weight, 1.0, 1.0, 1.0, True, given[number]
-                )
+                back = celu_slope(back @ chain[number].weight, given[number], own=True)
             else:
                 wanted = ctx.needs_input_grad[0]
                 back = (back @ chain[0].weight).view(ctx.shape) if wanted else None
-        return back, *[None] * (1 + len(chain))
+        return back, *[None] * (2 + len(chain))
+
+
+class _Celu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        found = celu_in_place(values)
+        if found is values:
+            ctx.mark_dirty(values)
+        ctx.save_for_backward(found)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        refuse_second_derivatives()
+        (found,) = ctx.saved_tensors
+        return celu_slope(slope, found)
 
 
 class _Gru(torch.autograd.Function):
@@ -118,34 +145,23 @@ class _Gru(torch.autograd.Function):
         of_state: Tensor,
         uses: tuple[Uses, Uses],
     ) -> Tensor:
-        width = state.shape[1]
-        widths = (2 * width, width)
-        gates, new = uses[0].apply(rows).split(widths, 1)
-        past, own = uses[1].apply(state).split(widths, 1)
-        gates = torch.sigmoid(gates + past)
-        reset, keep = gates.chunk(2, 1)
-        new = torch.tanh(torch.addcmul(new, reset, own))
-        ctx.save_for_backward(rows, state, gates, new, own)
+        past = uses[1].apply(state)
+        result, gates = gru_step(uses[0].apply(rows), past, state)
+        ctx.save_for_backward(rows, state, gates, past)
         ctx.uses = uses
-        return torch.lerp(new, state, keep)
+        return result
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         refuse_second_derivatives()
-        rows, state, gates, new, own = ctx.saved_tensors
-        reset, keep = gates.chunk(2, 1)
-        kept = slope * keep
-        to_new = torch.ops.aten.tanh_backward(slope - kept, new)
-        to_gates = torch.cat((to_new * own, slope * (state - new)), 1)
-        to_gates = torch.ops.aten.sigmoid_backward(to_gates, gates)
-        by_rows = torch.cat((to_gates, to_new), 1)
-        by_state = torch.cat((to_gates, to_new * reset), 1)
+        rows, state, gates, past = ctx.saved_tensors
+        by_rows, by_past, by_state = gru_slopes(slope, gates, past, state)
         ctx.uses[0].note(rows, by_rows)
-        ctx.uses[1].note(state, by_state)
+        ctx.uses[1].note(state, by_past)
         to_rows = by_rows @ ctx.uses[0].weight if ctx.needs_input_grad[0] else None
         to_state = None
         if ctx.needs_input_grad[1]:
-            to_state = torch.addmm(kept, by_state, ctx.uses[1].weight)
+            to_state = torch.addmm(by_state, by_past, ctx.uses[1].weight)
         return to_rows, to_state, None, None, None
 
 
@@ -189,6 +205,11 @@ def traced() -> bool:
     return _traced.get()
 
 
+def gathers() -> bool:
+    """Whether gradients are gathered here, so that nodes may be differentiated once only."""
+    return _gathering.get() is not None and torch.is_grad_enabled()
+
+
 def uses_of(
     weight: Tensor, bias: Tensor, matrix: Callable[[Tensor], Tensor] | None = None
 ) -> tuple[Tensor, Uses] | None:
@@ -213,16 +234,69 @@ def uses_of(
     return known[key]
 
 
+class Celu(nn.CELU):
+    """CELU of what the layer before it made, whose place it takes where gradients are gathered."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values of any shape."""
+        if not (gathers() and has_loops(values)):
+            return super().forward(values)
+        found: Tensor = _Celu.apply(values)
+        return found
+
+
+def _chained(layers: Iterable["GatheredLinear"], rows: Tensor, closed: bool) -> Tensor | None:
+    """The result of a chain of layers, see `_Chain`; none where torch's own way is taken."""
+    parameters, chain = [], []
+    for layer in layers:
+        found = uses_of(layer.weight, layer.bias, layer.matrix)
+        if found is None:
+            return None
+        parameters.append(found[0])
+        chain.append(found[1])
+    result: Tensor = _Chain.apply(rows, tuple(chain), closed, *parameters)
+    return result
+
+
 class GatheredLinear(nn.Linear):
     """``nn.Linear`` with a bias, see the module."""
 
     def forward(self, rows: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""
-        found = uses_of(self.weight, self.bias)
-        if found is None:
-            return F.linear(rows, self.weight, self.bias)
-        result: Tensor = _Chain.apply(rows, (found[1],), found[0])
-        return result
+        found = _chained((self,), rows, closed=False)
+        return self._plain(rows) if found is None else found
+
+    def celu(self, rows: Tensor) -> Tensor:
+        """CELU of the result."""
+        found = _chained((self,), rows, closed=True)
+        return F.celu(self._plain(rows)) if found is None else found
+
+    def _plain(self, rows: Tensor) -> Tensor:
+        return F.linear(rows, self.matrix(self.weight), self.bias)
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """The weight as it is multiplied with rows, ``[out, in]``."""
+        return weight
+
+
+class GatheredMaps(GatheredLinear):
+    """``nn.Linear`` of whole maps, which are given with their channels last.
+
+    Its weight has the order of maps with their channels first, ``[out, C * h * w]``.
+
+    Args:
+        channels: C.
+        places: h * w.
+        out: width of the result.
+    """
+
+    def __init__(self, channels: int, places: int, out: int) -> None:
+        super().__init__(channels * places, out)
+        self.maps = channels, places
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """In the order of the maps' memory."""
+        return weight.unflatten(1, self.maps).mT.flatten(1)
 
 
 class GatheredMlp(nn.Sequential):
@@ -240,16 +314,16 @@ class GatheredMlp(nn.Sequential):
 
     def forward(self, rows: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``."""
-        linear = (layer for layer in self if isinstance(layer, GatheredLinear))
-        found = [uses_of(layer.weight, layer.bias) for layer in linear]
-        parameters, chain = [], []
-        for each in found:
-            if each is None:
-                return super().forward(rows)  # type: ignore[no-any-return]
-            parameters.append(each[0])
-            chain.append(each[1])
-        result: Tensor = _Chain.apply(rows, tuple(chain), *parameters)
-        return result
+        found = _chained(self._linear(), rows, closed=False)
+        return super().forward(rows) if found is None else found
+
+    def celu(self, rows: Tensor) -> Tensor:
+        """CELU of the result."""
+        found = _chained(self._linear(), rows, closed=True)
+        return F.celu(super().forward(rows)) if found is None else found
+
+    def _linear(self) -> Iterator[GatheredLinear]:
+        return (layer for layer in self if isinstance(layer, GatheredLinear))
 
 
 class GatheredGRUCell(nn.GRUCell):

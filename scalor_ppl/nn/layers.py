@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scalor_ppl.nn.gathered import GatheredLinear, GatheredMlp
+from scalor_ppl.nn.gathered import Celu, GatheredLinear, GatheredMlp, gathers
+from scalor_ppl.nn.recurrence import recurrence
+from scalor_ppl.nn.smooth import has_loops
 
 Size = tuple[int, int]
 """Height and width."""
@@ -79,9 +81,9 @@ class GridEncoder(nn.Module):
         narrow = channels
         for _ in range(halvings):
             wide = min(features, width)
-            layers += [nn.Conv2d(narrow, wide, 4, 2, 1), nn.CELU()]
+            layers += [nn.Conv2d(narrow, wide, 4, 2, 1), Celu()]
             narrow, width = wide, 2 * width
-        layers += [nn.Conv2d(narrow, features, 3, 1, 1), nn.CELU()]
+        layers += [nn.Conv2d(narrow, features, 3, 1, 1), Celu()]
         self.layers = kept_in_scale(nn.Sequential(*layers))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -144,9 +146,12 @@ class ConvLSTM(nn.Module):
         """
         videos, frames = features.shape[:2]
         # What comes from the input does not wait for the recurrence: all frames at once.
-        inputs = self.from_input(features.flatten(0, 1)).unflatten(0, (videos, frames)).unbind(1)
+        inputs = self.from_input(features.flatten(0, 1)).unflatten(0, (videos, frames))
+        # Of a single frame without a state the weights for one get no gradient.
+        if gathers() and has_loops(inputs) and (frames > 1 or state is not None):
+            return recurrence(inputs, self.from_state.weight, state)
         outputs = []
-        for gates in inputs:
+        for gates in inputs.unbind(1):
             if state is not None:
                 gates = gates + self.from_state(state[0])
             enter, forget, leave, new = gates.chunk(4, 1)

@@ -22,7 +22,7 @@ from scalor_ppl.render import composite_kernels, cover_kernels, read_kernels, wr
 # Values touched below which handing frames to a second thread costs more than it saves.
 WORK_PER_THREAD = 400_000
 
-# From this many channels on, loops run along the channels.
+# From this many channels on, loops run along the channels, which lie last in memory.
 DEEP = 8
 
 _pools: dict[int, ThreadPoolExecutor] = {}
@@ -44,31 +44,48 @@ class Composed(NamedTuple):
 
 
 def read_forward(images: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
-    """Glimpses; see `scalor_ppl.render.glimpses.read_glimpses`."""
+    """Glimpses; see `scalor_ppl.render.glimpses.read_glimpses`. Of many channels: those last."""
     frames, slots = where.shape[:2]
+    channels = images.shape[1]
+    deep = channels >= DEEP
     # An array: torch would make operations of its making and of its view.
-    glimpses = np.empty((frames, slots, images.shape[1], *size), np.float32)
-    arguments = _array(images), _array(where), glimpses
-    deep = images.shape[1] >= DEEP
+    shape = (frames, slots, *size, channels) if deep else (frames, slots, channels, *size)
+    glimpses = np.empty(shape, np.float32)
+    arguments = _array(channels_last(images) if deep else images), _array(where), glimpses
     kernel = read_kernels.read_deep_forward if deep else read_kernels.read_forward
     _over_frames(kernel, frames, 2 * glimpses.size, arguments)
-    return torch.from_numpy(glimpses)
+    read = torch.from_numpy(glimpses)
+    return channels_first(read) if deep else read
 
 
 def read_backward(
     images: Tensor, where: Tensor, grad_glimpses: Tensor, to_images: bool
 ) -> tuple[Tensor, Tensor]:
     """Gradients of images (of no frames unless asked for) and boxes."""
+    deep = images.shape[1] >= DEEP
+    work = 4 * grad_glimpses.numel()
+    if deep:
+        images, grad_glimpses = channels_last(images), channels_last(grad_glimpses)
     grad_images = np.empty(images.shape if to_images else (0, 0, 0, 0), np.float32)
     grad_where = np.empty(where.shape, np.float32)
     arguments = (
         *(_array(images), _array(where), _array(grad_glimpses)),
         *(grad_images, grad_where),
     )
-    deep = images.shape[1] >= DEEP
     kernel = read_kernels.read_deep_backward if deep else read_kernels.read_backward
-    _over_frames(kernel, where.shape[0], 4 * grad_glimpses.numel(), arguments)
-    return torch.from_numpy(grad_images), torch.from_numpy(grad_where)
+    _over_frames(kernel, where.shape[0], work, arguments)
+    found = torch.from_numpy(grad_images)
+    return channels_first(found) if deep else found, torch.from_numpy(grad_where)
+
+
+def channels_last(maps: Tensor) -> Tensor:
+    """Maps ``[..., C, h, w]`` seen as ``[..., h, w, C]``."""
+    return maps.movedim(-3, -1)
+
+
+def channels_first(maps: Tensor) -> Tensor:
+    """Maps ``[..., h, w, C]`` seen as ``[..., C, h, w]``."""
+    return maps.movedim(-1, -3)
 
 
 def write_forward(

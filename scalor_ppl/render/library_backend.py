@@ -33,13 +33,21 @@ def _read(images: Tensor, where: Tensor, size: list[int]) -> Tensor:
 
 
 def _read_shape(images: Tensor, where: Tensor, size: list[int]) -> Tensor:
-    return images.new_empty((*where.shape[:2], images.shape[1], *size))
+    return _as_read(images, (*where.shape[:2], images.shape[1], *size))
+
+
+def _as_read(images: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """An empty tensor whose memory has the order that reading gives it."""
+    if images.shape[1] < kernel_calls.DEEP:
+        return images.new_empty(shape)
+    *ahead, channels, high, wide = shape
+    return kernel_calls.channels_first(images.new_empty((*ahead, high, wide, channels)))
 
 
 def _read_backward_shape(
     images: Tensor, where: Tensor, grad: Tensor, to_images: bool
 ) -> tuple[Tensor, Tensor]:
-    grad_images = images.new_empty(images.shape if to_images else (0, 0, 0, 0))
+    grad_images = _as_read(images, images.shape if to_images else (0, 0, 0, 0))
     return grad_images, where.new_empty(where.shape)
 
 

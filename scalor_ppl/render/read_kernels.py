@@ -3,14 +3,14 @@
 Every kernel handles frames `first` to `last` and touches no other, so that threads can share the
 work by frames without locks; all release the interpreter's lock. Images are copied into scratch
 memory with a border of zeros first: taps outside then need no test. Pictures of few channels are
-read along glimpse rows; feature maps are copied with their channels last and read along these.
+read along glimpse rows; feature maps are read along their channels, which come last.
 """
 
 # numba's functions are untyped to mypy.
 # mypy: disable-error-code="misc,no-untyped-call,untyped-decorator"
 
 import numpy as np
-from numba import float32, int64, void
+from numba import float32, int64, uintp, void
 
 from scalor_ppl.render.kernel_basics import A3, A4, A5, kept, kernel
 
@@ -132,17 +132,16 @@ def read_backward(  # type: ignore[no-untyped-def]
 
 @kernel(void(A4, A3, A5, int64, int64))
 def read_deep_forward(images, where, glimpses, first, last):  # type: ignore[no-untyped-def]
-    """Do as `read_forward`, faster for many channels."""
-    _, channels, height, width = images.shape
-    _, slots, _, rows, columns = glimpses.shape
+    """Do as `read_forward` for many channels: [F, K, gh, gw, C] from [F, H, W, C]."""
+    _, height, width, channels = images.shape
+    _, slots, rows, columns, _ = glimpses.shape
     tap_x, share_x = np.empty(columns, np.int64), np.empty(columns, np.float32)
     tap_y, share_y = np.empty(rows, np.int64), np.empty(rows, np.float32)
     image = np.zeros((height + 3, width + 3, channels), np.float32)
-    pixels = np.empty((rows * columns, channels), np.float32)
     nobody = np.empty((0, 0), np.bool_)
     one = float32(1.0)
     for f in range(first, last):
-        image[1 : height + 1, 1 : width + 1] = images[f].transpose(1, 2, 0)
+        image[1 : height + 1, 1 : width + 1] = images[f]
         for k in range(slots):
             if not kept(where, nobody, f, k):
                 glimpses[f, k] = 0.0
@@ -158,32 +157,27 @@ def read_deep_forward(images, where, glimpses, first, last):  # type: ignore[no-
                     i10, i11 = image[y + 1, x], image[y + 1, x + 1]
                     w00, w01 = (one - t) * (one - s), (one - t) * s
                     w10, w11 = t * (one - s), t * s
-                    pixel = pixels[a * columns + b]
-                    for c in range(channels):
+                    pixel = glimpses[f, k, a, b]
+                    for c in range(uintp(channels)):
                         pixel[c] = w00 * i00[c] + w01 * i01[c] + w10 * i10[c] + w11 * i11[c]
-            glimpse = glimpses[f, k].reshape(channels, rows * columns)
-            for c in range(channels):
-                for i in range(rows * columns):
-                    glimpse[c, i] = pixels[i, c]
 
 
 @kernel(void(A4, A3, A5, A4, A3, int64, int64))
 def read_deep_backward(  # type: ignore[no-untyped-def]
     images, where, grad_glimpses, grad_images, grad_where, first, last
 ):
-    """Do as `read_backward`, faster for many channels."""
-    _, channels, height, width = images.shape
-    _, slots, _, rows, columns = grad_glimpses.shape
+    """Do as `read_backward`, of the arrays of `read_deep_forward`."""
+    _, height, width, channels = images.shape
+    _, slots, rows, columns, _ = grad_glimpses.shape
     tap_x, share_x = np.empty(columns, np.int64), np.empty(columns, np.float32)
     tap_y, share_y = np.empty(rows, np.int64), np.empty(rows, np.float32)
     image = np.zeros((height + 3, width + 3, channels), np.float32)
     wanted = grad_images.shape[0] > 0
     grad_image = np.empty_like(image)
-    pixels = np.empty((rows * columns, channels), np.float32)
     nobody = np.empty((0, 0), np.bool_)
     one = float32(1.0)
     for f in range(first, last):
-        image[1 : height + 1, 1 : width + 1] = images[f].transpose(1, 2, 0)
+        image[1 : height + 1, 1 : width + 1] = images[f]
         grad_image[:] = 0.0
         for k in range(slots):
             grad_where[f, k] = 0.0
@@ -192,20 +186,16 @@ def read_deep_backward(  # type: ignore[no-untyped-def]
             box = where[f, k]
             _glimpse_taps(float(box[0]), float(box[2]), width, columns, tap_x, share_x)
             _glimpse_taps(float(box[1]), float(box[3]), height, rows, tap_y, share_y)
-            glimpse = grad_glimpses[f, k].reshape(channels, rows * columns)
-            for c in range(channels):
-                for i in range(rows * columns):
-                    pixels[i, c] = glimpse[c, i]
             for a in range(rows):
                 y, t = tap_y[a], share_y[a]
                 for b in range(columns):
                     x, s = tap_x[b], share_x[b]
                     i00, i01 = image[y, x], image[y, x + 1]
                     i10, i11 = image[y + 1, x], image[y + 1, x + 1]
-                    pixel = pixels[a * columns + b]
+                    pixel = grad_glimpses[f, k, a, b]
                     # The pixel is bilinear in the two shares: four sums give both derivatives.
                     g00, g01, g10, g11 = float32(0), float32(0), float32(0), float32(0)
-                    for c in range(channels):
+                    for c in range(uintp(channels)):
                         g00 += pixel[c] * i00[c]
                         g01 += pixel[c] * i01[c]
                         g10 += pixel[c] * i10[c]
@@ -221,17 +211,17 @@ def read_deep_backward(  # type: ignore[no-untyped-def]
                         w10, w11 = t * (one - s), t * s
                         d00, d01 = grad_image[y, x], grad_image[y, x + 1]
                         d10, d11 = grad_image[y + 1, x], grad_image[y + 1, x + 1]
-                        for c in range(channels):
+                        for c in range(uintp(channels)):
                             d00[c] += w00 * pixel[c]
-                        for c in range(channels):
+                        for c in range(uintp(channels)):
                             d01[c] += w01 * pixel[c]
-                        for c in range(channels):
+                        for c in range(uintp(channels)):
                             d10[c] += w10 * pixel[c]
-                        for c in range(channels):
+                        for c in range(uintp(channels)):
                             d11[c] += w11 * pixel[c]
             grad_where[f, k, 0] *= 0.5 * width
             grad_where[f, k, 1] *= 0.5 * height
             grad_where[f, k, 2] *= 0.5 * width
             grad_where[f, k, 3] *= 0.5 * height
         if wanted:
-            grad_images[f] = grad_image[1 : height + 1, 1 : width + 1].transpose(2, 0, 1)
+            grad_images[f] = grad_image[1 : height + 1, 1 : width + 1]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scalor_ppl.nn.columns import ColumnEncoder
-from scalor_ppl.nn.gathered import GatheredGRUCell, GatheredLinear
+from scalor_ppl.nn.gathered import GatheredGRUCell, GatheredLinear, GatheredMaps
 from scalor_ppl.nn.layers import COARSE, ConvLSTM, GridEncoder, mlp, positive
 from scalor_ppl.render.glimpses import read_glimpses
 from scalor_ppl.scalor.networks import glimpse_encoder, open_colours, open_means, run_mixed
@@ -49,7 +49,8 @@ class ImageFeatures(nn.Module):
         """
         features = self.encoder(video.flatten(0, 1)).unflatten(0, video.shape[:2])
         past, state = self.lstm(features, state)
-        return torch.cat((features, past), 2), state
+        # Side by side where their channels lie last in memory, as convolutions want them.
+        return torch.cat((features.movedim(2, -1), past.movedim(2, -1)), -1).movedim(-1, 2), state
 
 
 class GlimpsePosterior(nn.Module):
@@ -115,7 +116,7 @@ class ProposalPosterior(nn.Module):
     def aggregate(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """e_agg: what a cell knows, from ``[B, N, features]`` to ``[B, N, hidden]``."""
         seen = features if mask is None else torch.cat((features, mask), -1)
-        return F.celu(self.trunk(seen))
+        return self.trunk.celu(seen)
 
     def propose(self, aggregated: Tensor) -> Normals:
         """Where and depth of proposals ``[..., N, 5]``, from what the cells know."""
@@ -149,7 +150,7 @@ class PropagationPosterior(nn.Module):
         # Fewer channels before the window is cut: K windows are read, but one map is projected.
         seen = max(1, hidden // 2)
         self.project = nn.Conv2d(features, seen, 1)
-        self.look = GatheredLinear(seen * self.window[0] * self.window[1], hidden)
+        self.look = GatheredMaps(seen, self.window[0] * self.window[1], hidden)
         self.embed = GatheredLinear(hidden + 6 + what, hidden)
         self.cell = GatheredGRUCell(hidden, hidden)
         self.newborn = nn.Parameter(torch.zeros(hidden))
@@ -177,12 +178,12 @@ class PropagationPosterior(nn.Module):
             position = torch.zeros_like(position)
         where = torch.cat((position, self.extent.expand_as(position)), -1)
         window = read_glimpses(features, where, self.window)
-        return F.celu(self.look(window.flatten(2)))
+        return self.look.celu(window.movedim(2, -1).flatten(2))
 
     def update(self, state: Tensor, attended: Tensor, trackers: Trackers) -> Tensor:
         """The tracker GRU ``[B, K, hidden]``."""
         seen = torch.cat((attended, trackers.objects.code(self.anywhere)), -1)
-        seen = F.celu(self.embed(seen)).flatten(0, 1)
+        seen = self.embed.celu(seen).flatten(0, 1)
         return self.cell(seen, state.flatten(0, 1)).unflatten(0, state.shape[:2])
 
 

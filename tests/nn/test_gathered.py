@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.nn.gathered import GatheredGRUCell, GatheredLinear, GatheredMlp, gathering
+from scalor_ppl.nn.gathered import (
+    GatheredGRUCell,
+    GatheredLinear,
+    GatheredMaps,
+    GatheredMlp,
+    gathering,
+)
 from scalor_ppl.nn.layers import mlp
 
 Slopes = list[Tensor | None]
@@ -60,6 +66,19 @@ def test_names_of_weights_are_torchs() -> None:
         torch.testing.assert_close(ours(rows), plain(rows))
     cell = GatheredGRUCell(3, 4)
     assert cell.state_dict().keys() == nn.GRUCell(3, 4).state_dict().keys()
+
+
+def test_maps_are_given_with_their_channels_last() -> None:
+    torch.manual_seed(0)
+    layer, maps = GatheredMaps(3, 4 * 5, 2), torch.randn(6, 3, 4, 5)
+    expected = torch.nn.functional.linear(maps.flatten(1), layer.weight, layer.bias)
+    slopes = torch.autograd.grad(expected.square().sum(), [*layer.parameters()])
+    for wanted in (True, False):
+        with gathering(wanted):
+            found = layer(maps.movedim(1, -1).flatten(1))
+        torch.testing.assert_close(found, expected)
+        own = torch.autograd.grad(found.square().sum(), [*layer.parameters()])
+        torch.testing.assert_close(own, slopes)
 
 
 def test_the_weights_gradient_is_one_product() -> None:

@@ -8,6 +8,7 @@ import pytest
 import reference_renderer as reference
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from scalor_ppl.render import glimpses as rendering
 
@@ -449,3 +450,20 @@ def test_unknown_backend() -> None:
         rendering.read_glimpses(
             torch.zeros(1, 1, 4, 4).double(), torch.ones(1, 1, 4).double(), (2, 2)
         )
+
+
+@pytest.mark.parametrize("channels", [3, 32])
+def test_a_trace_knows_how_what_is_read_lies_in_memory(channels: int) -> None:
+    images = torch.rand(2, channels, 8, 8, requires_grad=True)
+    where = torch.tensor([[[0.1, 0.2, 0.5, 0.5]]]).expand(2, 1, 4).clone()
+    with rendering.use_backend("library"):
+        read = rendering.read_glimpses(images, where, (4, 5))
+    slope = torch.rand_like(read)
+    real = (read, *torch.ops.scalor_ppl.read_backward(images, where, slope, True))
+    mode = FakeTensorMode()
+    given = [mode.from_tensor(each.detach()) for each in (images, where, slope)]
+    with mode:
+        fake = torch.ops.scalor_ppl.read(*given[:2], [4, 5])
+        traced = (fake, *torch.ops.scalor_ppl.read_backward(*given, True))
+    for own, known in zip(real, traced, strict=True):
+        assert (own.shape, own.stride()) == (known.shape, known.stride())

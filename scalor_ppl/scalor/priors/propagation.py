@@ -50,7 +50,7 @@ class RecurrentPropagation(PropagationPrior):
 
     def update(self, state: Tensor, trackers: Trackers) -> Tensor:
         """The state after the trackers' latents of this frame are known, ``[B, K, hidden]``."""
-        code = torch.celu(self.embed(self.seen(trackers.objects)))
+        code = self.embed.celu(self.seen(trackers.objects))
         return self.cell(code.flatten(0, 1), state.flatten(0, 1)).unflatten(0, state.shape[:2])
 
     def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
