@@ -199,7 +199,10 @@ class PixelNormal(TorchDistribution):
         """Log-density, summed over the pixels of each datum."""
         if self._validate_args:
             self._validate_sample(value)
-        squares = (value - self.loc).square().flatten(-self.event_dim).sum(-1)
+        return self.of_squares((value - self.loc).square().flatten(-self.event_dim).sum(-1))
+
+    def of_squares(self, squares: Tensor) -> Tensor:
+        """Log-density of data whose pixels are so far from the mean, squared and summed up."""
         per_pixel = math.log(self.sigma) + 0.5 * math.log(2 * math.pi)
         return squares * (-0.5 / self.sigma**2) - self.event_shape.numel() * per_pixel
 

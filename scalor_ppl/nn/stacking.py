@@ -14,6 +14,7 @@ from scalor_ppl.nn.distributions import (
     LogitRelaxedBernoulli,
     PixelNormal,
 )
+from scalor_ppl.nn.squares import squared_distances
 
 
 def stacking_key(fn: Any) -> Hashable | None:
@@ -38,6 +39,20 @@ def stacked(fns: Sequence[Any]) -> TorchDistribution:
             base, first.reinterpreted_batch_ndims, validate_args=base._validate_args
         )
     return _KINDS[type(first)].stack(fns)
+
+
+def log_prob_unstacked(fns: Sequence[Any], values: Sequence[Tensor]) -> Tensor | None:
+    """Log-densities ``[n, *batch_shape]`` of values that need not be stacked; none of most kinds.
+
+    Args:
+        fns: one or more, of the same :func:`stacking_key`.
+        values: one of each.
+    """
+    first = fns[0]
+    if type(first) is not PixelNormal or first._validate_args:
+        return None
+    squares = squared_distances(values, [fn.loc for fn in fns], first.event_dim)
+    return None if squares is None else first.of_squares(squares)
 
 
 class _Kind:

@@ -13,7 +13,7 @@ from pyro.poutine import Trace
 from torch import Tensor
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.nn.stacking import stacked, stacking_key
+from scalor_ppl.nn.stacking import log_prob_unstacked, stacked, stacking_key
 
 # Sites lie in two plate dims: videos, and trackers or cells.
 PLATE_DIMS = 2
@@ -142,8 +142,10 @@ def _group_key(site: Site) -> Hashable | None:
 def _evaluated(sites: list[Site], stacks: Stacks) -> SiteGroup:
     if len(sites) == 1:
         return SiteGroup(sites, _alone(sites[0])[None])
-    fn = stacked([site["fn"] for site in sites])
-    log_prob = fn.log_prob(stacks.of([site["value"] for site in sites]))
+    fns, values = [site["fn"] for site in sites], [site["value"] for site in sites]
+    log_prob = log_prob_unstacked(fns, values)
+    if log_prob is None:
+        log_prob = stacked(fns).log_prob(stacks.of(values))
     if sites[0]["mask"] is not None:
         masks = stacks.of([site["mask"] for site in sites])
         log_prob = torch.where(masks, log_prob, log_prob.new_zeros(()))
