@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
+from torch import nn
+from torch.distributions import Normal
 
 from scalor_ppl.scalor.priors.futures import (
+    BENDS,
     FUTURES,
     STRAIGHT,
+    TURNS,
     WIDTH,
+    Bending,
     Futures,
     Turning,
     combined,
     log_chances,
-    turned_widths,
 )
 
 STEP, NOISE = 0.1, 0.02
+
+
+def last(network: nn.Sequential) -> nn.Linear:
+    layer = network[-1]
+    assert isinstance(layer, nn.Linear)
+    return layer
 
 
 def coming(wall: float = 0.0, hit: float = 0.0) -> tuple[Futures, torch.Tensor]:
@@ -24,14 +37,17 @@ def coming(wall: float = 0.0, hit: float = 0.0) -> tuple[Futures, torch.Tensor]:
     back = torch.tensor([[[-0.6, 0.3]]])
     ways = velocity[..., None, :] + combined(torch.zeros_like(back), back)
     chances = log_chances(torch.full((1, 1, 1), wall), torch.full((1, 1, 1), hit))
-    straight = Futures(STEP * ways, ways, chances)
+    straight = Futures(STEP * ways, ways, torch.zeros_like(ways), chances)
     turning = Turning(6, 8)
     with torch.no_grad():
-        for parameter in turning.network[-1].parameters():
-            parameter.fill_(-1.0)
+        for network, value in ((turning.network, -1.0), (turning.bending.network, 0.0)):
+            for parameter in last(network).parameters():
+                parameter.fill_(value)
+        last(turning.bending.network).bias[-BENDS:] = -9.0  # sure of where it comes to
     meets = torch.zeros(1, 1, 1, dtype=torch.bool)
-    found = turning(torch.zeros(1, 1, 6), meets, centre, velocity, straight)
-    return found, STEP * turned_widths(torch.full((2,), NOISE), velocity)
+    scale = torch.full((2,), STEP), torch.ones(2)
+    found = turning(torch.zeros(1, 1, 6), meets, centre, velocity, straight, *scale)
+    return found, STEP * (NOISE + found.spread)
 
 
 def test_chances_are_those_of_all_that_may_come() -> None:
@@ -54,28 +70,85 @@ def test_the_next_frame_tells_what_has_come() -> None:
 
     assert judged(0.04, 0.001) == 0  # goes on
     assert judged(-0.02, 0.03) == 1  # has collided
-    assert judged(0.005, 0.0) == STRAIGHT  # has turned round along x
-    velocity = found.velocity[0, 0, STRAIGHT]
-    torch.testing.assert_close(velocity, torch.tensor([-0.4, 0.0]))
+    assert judged(0.001, 0.04) == STRAIGHT  # has bent, downwards
+    assert judged(0.001, -0.04) == STRAIGHT + 1
+    assert judged(-0.005, 0.0) == STRAIGHT + BENDS  # has turned round along x
+    velocity = found.velocity[0, 0, STRAIGHT:]
+    expected = torch.tensor([[0.0, 0.4], [0.0, -0.4], [-0.4, 0.0], [0.4, 0.0]])
+    torch.testing.assert_close(velocity, expected)
 
 
 def test_what_cannot_be_told_apart_is_judged_all_the_same() -> None:
     # An object at rest: turned round it is the same.
-    nothing = Futures(
-        torch.zeros(1, FUTURES, 2), torch.zeros(1, FUTURES, 2), torch.zeros(1, FUTURES)
-    )
+    zero = torch.zeros(1, FUTURES, 2)
+    nothing = Futures(zero, zero, zero, torch.zeros(1, FUTURES))
     which = nothing.judged(torch.zeros(1, 2), torch.ones(FUTURES, 2))
-    torch.testing.assert_close(which, torch.tensor([[0.25, 0.25, 0.25, 0.25, 0.0, 0.0]]))
-    likely = nothing._replace(log_chance=torch.tensor([[-9.0] * STRAIGHT + [0.0, 0.0]]))
+    others = [0.0] * (BENDS + TURNS)
+    torch.testing.assert_close(which, torch.tensor([[1 / STRAIGHT] * STRAIGHT + others]))
+    likely = nothing._replace(log_chance=torch.tensor([[-9.0] * STRAIGHT + others]))
     assert likely.judged(torch.zeros(1, 2), torch.ones(FUTURES, 2)).sum() == 1
 
 
 def test_what_meets_another_does_not_turn() -> None:
     torch.manual_seed(0)
     turning = Turning(6, 8)
-    straight = Futures(torch.zeros(2, 1, 4, 2), torch.zeros(2, 1, 4, 2), torch.zeros(2, 1, 4))
+    zero = torch.zeros(2, 1, STRAIGHT, 2)
+    straight = Futures(zero, zero, zero, torch.zeros(2, 1, STRAIGHT))
     meets = torch.tensor([[[True]], [[False]]])
-    place = torch.zeros(2, 1, 2)
-    chances = turning(torch.randn(2, 1, 6), meets, place, place, straight).log_chance[..., -2:]
+    place, scale = torch.zeros(2, 1, 2), torch.ones(2)
+    found = turning(torch.randn(2, 1, 6), meets, place, place, straight, scale, scale)
+    chances = found.log_chance[..., STRAIGHT:]
     assert chances[0].max() < -19
     assert chances[1].min() > -7
+
+
+def test_bends_turn_a_velocity_and_keep_or_change_its_pace() -> None:
+    bending = Bending(6, 8)
+    with torch.no_grad():
+        for parameter in last(bending.network).parameters():
+            parameter.zero_()
+        last(bending.network).bias[2 * BENDS : 3 * BENDS] = torch.tensor([0.0, 0.5])
+        velocity = torch.tensor([[0.3, 0.4]])
+        _, bent, spread = bending(torch.zeros(1, 6), velocity)
+    assert bent[0, 0] @ velocity[0] == pytest.approx(0, abs=1e-6)
+    expected = torch.tensor([0.5, 0.5 * math.exp(math.tanh(0.5))])
+    torch.testing.assert_close(bent[0].norm(dim=-1), expected)
+    torch.testing.assert_close(spread, torch.full((1, BENDS, 2), 0.25))
+    # To either side.
+    cross = bent[0, :, 1] * velocity[0, 0] - bent[0, :, 0] * velocity[0, 1]
+    assert cross[0] > 0 > cross[1]
+
+
+def test_a_fork_is_learned_as_two_ways() -> None:
+    """What falls goes on until it comes to 0, and there to the left or to the right."""
+    torch.manual_seed(0)
+    height = torch.arange(-4.0, 4.0).repeat(8)
+    side = torch.tensor([1.0, -1.0]).repeat_interleave(8).repeat(4)
+    fork = height == 0
+    after = torch.stack((torch.where(fork, side, 0.0), torch.ones(64)), -1)
+    velocity = torch.tensor([0.0, 1.0]).expand(64, 1, 2)
+    moving = torch.zeros(64, 1, 6)
+    moving[:, 0, 1] = height
+    ways = velocity[..., None, :].expand(64, 1, STRAIGHT, 2)
+    straight = Futures(
+        ways, ways, 0 * ways, torch.tensor([0.0, -20.0, -20.0, -20.0]).expand(64, 1, 4)
+    )
+    meets, unit = torch.zeros(64, 1, 1, dtype=torch.bool), torch.ones(2)
+    turning = Turning(6, 16)
+    optimizer = torch.optim.Adam(turning.parameters(), 0.03)
+    for step in range(300):
+        found = turning(
+            moving, meets, 0 * velocity, velocity, straight, unit, unit, often=step < 75
+        )
+        near = Normal(found.centre, 0.05 + found.spread).log_prob(after[:, None, None]).sum(-1)
+        loss = -(found.log_chance + near).logsumexp(-1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    bends = slice(STRAIGHT, STRAIGHT + BENDS)
+    chance = found.log_chance[:, 0, bends].exp()
+    torch.testing.assert_close(chance[fork].mean(0), torch.full((2,), 0.5), atol=0.1, rtol=0)
+    assert chance[~fork].sum(-1).max() < 0.1
+    ends = found.centre[fork, 0, bends].mean(0)
+    assert ends[:, 0].sort().values.tolist() == pytest.approx([-1, 1], abs=0.1)
+    assert ends[:, 1].tolist() == pytest.approx([1, 1], abs=0.1)

@@ -26,13 +26,11 @@ from scalor_ppl.scalor.priors.filtering import (
 from scalor_ppl.scalor.priors.first_movement import LEAST_NOISE, FirstMovement
 from scalor_ppl.scalor.priors.futures import (
     FUTURES,
-    STRAIGHT,
     TURNS,
     Futures,
     Turning,
     combined,
     log_chances,
-    turned_widths,
 )
 from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
 from scalor_ppl.scalor.priors.propagation import SURVIVAL
@@ -43,7 +41,7 @@ from scalor_ppl.scalor.slots import Objects, Trackers
 COMPONENTS = 6
 # How much wider the last component is before training, before softplus.
 WIDEST = 3.0
-# For which share of a training the components lie in one place.
+# For which share of a training the components lie in one place, and ways may bend everywhere.
 TOGETHER = 0.5
 # Least unit of what networks are told.
 LEAST_EXTENT = 0.05
@@ -84,9 +82,9 @@ class DynamicsPropagation(PropagationPrior):
         movement ~ mixture of normals about the way from the last value to centre'
         size, depth, z_what ~ normal about what they always are, and what passes,
 
-    with a component for each of what may become of an object: it goes on, collides, turns round
-    (:mod:`.futures`). Pushes are those of walls and collisions (:mod:`.contacts`), those of pairs
-    (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
+    with a component for each of what may become of an object: it goes on, collides, bends its way,
+    turns round (:mod:`.futures`). Pushes are those of walls and collisions (:mod:`.contacts`), of
+    pairs (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
     components are for what neither explains, outliers of the posterior. In the first half of a
     training they lie where the object goes straight on, and differ by their widths only: what the
     dynamics can explain is not to be put aside for a component. What is new has a mixture of its
@@ -205,10 +203,13 @@ class DynamicsPropagation(PropagationPrior):
         straight = Futures(
             centre[..., None, :] + self.step * ways,
             (velocity[..., None, :] + speeds).clamp(-1, 1),
+            torch.zeros_like(ways),
             log_chances(wall.chance, pushes.contact.chance),
         )
         meets = pushes.contact.chance > 0
-        coming = self.turns(moving, meets, centre, velocity, straight)
+        coming = self.turns(
+            moving, meets, centre, velocity, straight, self.step, self.unit, often=self.together
+        )
         foresight = torch.celu(self.foresee(known))
         # Of where it is and whom it meets, not of what it is: each would change to the average.
         passing = torch.sigmoid(self.stay(foresight)) * now.passing
@@ -221,7 +222,7 @@ class DynamicsPropagation(PropagationPrior):
         new = before.age == 0
         # Which of its futures has come true is seen, and the others are forgotten.
         ahead = before.ahead
-        width = turned_widths(self._outlook(before).width[..., 0, :], before.velocity)
+        width = self._outlook(before).width[..., :1, :] + ahead.spread
         likely = ahead.judged(objects.where[..., :2], width * self.step)
         centre = (likely[..., None] * ahead.centre).sum(-2)
         place = (objects.where[..., :2] - centre) / self.step
@@ -278,7 +279,7 @@ class DynamicsPropagation(PropagationPrior):
             self.first.begin(steps.moves[steps.first], steps.settled[steps.first])
 
     def progress(self, share: float) -> None:
-        """Put the components together in the first half of a training."""
+        """Put the components together in the first half of a training, and let ways bend."""
         self.together = share < TOGETHER
 
     def forward(self, presence: Presence, state: Tensor, trackers: Trackers) -> ObjectDistributions:
@@ -316,7 +317,7 @@ class DynamicsPropagation(PropagationPrior):
         astray = ways[..., :1, :] + outlook.offset
         ways = torch.atanh(torch.cat((ways, astray), -2).clamp(-MARGIN, MARGIN))
         width = outlook.width
-        width = torch.cat((turned_widths(width[..., 0, :], known.velocity), width[..., 1:, :]), -2)
+        width = torch.cat((width[..., :1, :] + known.ahead.spread, width[..., 1:, :]), -2)
         weights = outlook.weights
         weights = torch.cat((weights[..., :1] + known.ahead.log_chance, weights[..., 1:]), -1)
         place = known.centre * self.unit
@@ -334,7 +335,7 @@ class DynamicsPropagation(PropagationPrior):
         # Where an object turns is no jitter. What neither the dynamics nor a turn explains is an
         # outlier of the posterior: in a video no object jumps.
         number = torch.arange(loc.shape[-2], device=loc.device)
-        free = (number >= STRAIGHT) & (number < FUTURES)
+        free = (number >= FUTURES - TURNS) & (number < FUTURES)
         outlier = (number >= FUTURES) & (number < weights.shape[-1])
         return FreeMixture(
             dist.Categorical(logits=logits),
