@@ -24,7 +24,7 @@ from scalor_ppl.cli.options import (
     parse_seeds,
     use_threads,
 )
-from scalor_ppl.cli.progress import TrackingBar, show_last_phase, shown_training
+from scalor_ppl.cli.progress import TrackingBar, say, show_last_phase, shown_training
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import check_writable
 from scalor_ppl.results.locks import LOCK, owned_folder
@@ -147,13 +147,13 @@ def fit(
         if steps_done(out) < config.train.steps:
             outcome = shown_training(config, out, device=device, source=source, resume=resume)
             if outcome.interrupted:
-                _say_resume(video, out, overlay=overlay)
+                say(f"interrupted; go on with: {_going_on(video, out, overlay=overlay)}")
                 raise typer.Exit(INTERRUPTED)
         if drawn is not None:
             _draw(drawn, out)
         _track(video, out, where, overlay=overlay)
         if phase_left(out):
-            show_last_phase(out, device)
+            show_last_phase(out, device, go_on=_going_on(video, out, overlay=overlay))
 
 
 def _known(size: str | None, count: int | None) -> "Given":
@@ -253,7 +253,7 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
                 load_run(out, device), video, out, overlay=overlay, resume=going_on, watcher=bar
             )
         if outcome.interrupted:
-            _say_resume(video, out, overlay=overlay)
+            say(f"interrupted; go on with: {_going_on(video, out, overlay=overlay)}")
             raise typer.Exit(INTERRUPTED)
         looks = outcome.looks
         if looks:
@@ -292,7 +292,7 @@ def _timed(
     return config.model_copy(update={"train": train})
 
 
-def _say_resume(video: Path, out: Path, *, overlay: bool) -> None:
+def _going_on(video: Path, out: Path, *, overlay: bool) -> str:
+    """The command that goes on with an interrupted fit."""
     flags = ["--resume", "--out", str(out), *([] if overlay else ["--no-overlay"])]
-    command = shlex.join(["scalor-ppl", "fit", *flags, str(video)])
-    Console(stderr=True).print(f"interrupted; go on with: {command}", **PLAIN)
+    return shlex.join(["scalor-ppl", "fit", *flags, str(video)])

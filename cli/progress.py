@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from scalor_ppl.cli.options import PLAIN
+from scalor_ppl.cli.options import INTERRUPTED, PLAIN
 from scalor_ppl.errors import UserError
 
 if TYPE_CHECKING:
@@ -205,14 +206,26 @@ def show_part_training(
         say(f"its prior begins anew: scalor-ppl train --only priors --from {out} --out ...")
 
 
-def show_last_phase(run: Path, device: str) -> None:
-    """Train the priors of a run that has ended; what stands in their way is told, no failure."""
+def show_last_phase(run: Path, device: str, *, go_on: str) -> None:
+    """Train the priors of a run that has ended; what stands in their way is told, no failure.
+
+    Args:
+        run: its folder.
+        device: as `pick_device` takes it.
+        go_on: command that goes on where Ctrl-C has ended it.
+
+    Raises:
+        typer.Exit: that has ended it; the run is as it was.
+    """
     from scalor_ppl.training.runs import run_config
 
     try:
         show_part_training("priors", run, run_config(run), run, device=device)
     except UserError as error:
         say(f"its priors stay as the training left them: {error}")
+    except KeyboardInterrupt:
+        say(f"interrupted; go on with: {go_on}")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def say(message: str) -> None:

@@ -116,19 +116,17 @@ def train(
             asked = with_phase(resolved) if only is Only.PRIORS else resolved
             show_part_training(only.value, Path(str(initial)), asked, out, device=device)
             return
+        go_on = shlex.join(["scalor-ppl", "train", "--resume", "--out", str(out)])
         outcome = shown_training(resolved, out, device=device, resume=resume, ranks=ranks)
         if outcome.interrupted and ranks.first:
-            say(
-                f"stopped after step {outcome.step}; "
-                f"go on with: scalor-ppl train --resume --out {shlex.quote(str(out))}"
-            )
+            say(f"stopped after step {outcome.step}; go on with: {go_on}")
     if outcome.interrupted:
         raise typer.Exit(INTERRUPTED)
     if ranks.first and phase_of(resolved):
         if ranks.several:
             say(f"train its priors now: scalor-ppl train --only priors --from {out} --out ...")
         else:
-            show_last_phase(out, device)
+            show_last_phase(out, device, go_on=go_on)
 
 
 def _resumed(out: Path, steps: int | None, given: Sequence[Any]) -> "Config":

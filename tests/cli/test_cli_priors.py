@@ -166,6 +166,25 @@ def test_a_phase_that_cannot_be_is_told_and_the_run_kept(cli: CommandLine, place
     assert not Path("wrong").exists()
 
 
+def test_an_interrupted_phase_says_how_to_go_on(
+    cli: CommandLine, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    write_clips(place / "clips.nc")
+    tiny = ("--config", "tiny.toml", "--data", "clips.nc", *ALONE)
+    with monkeypatch.context() as patch:
+        patch.setattr("scalor_ppl.training.parts.train_part", stop)
+        said = cli("train", *tiny, "--set", "train.priors.steps=5", *QUICK[:4], "--out", "run")
+    assert said.code == 130
+    assert "go on with: scalor-ppl train --resume --out run" in said.err
+    assert not Path("run/priors.json").exists()
+    said = cli("train", "--resume", "--out", "run")
+    assert said.code == 0, said
+    assert "its priors" in said.err or "priors: 5 steps" in said.err
+
+
 def test_a_training_from_python_has_the_phase_too(place: Path) -> None:
     write_clips(place / "clips.nc")
     phase = {"steps": 2, "clips": 8, "frames": 50}
