@@ -139,9 +139,9 @@ class Bending(nn.Module):
         x, y = velocity.split(1, -1)
         bent = torch.stack((cos * x - sin * y, sin * x + cos * y), -1)
         # At most e times as fast, or as slow.
+        bent = torch.exp(torch.tanh(pace))[..., None] * bent
         spread = torch.sigmoid(spread) * velocity.norm(dim=-1, keepdim=True)
-        spread = spread[..., None].expand(bent.shape)
-        return odds, torch.exp(torch.tanh(pace))[..., None] * bent, spread
+        return odds, bent, spread[..., None].expand(bent.shape)
 
 
 class Turning(nn.Module):
