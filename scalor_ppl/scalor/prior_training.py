@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,9 +68,9 @@ def train_priors(
     torch.manual_seed(config.train.seed)
     trained = with_priors(program, config, settings)  # a wrong name is told at once
     since = time.perf_counter()
-    history: History = draw_histories(
-        program, source, settings.clips, settings.frames, tell
-    ).history
+    # The frames are not kept: those of many clips would fill the memory.
+    read = draw_clips(program, source, settings.clips, settings.frames, tell)
+    history = whole_history([part for part, _ in read], source)
     draw_seconds = time.perf_counter() - since
     begin(trained, program, history)
     # What is proposed and rejected at once, mostly twice the same object, is seen in no video, and
@@ -97,10 +98,10 @@ def train_priors(
     )
 
 
-def draw_histories(
+def draw_clips(
     program: Program, source: ClipSource, clips: int, length: int, tell: Tell
-) -> Draws:
-    """One draw of the posterior of each of some clips, spread over a source, and their frames.
+) -> Iterator[tuple[History, tuple[Tensor, ...]]]:
+    """One draw of the posterior of each of some clips, spread over a source, some at a time.
 
     Args:
         program: trained.
@@ -109,16 +110,17 @@ def draw_histories(
         length: frames of each.
         tell: of progress.
 
+    Yields:
+        What was drawn, and what it was drawn of: frames, and where crops lie.
+
     Raises:
-        UserError: the source has fewer than two clips of that length, or nothing is found in them.
+        UserError: the source has fewer than two clips of that length.
     """
     starts = source.starts(length)
     if starts < 2:
         raise UserError(f"{source.name} has no two clips of {length} frames: ask for shorter ones")
     clips = min(clips, starts)
     numbers = [n * starts // clips for n in range(clips)]
-    parts: list[History] = []
-    inputs: list[tuple[Tensor, ...]] = []
     with program.presence_as("hard"), fast_pyro():
         for first in range(0, clips, AT_ONCE):
             tell(first, clips, "clips drawn")
@@ -127,15 +129,36 @@ def draw_histories(
             corner = None
             if read[0].corner is not None:
                 corner = torch.tensor([clip.corner for clip in read], device=program.device)
-            inputs.append(program.inputs(video, corner))
-            parts.append(drawn(program.model, program.guide, *inputs[-1]))
+            inputs = program.inputs(video, corner)
+            yield drawn(program.model, program.guide, *inputs), inputs
+
+
+def draw_histories(
+    program: Program, source: ClipSource, clips: int, length: int, tell: Tell
+) -> Draws:
+    """Likewise, of all clips at once, and with their frames.
+
+    Raises:
+        UserError: as `draw_clips` says, or nothing is found in them.
+    """
+    parts, inputs = zip(*draw_clips(program, source, clips, length, tell), strict=True)
+    history = whole_history(parts, source)
+    video, *corners = (torch.cat(tensors) for tensors in zip(*inputs, strict=True))
+    return Draws(history, video, corners[0] if corners else None)
+
+
+def whole_history(parts: Sequence[History], source: ClipSource) -> History:
+    """What was drawn of all clips of a source.
+
+    Raises:
+        UserError: nothing is found in them.
+    """
     history = joined(parts)
     if not any((moment.proposed.presence > 0.5).any() for moment in history):
         raise UserError(
             f"the program finds nothing in {source.name}: there is nothing to learn from"
         )
-    video, *corners = (torch.cat(tensors) for tensors in zip(*inputs, strict=True))
-    return Draws(history, video, corners[0] if corners else None)
+    return history
 
 
 def with_priors(
