@@ -47,11 +47,12 @@ from scalor_ppl.nn.layers import ImageDecoder
 from scalor_ppl.programs import Memory
 from scalor_ppl.programs.observed import stretch_of
 from scalor_ppl.programs.once import Once
-from scalor_ppl.render.boxes import CellPositions, bounded, cell_centres, cell_size, moved
+from scalor_ppl.render.boxes import bounded, cell_centres, cell_size, moved
 from scalor_ppl.render.glimpses import Frame, composite, mass_centre, mass_moments, write_glimpses
 from scalor_ppl.scalor import SCALOR, ScalorConfig
 from scalor_ppl.scalor.memory import Foreseen
 from scalor_ppl.scalor.networks import Template, glimpse_decoder, run_mixed
+from scalor_ppl.scalor.placing import placed
 from scalor_ppl.scalor.priors import (
     BackgroundPrior,
     DiscoveryPrior,
@@ -204,17 +205,17 @@ class Scalor(nn.Module):
 
     def moved_where(self, trackers: Trackers, raw: Tensor) -> Tensor:
         """Boxes of tracked objects: deviation from the last position, size of its own."""
-        last, _ = trackers.objects.where.split(2, -1)
-        step, size = raw.split(2, -1)
-        position = moved(last, step, self.step)
-        return torch.cat((position, self.sizes(position, size)), -1)
+        return self._boxes(trackers.objects.where, raw, self.step)
 
     def proposed_where(self, raw: Tensor) -> Tensor:
         """Boxes of proposals ``[..., N, 4]``: offset from the cell's centre, size."""
-        grid = CellPositions(self.centres, self.cell, self.config.reach)
-        offset, size = raw.split(2, -1)
-        position = grid.position(offset)
-        return torch.cat((position, self.sizes(position, size)), -1)
+        return self._boxes(self.centres, raw, self.config.reach * self.cell)
+
+    def _boxes(self, previous: Tensor, raw: Tensor, reach: Tensor) -> Tensor:
+        if self.config.perspective:
+            position = moved(previous[..., :2], raw[..., :2], reach)
+            return torch.cat((position, self.sizes(position, raw[..., 2:])), -1)
+        return placed(previous, raw, reach, self.low, self.high)
 
     def sizes(self, position: Tensor, raw: Tensor) -> Tensor:
         """Widths and heights of boxes at positions, all ``[..., 2]``: what is lower is nearer."""

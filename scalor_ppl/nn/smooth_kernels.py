@@ -56,7 +56,8 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 @_loop()
-def _tanh(x):  # type: ignore[no-untyped-def]
+def tanh(x):  # type: ignore[no-untyped-def]
+    """Of any number, to a few units in the last place."""
     less = _less_one(-TWO * abs(x))
     size = -less / (less + TWO)
     return -size if x < ZERO else size
@@ -99,7 +100,7 @@ def gru(given, past, state, result):  # type: ignore[no-untyped-def]
         for i in range(uintp(2 * wide)):
             gates[i] = _sigmoid(gates[i] + other[i])
         for i in range(uintp(wide)):
-            new[i] = _tanh(new[i] + reset[i] * own[i])
+            new[i] = tanh(new[i] + reset[i] * own[i])
         for i in range(uintp(wide)):
             after[i] = new[i] + keep[i] * (before[i] - new[i])
 
@@ -163,13 +164,13 @@ def lstm(inputs, past, before, t, gates, cells, hidden):  # type: ignore[no-unty
             for i in range(uintp(3 * deep)):
                 own[i] = _sigmoid(given[i] + said[i] + begun[i])
             for i in range(uintp(deep)):
-                new[i] = _tanh(new_given[i] + new_said[i])
+                new[i] = tanh(new_given[i] + new_said[i])
             for i in range(uintp(deep)):
                 cell[i] = enter[i] * new[i]
             for i in range(uintp(deep)):
                 cell[i] += forget[i] * last[i]
             for i in range(uintp(deep)):
-                out[i] = leave[i] * _tanh(cell[i])
+                out[i] = leave[i] * tanh(cell[i])
 
 
 @_loop(void(CLIPS, MAPS, MAPS, MAPS, int64, CLIPS, CLIPS, CLIPS))
@@ -199,7 +200,7 @@ def lstm_backward(  # type: ignore[no-untyped-def]
             by_enter, by_forget = into[:deep], into[deep : 2 * deep]
             by_leave, by_new = into[2 * deep : 3 * deep], into[3 * deep :]
             for i in range(uintp(deep)):
-                shown[i] = _tanh(cell[i])
+                shown[i] = tanh(cell[i])
             for i in range(uintp(deep)):
                 by_hidden[i] = to[i] + more[i]
             for i in range(uintp(deep)):

@@ -22,3 +22,10 @@ def test_what_came_since_is_set_aside_only_within() -> None:
         assert gc.get_freeze_count() > before + 900
         assert made[-1] == [999]
     assert gc.get_freeze_count() == 0
+
+
+def test_collections_wait_for_more_than_a_step_makes() -> None:
+    before = gc.get_threshold()
+    with long_lived_set_aside():
+        assert gc.get_threshold()[0] > 10_000 > before[0]
+    assert gc.get_threshold() == before
