@@ -10,6 +10,7 @@ torch's names of their parameters.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scalor_ppl.nn.smooth import celu_in_place, celu_slope, gru_slopes, gru_step, has_loops
+
+
+# Multiplications of a use's product, from which on its slopes and rows had better be multiplied at
+# once, while they are near, than be put beside those of the others.
+HEAVY = 6_000_000
 
 
 class Uses:
@@ -30,6 +36,8 @@ class Uses:
         self.transposed = weight.detach().t()
         # Of which backward pass, rows, slopes: a graph can be walked more than once.
         self._noted: list[tuple[int, Tensor, Tensor]] = []
+        # Likewise, and the gradient of weight and bias by the heavy uses so far.
+        self._summed: tuple[int, Tensor, Tensor] | None = None
 
     def apply(self, rows: Tensor) -> Tensor:
         """The result ``[n, out]`` for rows ``[n, in]``."""
@@ -37,17 +45,28 @@ class Uses:
 
     def note(self, rows: Tensor, slope: Tensor) -> None:
         """Rows that were given to a use, and the slope of its result."""
-        self._noted.append((_current_pass(), rows, slope))
+        current = _current_pass()
+        if rows.numel() * slope.shape[1] < HEAVY:
+            self._noted.append((current, rows, slope))
+        elif self._summed is None or self._summed[0] != current:
+            self._summed = current, slope.t() @ rows, slope.sum(0)
+        else:
+            self._summed[1].addmm_(slope.t(), rows)
+            self._summed[2].add_(slope.sum(0))
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Of weight and bias, from all uses in the backward pass that is under way."""
         current = _current_pass()
         found = [(rows, slope) for walk, rows, slope in self._noted if walk == current]
+        summed, self._summed = self._summed, None
         self._noted.clear()
+        by_weight, by_bias = summed[1:] if summed and summed[0] == current else (None, None)
         if not found:
-            return None, None
+            return by_weight, by_bias
         rows, slopes = found[0] if len(found) == 1 else map(torch.cat, zip(*found, strict=True))
-        return slopes.t() @ rows, slopes.sum(0)
+        if by_weight is None or by_bias is None:
+            return slopes.t() @ rows, slopes.sum(0)
+        return by_weight.addmm_(slopes.t(), rows), by_bias.add_(slopes.sum(0))
 
 
 def _current_pass() -> int:
@@ -210,6 +229,14 @@ def gathers() -> bool:
     return _gathering.get() is not None and torch.is_grad_enabled()
 
 
+_autocast_known = cache(torch.amp.is_autocast_available)
+
+
+def _autocast(kind: str) -> bool:
+    """Whether a kind of device chooses precisions itself at the moment."""
+    return _autocast_known(kind) and torch.is_autocast_enabled(kind)
+
+
 def uses_of(
     weight: Tensor, bias: Tensor, matrix: Callable[[Tensor], Tensor] | None = None
 ) -> tuple[Tensor, Uses] | None:
@@ -223,8 +250,7 @@ def uses_of(
     known = _gathering.get()
     if known is None or not (weight.requires_grad and torch.is_grad_enabled()):
         return None
-    kind = weight.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+    if _autocast(weight.device.type):
         return None
     key = id(weight)
     if key not in known:

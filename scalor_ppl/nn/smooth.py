@@ -14,10 +14,11 @@ from torch.nn import functional as F
 
 def has_loops(*tensors: Tensor) -> bool:
     """Whether loops can serve these: their values are there, float32, and the processor's."""
-    return all(
-        type(each) is Tensor and each.dtype == torch.float32 and each.device.type == "cpu"
-        for each in tensors
-    )
+    return all(map(_has_loops, tensors))
+
+
+def _has_loops(tensor: Tensor) -> bool:
+    return type(tensor) is Tensor and tensor.dtype is torch.float32 and tensor.is_cpu
 
 
 def celu_in_place(values: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from scalor_ppl.nn.distributions import (
     LogitRelaxedBernoulli,
     PixelNormal,
 )
+from scalor_ppl.nn.gathered import traced
 from scalor_ppl.nn.squares import squared_distances
 
 
@@ -49,7 +50,7 @@ def log_prob_unstacked(fns: Sequence[Any], values: Sequence[Tensor]) -> Tensor |
         values: one of each.
     """
     first = fns[0]
-    if type(first) is not PixelNormal or first._validate_args:
+    if traced() or type(first) is not PixelNormal or first._validate_args:
         return None
     squares = squared_distances(values, [fn.loc for fn in fns], first.event_dim)
     return None if squares is None else first.of_squares(squares)
