@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from scalor_ppl.nn.smooth import celu_in_place, celu_slope, gru_slopes, gru_step, has_loops
 
-
 # Multiplications of a use's product, from which on its slopes and rows had better be multiplied at
 # once, while they are near, than be put beside those of the others.
 HEAVY = 6_000_000
@@ -306,9 +305,9 @@ class GatheredLinear(nn.Linear):
 
 
 class GatheredMaps(GatheredLinear):
-    """``nn.Linear`` of whole maps, which are given with their channels last.
+    """``nn.Linear`` of whole maps ``[..., C, h, w]``, for maps whose channels lie last in memory.
 
-    Its weight has the order of maps with their channels first, ``[out, C * h * w]``.
+    Its weight has the order of the maps' dims, ``[out, C * h * w]``.
 
     Args:
         channels: C.
@@ -319,6 +318,14 @@ class GatheredMaps(GatheredLinear):
     def __init__(self, channels: int, places: int, out: int) -> None:
         super().__init__(channels * places, out)
         self.maps = channels, places
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """``[..., C, h, w]`` to ``[..., out]``."""
+        return super().forward(maps.movedim(-3, -1).flatten(-3))
+
+    def celu(self, maps: Tensor) -> Tensor:
+        """CELU of the result."""
+        return super().celu(maps.movedim(-3, -1).flatten(-3))
 
     def matrix(self, weight: Tensor) -> Tensor:
         """In the order of the maps' memory."""

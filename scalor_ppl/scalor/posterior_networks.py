@@ -178,7 +178,7 @@ class PropagationPosterior(nn.Module):
             position = torch.zeros_like(position)
         where = torch.cat((position, self.extent.expand_as(position)), -1)
         window = read_glimpses(features, where, self.window)
-        return self.look.celu(window.movedim(2, -1).flatten(2))
+        return self.look.celu(window)
 
     def update(self, state: Tensor, attended: Tensor, trackers: Trackers) -> Tensor:
         """The tracker GRU ``[B, K, hidden]``."""

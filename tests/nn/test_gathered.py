@@ -68,14 +68,17 @@ def test_names_of_weights_are_torchs() -> None:
     assert cell.state_dict().keys() == nn.GRUCell(3, 4).state_dict().keys()
 
 
-def test_maps_are_given_with_their_channels_last() -> None:
+@pytest.mark.parametrize("last", [False, True])
+def test_maps_are_rows_wherever_their_channels_lie(last: bool) -> None:
     torch.manual_seed(0)
     layer, maps = GatheredMaps(3, 4 * 5, 2), torch.randn(6, 3, 4, 5)
+    if last:
+        maps = maps.contiguous(memory_format=torch.channels_last)
     expected = torch.nn.functional.linear(maps.flatten(1), layer.weight, layer.bias)
     slopes = torch.autograd.grad(expected.square().sum(), [*layer.parameters()])
     for wanted in (True, False):
         with gathering(wanted):
-            found = layer(maps.movedim(1, -1).flatten(1))
+            found = layer(maps)
         torch.testing.assert_close(found, expected)
         own = torch.autograd.grad(found.square().sum(), [*layer.parameters()])
         torch.testing.assert_close(own, slopes)

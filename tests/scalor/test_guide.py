@@ -571,7 +571,7 @@ def test_attention_reads_half_the_map_about_the_last_position(build: Build) -> N
     quarters = [
         features[:, :, y : y + 2, x : x + 2] for y, x in ((0, 0), (0, 2), (2, 0), (2, 2), (1, 1))
     ]
-    expected = nn.functional.celu(parts.look(torch.stack(quarters, 1).flatten(2)))
+    expected = nn.functional.celu(parts.look(torch.stack(quarters, 1)))
     torch.testing.assert_close(seen, expected)
 
 
@@ -581,7 +581,7 @@ def test_without_attention_trackers_see_the_whole_map(build: Build) -> None:
     trackers = infer(pair.model, pair.guide, pair.video(1, 1)).trackers[0]
     features = parts.project(torch.randn(1, pair.guide.features.width, 3, 4))
     seen = parts.look_around(features, trackers)
-    expected = nn.functional.celu(parts.look(features.flatten(1)))
+    expected = nn.functional.celu(parts.look(features))
     torch.testing.assert_close(seen, expected[:, None].expand_as(seen))
 
 
