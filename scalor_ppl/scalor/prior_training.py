@@ -210,7 +210,7 @@ def begin(program: Program, before: Program, history: History) -> None:
         cells = sum(moment.proposed.presence.numel() for moment in history)
         new = known[0] is not MixtureDiscovery
         discovery.begin(found, len(found.rest) / cells if new else None)
-    if isinstance(propagation, DynamicsPropagation) and known[1] is not DynamicsPropagation:
+    if isinstance(propagation, DynamicsPropagation) and known[1] is not type(propagation):
         steps = transitions_of(history)
         if len(steps.rest) > 1:
             propagation.begin(steps)

@@ -11,7 +11,6 @@ from torch.distributions import Normal
 
 from scalor_ppl.scalor.priors.futures import (
     BENDS,
-    FUTURES,
     STRAIGHT,
     TURNS,
     WIDTH,
@@ -23,6 +22,7 @@ from scalor_ppl.scalor.priors.futures import (
 )
 
 STEP, NOISE = 0.1, 0.02
+FUTURES = STRAIGHT + BENDS + TURNS
 
 
 def last(network: nn.Sequential) -> nn.Linear:
@@ -38,8 +38,9 @@ def coming(wall: float = 0.0, hit: float = 0.0) -> tuple[Futures, torch.Tensor]:
     ways = velocity[..., None, :] + combined(torch.zeros_like(back), back)
     chances = log_chances(torch.full((1, 1, 1), wall), torch.full((1, 1, 1), hit))
     straight = Futures(STEP * ways, ways, torch.zeros_like(ways), chances)
-    turning = Turning(6, 8)
+    turning = Turning(6, 8, forks=True)
     with torch.no_grad():
+        assert turning.bending is not None
         for network, value in ((turning.network, -1.0), (turning.bending.network, 0.0)):
             for parameter in last(network).parameters():
                 parameter.fill_(value)
@@ -55,7 +56,7 @@ def test_chances_are_those_of_all_that_may_come() -> None:
     torch.testing.assert_close(found.log_chance.exp().sum(-1), torch.ones(1, 1))
     straight = found.log_chance[0, 0, :STRAIGHT].softmax(-1)
     torch.testing.assert_close(straight, torch.tensor([0.375, 0.375, 0.125, 0.125]))
-    assert found.flat().shape == (1, 1, WIDTH)
+    assert found.flat().shape == (1, 1, WIDTH * FUTURES)
     for mine, other in zip(found, Futures.of(found.flat()), strict=True):
         torch.testing.assert_close(mine, other)
 
@@ -91,7 +92,7 @@ def test_what_cannot_be_told_apart_is_judged_all_the_same() -> None:
 
 def test_what_meets_another_does_not_turn() -> None:
     torch.manual_seed(0)
-    turning = Turning(6, 8)
+    turning = Turning(6, 8, forks=True)
     zero = torch.zeros(2, 1, STRAIGHT, 2)
     straight = Futures(zero, zero, zero, torch.zeros(2, 1, STRAIGHT))
     meets = torch.tensor([[[True]], [[False]]])
@@ -134,7 +135,7 @@ def test_a_fork_is_learned_as_two_ways() -> None:
         ways, ways, 0 * ways, torch.tensor([0.0, -20.0, -20.0, -20.0]).expand(64, 1, 4)
     )
     meets, unit = torch.zeros(64, 1, 1, dtype=torch.bool), torch.ones(2)
-    turning = Turning(6, 16)
+    turning = Turning(6, 16, forks=True)
     optimizer = torch.optim.Adam(turning.parameters(), 0.03)
     for step in range(300):
         found = turning(

@@ -25,7 +25,8 @@ from scalor_ppl.scalor.priors.filtering import (
 )
 from scalor_ppl.scalor.priors.first_movement import LEAST_NOISE, FirstMovement
 from scalor_ppl.scalor.priors.futures import (
-    FUTURES,
+    BENDS,
+    STRAIGHT,
     TURNS,
     Futures,
     Turning,
@@ -82,9 +83,9 @@ class DynamicsPropagation(PropagationPrior):
         movement ~ mixture of normals about the way from the last value to centre'
         size, depth, z_what ~ normal about what they always are, and what passes,
 
-    with a component for each of what may become of an object: it goes on, collides, bends its way,
-    turns round (:mod:`.futures`). Pushes are those of walls and collisions (:mod:`.contacts`), of
-    pairs (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
+    with a component for each of what may become of an object: it goes on, collides, turns round
+    (:mod:`.futures`). Pushes are those of walls and collisions (:mod:`.contacts`), those of pairs
+    (:mod:`.pairs`) and a network's of position, velocity, size and the GRU's state. The other
     components are for what neither explains, outliers of the posterior. In the first half of a
     training they lie where the object goes straight on, and differ by their widths only: what the
     dynamics can explain is not to be put aside for a component. What is new has a mixture of its
@@ -104,8 +105,10 @@ class DynamicsPropagation(PropagationPrior):
 
     Attributes:
         blind: whether nothing is put right by what is seen, but for which future comes true.
+        forks: whether ways may fork.
     """
 
+    forks = False
     step: Tensor
     unit: Tensor
     least: Tensor
@@ -120,7 +123,8 @@ class DynamicsPropagation(PropagationPrior):
         hidden, rest = config.hidden, 3 + config.what
         self.rest = rest
         outlook = 5 * COMPONENTS - 1 + rest
-        self.widths = (hidden, outlook, 2, 2, 1, rest, rest, futures.WIDTH, 1)
+        self.futures = STRAIGHT + BENDS * self.forks + TURNS
+        self.widths = (hidden, outlook, 2, 2, 1, rest, rest, futures.WIDTH * self.futures, 1)
         height, width = config.height or 1, config.width or 1
         step = torch.tensor(config.max_step).expand(2)
         self.register_buffer("step", step, persistent=False)
@@ -141,7 +145,7 @@ class DynamicsPropagation(PropagationPrior):
         self.push = starting_small(mlp(6 + rest + hidden + MESSAGE, hidden, hidden, 2))
         self.foresee = nn.Linear(6 + rest + hidden + MESSAGE, hidden)
         self.hold = starting_small(mlp(6, hidden, 1))
-        self.turns = Turning(6, hidden)
+        self.turns = Turning(6, hidden, forks=self.forks)
         self.change = starting_small(mlp(6 + MESSAGE, hidden, rest))
         self.stay = starting_small(mlp(hidden, hidden, rest))
         self.head = starting_small(mlp(hidden, hidden, outlook))
@@ -335,11 +339,25 @@ class DynamicsPropagation(PropagationPrior):
         # Where an object turns is no jitter. What neither the dynamics nor a turn explains is an
         # outlier of the posterior: in a video no object jumps.
         number = torch.arange(loc.shape[-2], device=loc.device)
-        free = (number >= FUTURES - TURNS) & (number < FUTURES)
-        outlier = (number >= FUTURES) & (number < weights.shape[-1])
+        free = (number >= self.futures - TURNS) & (number < self.futures)
+        outlier = (number >= self.futures) & (number < weights.shape[-1])
         return FreeMixture(
             dist.Categorical(logits=logits),
             diagonal_normal(loc, scale),
             free.expand(loc.shape[:-1]),
             torch.where(outlier[:, None], loc[..., :1, :], loc),
         )
+
+
+class ForkingPropagation(DynamicsPropagation):
+    """The dynamics where a way may fork: an object bends to one side or the other.
+
+    That takes long to learn, and what never forks is less steady with it: for scenes in which
+    objects choose their way.
+
+    Args:
+        config: of the model.
+        survival: log-odds of survival before training.
+    """
+
+    forks = True

@@ -1,9 +1,9 @@
 """What may become of an object in the frame that comes, judged once that frame is seen.
 
-An object goes on, meets a wall, collides, bends its way to one side or the other, or turns round.
-Which of these it will be is a chance; which it was is seen in the next frame, as in an interacting
-multiple model filter (Blom and Bar-Shalom 1988). A filter that goes by their average would lose the
-speed of whatever might have turned, and where a way forks it would go on between both.
+An object goes on, meets a wall, collides, turns round, or, where ways may fork, bends to one side
+or the other. Which of these it will be is a chance; which it was is seen in the next frame, as in
+an interacting multiple model filter (Blom and Bar-Shalom 1988). A filter that goes by their average
+would lose the speed of whatever might have turned, and where a way forks go on between both.
 """
 
 import math
@@ -16,10 +16,11 @@ from torch.nn import functional
 
 from scalor_ppl.nn.layers import mlp, starting_small
 
-# It passes through walls or not, and through other objects or not; its way bends to either side; it
-# turns round along x, or y.
+# It passes through walls or not, and through other objects or not; where ways may fork, its own
+# bends to either side; it turns round along x, or y.
 STRAIGHT, BENDS, TURNS = 4, 2, 2
-FUTURES = STRAIGHT + BENDS + TURNS
+# Numbers that each of them takes.
+WIDTH = 7
 # Log-odds of bending and turning: before training, and of what meets another object; what bending
 # has at least while it is learned how ways bend.
 SELDOM, NEVER, OFTEN = -4.0, -20.0, -1.5
@@ -38,7 +39,7 @@ LEAST_CHANCE = 1e-6
 
 
 class Futures(NamedTuple):
-    """Of each tracker, ``F = FUTURES`` of them.
+    """Of each tracker, F of them: ``STRAIGHT``, ``BENDS`` where ways may fork, and ``TURNS``.
 
     Attributes:
         centre: where it comes to ``[..., F, 2]``, in image coordinates.
@@ -55,12 +56,13 @@ class Futures(NamedTuple):
     @classmethod
     def of(cls, flat: Tensor) -> "Futures":
         """As :meth:`flat` has written them."""
-        *pairs, log_chance = flat.split((2 * FUTURES, 2 * FUTURES, 2 * FUTURES, FUTURES), -1)
-        centre, velocity, spread = (each.unflatten(-1, (FUTURES, 2)) for each in pairs)
+        count = flat.shape[-1] // WIDTH
+        *pairs, log_chance = flat.split((2 * count, 2 * count, 2 * count, count), -1)
+        centre, velocity, spread = (each.unflatten(-1, (count, 2)) for each in pairs)
         return cls(centre, velocity, spread, log_chance)
 
     def flat(self) -> Tensor:
-        """All in one, ``[..., WIDTH]``."""
+        """All in one, ``[..., WIDTH F]``."""
         pairs = (self.centre, self.velocity, self.spread)
         return torch.cat((*(each.flatten(-2) for each in pairs), self.log_chance), -1)
 
@@ -76,13 +78,10 @@ class Futures(NamedTuple):
         """
         near = StudentT(TAILS, self.centre, width, validate_args=False)
         weight = self.log_chance + near.log_prob(seen[..., None, :]).sum(-1)
-        straight, others = weight.split((STRAIGHT, BENDS + TURNS), -1)
+        straight, others = weight[..., :STRAIGHT], weight[..., STRAIGHT:]
         other = others.amax(-1, keepdim=True) > straight.logsumexp(-1, keepdim=True)
-        which = functional.one_hot(others.argmax(-1), BENDS + TURNS).to(weight)
+        which = functional.one_hot(others.argmax(-1), others.shape[-1]).to(weight)
         return torch.cat((straight.softmax(-1) * ~other, which * other), -1)
-
-
-WIDTH = 7 * FUTURES
 
 
 def combined(wall: Tensor, hit: Tensor) -> Tensor:
@@ -154,15 +153,16 @@ class Turning(nn.Module):
     Args:
         moving: figures about that.
         hidden: width of the network.
+        forks: ways may fork: an object may bend.
     """
 
-    def __init__(self, moving: int, hidden: int) -> None:
+    def __init__(self, moving: int, hidden: int, *, forks: bool) -> None:
         super().__init__()
         self.network = starting_small(mlp(moving, hidden, TURNS))
         last = self.network[-1]
         assert isinstance(last, nn.Linear)
         nn.init.constant_(last.bias, SELDOM)
-        self.bending = Bending(moving, hidden)
+        self.bending = Bending(moving, hidden) if forks else None
 
     def forward(
         self,
@@ -189,16 +189,20 @@ class Turning(nn.Module):
             often: ways may bend everywhere. How they bend is to be learned first: what leads
                 nowhere yet would be given up, and a fork explained by a wide way on.
         """
-        scale = step * unit
-        bends, bent, wide = self.bending(moving, velocity * scale)
-        bends = torch.logaddexp(bends, torch.full_like(bends, OFTEN)) if often else bends
-        bent = (bent / scale).clamp(-1, 1)
-        odds = torch.cat((bends, self.network(moving)), -1).masked_fill(meets, NEVER)
+        odds = self.network(moving)
+        bent = wide = velocity.new_zeros(*velocity.shape[:-1], 0, 2)
+        if self.bending is not None:
+            scale = step * unit
+            bends, bent, wide = self.bending(moving, velocity * scale)
+            bends = torch.logaddexp(bends, torch.full_like(bends, OFTEN)) if often else bends
+            bent, wide = (bent / scale).clamp(-1, 1), wide / scale
+            odds = torch.cat((bends, odds), -1)
+        odds = odds.masked_fill(meets, NEVER)
         turns = torch.log_softmax(torch.cat((torch.zeros_like(odds[..., :1]), odds), -1), -1)
         along = torch.eye(2, dtype=torch.bool, device=centre.device)
         places = torch.where(along, centre[..., None, :], straight.centre[..., :1, :])
         speeds = torch.where(along, -velocity[..., None, :], straight.velocity[..., :1, :])
-        spread = (straight.spread, wide / scale, SPREAD * torch.diag_embed(velocity.abs()))
+        spread = (straight.spread, wide, SPREAD * torch.diag_embed(velocity.abs()))
         return Futures(
             torch.cat((straight.centre, centre[..., None, :] + step * bent, places), -2),
             torch.cat((straight.velocity, bent, speeds), -2),

@@ -13,7 +13,7 @@ from scalor_ppl.scalor.priors.background import (
 from scalor_ppl.scalor.priors.base import BackgroundPrior, DiscoveryPrior, Prior, PropagationPrior
 from scalor_ppl.scalor.priors.check import check_prior
 from scalor_ppl.scalor.priors.discovery import ConstantDiscovery, LearnedDiscovery
-from scalor_ppl.scalor.priors.dynamics import DynamicsPropagation
+from scalor_ppl.scalor.priors.dynamics import DynamicsPropagation, ForkingPropagation
 from scalor_ppl.scalor.priors.interaction import InteractionPropagation
 from scalor_ppl.scalor.priors.mixture import MixtureDiscovery
 from scalor_ppl.scalor.priors.propagation import (
@@ -36,6 +36,7 @@ PROPAGATION: dict[str, type[PropagationPrior]] = {
     "velocity": VelocityPropagation,
     "interaction": InteractionPropagation,
     "dynamics": DynamicsPropagation,
+    "forks": ForkingPropagation,
 }
 BACKGROUND: dict[str, type[BackgroundPrior]] = {
     "recurrent": RecurrentBackground,
