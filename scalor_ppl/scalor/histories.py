@@ -19,6 +19,8 @@ from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 SETTLED, WITHIN = 5, 12
 # Movements whose median shows how fast an object is.
 MOVES = 5
+# What is found and lost within fewer frames, in the middle of the view, is no object.
+LASTING = 3
 # Boxes count as so large, against the edges of the view and each other, for an object seen whole.
 TOLERANCE = 0.9
 
@@ -208,13 +210,18 @@ def _same(trackers: Trackers, others: Trackers, there: Tensor) -> Tensor:
 def seen_whole(trackers: Trackers) -> Tensor:
     """Which trackers lie in view, and no other's box reaches into their own, bool ``[B, K]``."""
     centre, size = trackers.objects.where.split(2, -1)
-    inside = (centre.abs() + TOLERANCE * size <= 1).all(-1)
     apart = (centre[:, :, None] - centre[:, None]).abs()
     meet = (apart < TOLERANCE * (size[:, :, None] + size[:, None])).all(-1) & trackers.alive[
         :, None
     ]
     oneself = torch.eye(meet.shape[-1], dtype=torch.bool, device=meet.device)
-    return trackers.alive & inside & ~(meet & ~oneself).any(-1)
+    return trackers.alive & in_view(trackers) & ~(meet & ~oneself).any(-1)
+
+
+def in_view(trackers: Trackers) -> Tensor:
+    """Whose boxes no edge cuts, bool ``[B, K]``."""
+    centre, size = trackers.objects.where.split(2, -1)
+    return (centre.abs() + TOLERANCE * size <= 1).all(-1)
 
 
 def accepted(moment: Moment) -> Tensor:
@@ -223,6 +230,44 @@ def accepted(moment: Moment) -> Tensor:
     same = (moment.proposed.what[:, :, None] == trackers.objects.what[:, None]).all(-1)
     same = same & (moment.proposed.presence[..., None] > 0.5)
     return same & (trackers.discovered & trackers.alive)[:, None]
+
+
+def without_brief(history: History) -> list[Moment]:
+    """The history as if nothing had been found that is lost at once, in the middle of the view.
+
+    A draw of a posterior finds something now and then where nothing is: on VLD that is half of all
+    that it finds after the first frame. In videos that are sampled it would flash up.
+    """
+    gone = [torch.zeros_like(now.trackers.alive) for now in history]
+    for t, now in enumerate(history):
+        alive, inside = now.trackers.discovered & now.trackers.alive, in_view(now.trackers)
+        lost, seen = torch.zeros_like(alive), []
+        for later in (each.trackers for each in history[t + 1 : t + LASTING]):
+            same = _same(now.trackers, later, later.alive)
+            there = same.any(-1)
+            lost = lost | (alive & inside & ~there)
+            alive = alive & there
+            inside = (same & in_view(later)[:, None]).any(-1)
+            seen.append(same)
+        gone[t] |= lost
+        for after, same in enumerate(seen, start=1):
+            gone[t + after] |= (same & lost[..., None]).any(1)
+    return [_without(now, gone[t], gone[t - 1] if t else gone[0]) for t, now in enumerate(history)]
+
+
+def _without(now: Moment, gone: Tensor, before: Tensor) -> Moment:
+    """A moment without some trackers, and without those that were tracked until then."""
+    trackers, tracked = now.trackers, now.tracked
+    objects = trackers.objects._replace(presence=trackers.objects.presence * ~gone)
+    trackers = trackers._replace(
+        objects=objects,
+        alive=trackers.alive & ~gone,
+        ids=trackers.ids.masked_fill(gone, -1),
+        discovered=trackers.discovered & ~gone,
+    )
+    if tracked is not None:
+        tracked = tracked._replace(presence=tracked.presence * ~before)
+    return now._replace(trackers=trackers, tracked=tracked)
 
 
 def without_rejected(history: History) -> list[Moment]:

@@ -31,6 +31,7 @@ from scalor_ppl.scalor.histories import (
     found_objects,
     joined,
     transitions_of,
+    without_brief,
     without_rejected,
 )
 from scalor_ppl.scalor.overshooting import KNOWN, Overshooting
@@ -70,7 +71,7 @@ def train_priors(
     since = time.perf_counter()
     # The frames are not kept: those of many clips would fill the memory.
     read = draw_clips(program, source, settings.clips, settings.frames, tell)
-    history = whole_history([part for part, _ in read], source)
+    history = without_brief(whole_history([part for part, _ in read], source))
     draw_seconds = time.perf_counter() - since
     begin(trained, program, history)
     # What is proposed and rejected at once, mostly twice the same object, is seen in no video, and
