@@ -78,7 +78,8 @@ def train(
     """Train a program on a video or a registered set of clips.
 
     A registered set's training ends with a phase for its priors, so that videos are sampled well;
-    tracking stays as it is. --set train.priors.steps=0 leaves it out.
+    tracking stays as it is. --set train.priors.steps=0 leaves it out, and so do
+    fewer steps than the set's own.
 
     torchrun --nproc-per-node N --no-python scalor-ppl train ... lets N processes train together,
     each on its share of every batch.

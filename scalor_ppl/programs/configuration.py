@@ -62,17 +62,31 @@ def resolve(
 ) -> Config:
     """A configuration from a preset or TOML file, ``--set`` texts and further overrides.
 
+    A training that is asked to be shorter than its preset's ends without the phase that the preset
+    has for the priors, unless that is asked for, too.
+
     Args:
         name_or_path: a preset's name, or a path that ends in ``.toml``; none for the defaults.
         settings: ``a.b=value`` texts, later ones win.
         overrides: nested settings that win over all others; values of None are passed over.
     """
     base: dict[str, Any] = {}
+    asked = merged({}, *(parse_setting(text) for text in settings), without_none(overrides))
     if name_or_path is not None:
         is_file = name_or_path.endswith(".toml")
         base = _trusted_toml(Path(name_or_path)) if is_file else read_preset(name_or_path)
-    layers = [parse_setting(text) for text in settings]
-    return checked(merged(base, *layers, without_none(overrides)))
+        if not is_file and _cut_short(base, asked):
+            base = merged(base, {"train": {"priors": {"steps": 0}}})
+    return checked(merged(base, asked))
+
+
+def _cut_short(preset: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether fewer steps than a preset's are asked for, and nothing of its phase for priors."""
+    own, wanted = preset.get("train", {}), asked.get("train")
+    if not isinstance(wanted, Mapping) or "priors" in wanted or "priors" not in own:
+        return False
+    steps = wanted.get("steps")
+    return isinstance(steps, int) and steps < own.get("steps", 0)
 
 
 def preset_for(data: str | None, model: str | None = None) -> str | None:

@@ -195,5 +195,9 @@ def test_a_training_from_python_has_the_phase_too(place: Path) -> None:
 def test_presets_of_registered_sets_end_with_the_phase() -> None:
     for name in ("moving-dsprites-md", "moving-mnist-ld-background", "gswm-interaction"):
         assert phase_of(resolve(name, [], {})) > 0
+    # A short try has none, unless it is asked for.
+    assert phase_of(resolve("moving-dsprites-vld", ["train.steps=2"], {})) == 0
+    asked = resolve("moving-dsprites-vld", ["train.steps=2", "train.priors.steps=3"], {})
+    assert phase_of(asked) == 3
     for name in ("natural", "vrnn-moving-dsprites-vld"):
         assert phase_of(resolve(name, [], {})) == 0
