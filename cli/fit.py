@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -144,16 +144,16 @@ def fit(
                 scheduler=scheduler,
             )
             return
+        go_on = _going_on(video, out, overlay=overlay)
         if steps_done(out) < config.train.steps:
             outcome = shown_training(config, out, device=device, source=source, resume=resume)
             if outcome.interrupted:
-                say(f"interrupted; go on with: {_going_on(video, out, overlay=overlay)}")
-                raise typer.Exit(INTERRUPTED)
+                _stop(go_on)
         if drawn is not None:
             _draw(drawn, out)
-        _track(video, out, where, overlay=overlay)
+        _track(video, out, where, overlay=overlay, go_on=go_on)
         if phase_left(out):
-            show_last_phase(out, device, go_on=_going_on(video, out, overlay=overlay))
+            show_last_phase(out, device, go_on=go_on)
 
 
 def _known(size: str | None, count: int | None) -> "Given":
@@ -232,7 +232,7 @@ def _ready(
     return _timed(plan.config, source, minutes, device), source
 
 
-def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> None:
+def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool, go_on: str) -> None:
     """Track the video with the trained run, and write the report."""
     from scalor_ppl.report.rehearsal import (
         EVENTS,
@@ -253,8 +253,7 @@ def _track(video: Path, out: Path, device: "torch.device", *, overlay: bool) -> 
                 load_run(out, device), video, out, overlay=overlay, resume=going_on, watcher=bar
             )
         if outcome.interrupted:
-            say(f"interrupted; go on with: {_going_on(video, out, overlay=overlay)}")
-            raise typer.Exit(INTERRUPTED)
+            _stop(go_on)
         looks = outcome.looks
         if looks:
             Console(stderr=True).print(looks, **PLAIN)
@@ -296,3 +295,9 @@ def _going_on(video: Path, out: Path, *, overlay: bool) -> str:
     """The command that goes on with an interrupted fit."""
     flags = ["--resume", "--out", str(out), *([] if overlay else ["--no-overlay"])]
     return shlex.join(["scalor-ppl", "fit", *flags, str(video)])
+
+
+def _stop(go_on: str) -> NoReturn:
+    """End an interrupted fit."""
+    say(f"interrupted; go on with: {go_on}")
+    raise typer.Exit(INTERRUPTED)
