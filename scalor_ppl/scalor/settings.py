@@ -249,7 +249,13 @@ class DecoderTraining(FrameTraining):
 
     The decoder is that of ``model.decoder`` and paints ``model.glimpse``, which may be finer than
     what the guide reads.
+
+    Attributes:
+        sharpness: weight of errors in the contrast of edges beside squared errors; with 0 edges
+            are as smooth as the mean of what is likely.
     """
+
+    sharpness: float = Field(8.0, ge=0)
 
 
 class BackgroundTraining(FrameTraining):

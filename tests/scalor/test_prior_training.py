@@ -366,6 +366,11 @@ def test_a_finer_decoder_is_trained_with_everything_else_as_it_is(tmp_path: Path
     assert trained.model.decode(torch.zeros(1, 2, 4)).shape == (1, 2, 4, 9, 10)
     scene = infer(trained.model, trained.guide, torch.rand(2, 3, 3, 16, 16))
     assert torch.isfinite(scene.image).all()
+    plain = finer.train.decoder.model_copy(update={"sharpness": 0.0})
+    smooth = finer.model_copy(update={"train": finer.train.model_copy(update={"decoder": plain})})
+    _, without = train_decoder(program, smooth, Square(), lambda *told: None)
+    gap, gap_without = (abs(1 - each.after["sharpness"]) for each in (record, without))
+    assert gap < gap_without, (gap, gap_without)
 
 
 def test_backgrounds_are_behind_what_a_decoder_is_trained_on(build: Build) -> None:
