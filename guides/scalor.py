@@ -50,7 +50,7 @@ from scalor_ppl.scalor.posterior_networks import (
     ProposalPosterior,
     limited,
 )
-from scalor_ppl.scalor.refinement import Better, Guess, Refinement, refine
+from scalor_ppl.scalor.refinement import Better, Guess, Refinement, bettered, refine
 from scalor_ppl.scalor.selection import take
 from scalor_ppl.scalor.settings import GuideConfig
 from scalor_ppl.scalor.slots import (
@@ -234,8 +234,10 @@ class ScalorGuide(nn.Module):
         nodes = looked.trace.nodes
 
         def said(phase: str, latents: Latents) -> Guess:
-            where, what = (nodes[f"z_{site}_{phase}_{t}"]["fn"] for site in ("where", "what"))
-            return Guess(latents, where.stddev, what.stddev)
+            sites = ("where", "what", "depth")
+            where, what, depth = (nodes[f"z_{site}_{phase}_{t}"]["fn"].stddev for site in sites)
+            deep = model.config.occlusion is not None
+            return Guess(latents, where, what, depth if deep else None)
 
         return refine(
             model,
@@ -269,9 +271,7 @@ class ScalorGuide(nn.Module):
             look = self.glimpses(view.image, guess, self.model.mixed)
             correction = parts.correction(torch.cat((look[0], h), -1))
             posterior = corrected(posterior, correction, guess, self.model.step)
-        if better is not None:
-            loc = torch.where(better.found, better.where, posterior.loc)
-            posterior = posterior._replace(loc=loc)
+        posterior = posterior._replace(loc=bettered(posterior.loc, better, "where"))
         raw = pyro.sample(f"z_where_prop_{t}", diagonal_normal(*posterior))
         if look is None:
             where = self.model.moved_where(trackers, raw)
@@ -280,13 +280,11 @@ class ScalorGuide(nn.Module):
         seen = torch.cat((encoding, h), -1)
         trust = torch.sigmoid(parts.what(seen))
         loc = torch.lerp(last.what, loc, trust)
-        if better is not None:
-            loc = torch.where(better.found, better.what, loc)
+        loc = bettered(loc, better, "what")
         what = pyro.sample(f"z_what_prop_{t}", diagonal_normal(loc, positive(scale, SCALE_SHIFT)))
         step, scale = parts.depth(seen).unbind(-1)
-        depth = pyro.sample(
-            f"z_depth_prop_{t}", Gaussian(last.depth + step, positive(scale, SCALE_SHIFT))
-        )
+        loc = bettered((last.depth + step)[..., None], better, "depth").squeeze(-1)
+        depth = pyro.sample(f"z_depth_prop_{t}", Gaussian(loc, positive(scale, SCALE_SHIFT)))
         # Survival is likely before anything is learned (against propagation collapse).
         logits = parts.presence(torch.cat((seen, raw, what), -1)).squeeze(-1) + 2.0
         presence = pyro.sample(

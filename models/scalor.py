@@ -284,6 +284,7 @@ class Scalor(nn.Module):
             None,
             self.size,
             presence > 0,
+            self.config.occlusion,
         )
         return Frame(*(part.unflatten(0, (-1, len(trackers))) for part in frame))
 

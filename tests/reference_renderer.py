@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from scalor_ppl.render.glimpses import WEIGHT_EPS, Frame
+from scalor_ppl.render.glimpses import OCCLUSION_EPS, WEIGHT_EPS, Frame
 
 
 def read(images: Tensor, where: Tensor, size: tuple[int, int]) -> Tensor:
@@ -44,12 +44,15 @@ def composite(
     where: Tensor,
     background: Tensor | None,
     size: tuple[int, int],
+    occlusion: float | None = None,
 ) -> Frame:
+    weight = torch.sigmoid(-depth) if occlusion is None else torch.exp(-occlusion * depth)
+    eps = WEIGHT_EPS if occlusion is None else OCCLUSION_EPS
     presence = presence[..., None, None, None]
-    gamma = mask * presence * torch.sigmoid(-depth)[..., None, None, None]
+    gamma = mask * presence * weight[..., None, None, None]
     premultiplied = canvases(colour * gamma, where, size).sum(1)
-    weight = canvases(gamma, where, size).sum(1)
+    total = canvases(gamma, where, size).sum(1)
     covered = canvases(mask * presence, where, size).sum(1).clamp(max=1)
-    foreground = covered * premultiplied / (weight + WEIGHT_EPS)
+    foreground = covered * premultiplied / (total + eps)
     image = foreground if background is None else foreground + (1 - covered) * background
     return Frame(image, covered, foreground)

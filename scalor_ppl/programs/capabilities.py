@@ -53,6 +53,13 @@ class FindsObjects(ABC):
     def objects(self, scene: Any) -> ObjectArrays:
         """The objects of a scene, in the slots of its tracks."""
 
+    def importance(self, depth: np.ndarray) -> np.ndarray:
+        """What masks are multiplied by where objects overlap, by depth alone: ``[...]``, above 0.
+
+        The largest product is seen. The paper's, sigmoid(-depth), where a program says no other.
+        """
+        return np.asarray(1 / (1 + np.exp(np.clip(depth, -50, 50))))
+
     @abstractmethod
     def confidence(self, trace: Trace, scene: Any) -> Tensor:
         """How sure the guide is of each object, ``[B, T, K]`` in 0..1.

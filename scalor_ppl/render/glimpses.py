@@ -29,6 +29,10 @@ Backend = Literal["auto", "torch", "numba", "library"]
 
 # Added to the summed weight before dividing by it: the colour of a pixel that no object covers.
 WEIGHT_EPS = 1e-6
+# Likewise where weights are exp(-occlusion * depth), which fall to exp(-FARTHEST) of the nearest's:
+# still normal numbers of float32, whose reciprocals do not overflow when they are squared.
+OCCLUSION_EPS = 1e-18
+FARTHEST = 30.0
 
 _backend: Backend = "auto"
 
@@ -207,10 +211,12 @@ def composite(
     background: Tensor | None,
     size: tuple[int, int],
     active: Tensor | None = None,
+    occlusion: float | None = None,
 ) -> Frame:
     """Render frames from their objects and background (paper, Appendix A and algorithm 3).
 
-    Each object has weight gamma = mask * presence * sigmoid(-depth). Colour is the weighted mean of
+    Each object has weight gamma = mask * presence * sigmoid(-depth), or, with `occlusion`,
+    mask * presence * exp(-occlusion * depth), see `importance`. Colour is the weighted mean of
     the objects' at a pixel, sum(colour * gamma) / sum(gamma); a pixel is covered by
     M = min(sum(mask * presence), 1), and the image is M * colour + (1 - M) * background.
     The weight is interpolated together with colour x weight, so that edges do not bleed black.
@@ -228,6 +234,7 @@ def composite(
         background: [F, C, H, W] in [0, 1], or None for black.
         size: height and width of the image in pixels.
         active: [F, K] bool; slots that are off are skipped and get zero gradient.
+        occlusion: how sharply what is nearer hides what is farther; none is the paper's sigmoid.
 
     Returns:
         The frames: image, mask, and objects over black.
@@ -245,17 +252,41 @@ def composite(
         # Selected before the product: a NaN in a slot that is off must not reach a gradient.
         presence = torch.where(active, presence, torch.zeros_like(presence))
         depth = torch.where(active, depth, torch.zeros_like(depth))
-    weight = presence * torch.sigmoid(-depth)
+    weight = presence * importance(presence, depth, occlusion)
+    eps = WEIGHT_EPS if occlusion is None else OCCLUSION_EPS
     tensors = [colour, mask, presence, weight, where]
     if background is not None:
         background = _full(background)
         tensors.append(background)
-    arguments = (colour, mask, presence, weight, where, background, size, active, WEIGHT_EPS)
+    arguments = (colour, mask, presence, weight, where, background, size, active, eps)
     compiled = _compiled(*tensors)
     if compiled is not None:
         return Frame(*compiled.composite(*arguments))
     with _no_autocast(colour):
         return Frame(*torch_backend.composite(*arguments))
+
+
+def importance(presence: Tensor, depth: Tensor, occlusion: float | None) -> Tensor:
+    """How much an object counts where it overlaps others, by its depth.
+
+    The paper's sigmoid(-depth) is near 1 for all that is near: two such objects are blended. The
+    exponential has no such limit. The ratio of two objects' is exp(occlusion * difference) wherever
+    they lie, so only differences count; the nearest of a frame has 1, and what lies more than
+    `FARTHEST` / occlusion behind it is as far as that.
+
+    Args:
+        presence: [F, K] in [0, 1]; slots of presence 0 are not looked at.
+        depth: [F, K] real; smaller is nearer.
+        occlusion: above 0; none is the paper's sigmoid.
+
+    Returns:
+        [F, K] in (0, 1].
+    """
+    if occlusion is None:
+        return torch.sigmoid(-depth)
+    shown = torch.where(presence > 0, depth, torch.full_like(depth, torch.inf))
+    nearest = shown.amin(1, keepdim=True).detach()
+    return torch.exp(-(occlusion * (depth - nearest)).clamp(0, FARTHEST))
 
 
 def mass_moments(rows: int, columns: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scalor_ppl.scalor.posterior_networks import Normals
-from scalor_ppl.scalor.refinement import Better
+from scalor_ppl.scalor.refinement import Better, bettered
 
 
 class Proposals(NamedTuple):
@@ -127,8 +127,9 @@ def drawn_from(
     widths = (4, 1, looks)
     if better is not None:
         where, depth, what, scales = posterior.split((*widths, 5 + looks), -1)
-        where = torch.where(better.found, better.where, where)
-        what = torch.where(better.found, better.what, what)
+        where = bettered(where, better, "where")
+        depth = bettered(depth, better, "depth")
+        what = bettered(what, better, "what")
         posterior = torch.cat((where, depth, what, scales), -1)
     parts = torch.lerp(absent, posterior, present).split(widths * 2, -1)
     z_where, z_depth, z_what = (Normals(*pair) for pair in zip(parts[:3], parts[3:], strict=True))

@@ -115,7 +115,7 @@ def composed(program: Program, frames: Frames) -> Frame:
     box = model.painted(frames.where, mask)
     there = frames.presence > 0
     objects = (colour, mask, frames.presence, frames.depth, box)
-    return composite(*objects, frames.background, model.size, there)
+    return composite(*objects, frames.background, model.size, there, model.config.occlusion)
 
 
 class PaintingQuality(NamedTuple):

@@ -259,6 +259,13 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
 
         return ObjectArrays(*(over_time(field) for field in ("box", "depth", "what", "glimpse")))
 
+    def importance(self, depth: np.ndarray) -> np.ndarray:
+        """As in the rendering; see ``model.occlusion``."""
+        occlusion = self.config.model.occlusion
+        if occlusion is None:
+            return super().importance(depth)
+        return np.exp(-np.clip(occlusion * depth, -80, 80))
+
     def confidence(self, trace: Trace, scene: Any) -> Tensor:
         """q(z_pres = 1) of the trackers."""
         return confidence(self.model, trace, scene)

@@ -1,5 +1,7 @@
 """Semi-amortized inference: where and what of a frame's objects, bettered by gradient.
 
+With ``model.occlusion`` so is depth: who hides whom is told from the pixels that two objects share.
+
 A glimpse shows an object's neighbours too, and one look cannot tell whose pixels they are. From
 what the networks say, a few steps of gradient on the likelihood of the whole frame let the objects
 explain each other away (the semi-amortized inference of Kim et al., ICML 2018, frame by frame).
@@ -7,7 +9,7 @@ What is refined is the location of a posterior, a function of the frames seen so
 bound stays one.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,17 +30,29 @@ class Better(NamedTuple):
     Attributes:
         where: as at the site, ``[B, n, 4]``.
         what: ``[B, n, D]``.
+        depth: ``[B, n, 1]``; none where depth stays as guessed.
         found: ``[B, n, 1]`` bool: whether the row was refined; the others' values mean nothing.
     """
 
     where: Tensor
     what: Tensor
+    depth: Tensor | None
     found: Tensor
 
     @classmethod
-    def of(cls, parts: Tensor) -> "Better":
-        """From where, what and whether they were refined, ``[B, n, 4 + D + 1]``."""
-        return cls(parts[..., :4], parts[..., 4:-1], parts[..., -1:] > 0)
+    def of(cls, parts: Tensor, looks: int) -> "Better":
+        """From where, what (D = looks), maybe depth, and whether a row was refined, side by side.
+
+        ``[B, n, 4 + D (+ 1) + 1]``.
+        """
+        where, what, depth, found = parts.split((4, looks, parts.shape[-1] - looks - 5, 1), -1)
+        return cls(where, what, depth if depth.shape[-1] else None, found > 0)
+
+
+def bettered(loc: Tensor, better: Better | None, site: Literal["where", "what", "depth"]) -> Tensor:
+    """The location of a site's posterior, as refined where it was: ``[B, n, .]``."""
+    value = None if better is None else getattr(better, site)
+    return loc if better is None or value is None else torch.where(better.found, value, loc)
 
 
 class Refinement(NamedTuple):
@@ -55,11 +69,13 @@ class Guess(NamedTuple):
         latents: most likely values of its four sites.
         where: standard deviations of where's posterior ``[B, n, 4]``.
         what: and of what's ``[B, n, D]``.
+        depth: and of depth's ``[B, n]``; none leaves depth as guessed.
     """
 
     latents: Latents
     where: Tensor
     what: Tensor
+    depth: Tensor | None = None
 
 
 @gathering(wanted=False)
@@ -76,7 +92,8 @@ def refine(
 ) -> Refinement:
     """Better where and what of a frame's objects, by gradient from a guess.
 
-    Which objects there are, and their depth, stays as guessed.
+    Which objects there are stays as guessed, and their depth, too, where guesses have no deviation
+    of it.
 
     Args:
         model: the program.
@@ -110,7 +127,9 @@ def refine(
         cells = parts.new_zeros(videos * model.cells, parts.shape[-1])
         cells = cells.index_copy(0, candidates, others.flatten(0, 1))
         others = cells.unflatten(0, (videos, model.cells))
-    return Refinement(None if before is None else Better.of(own), Better.of(others))
+    looks = proposed.what.shape[-1]
+    tracking = None if before is None else Better.of(own, looks)
+    return Refinement(tracking, Better.of(others, looks))
 
 
 def tracked_rows(model: Any, before: Trackers, guess: Guess) -> Rows:
@@ -130,6 +149,10 @@ def proposal_rows(model: Any, guess: Guess, candidates: Tensor | None) -> Rows:
 
 
 def beside(guess: Guess) -> tuple[Tensor, Tensor]:
-    """Where and what side by side: values, and standard deviations."""
+    """Where and what, and depth if it is refined, side by side: values, standard deviations."""
     latents = guess.latents
-    return torch.cat((latents.where, latents.what), -1), torch.cat((guess.where, guess.what), -1)
+    values, scales = [latents.where, latents.what], [guess.where, guess.what]
+    if guess.depth is not None:
+        values.append(latents.depth[..., None])
+        scales.append(guess.depth[..., None])
+    return torch.cat(values, -1), torch.cat(scales, -1)

@@ -90,6 +90,9 @@ class ModelConfig(ModelSettings):
         centred: z_where is the centre of mass of an object's mask; otherwise (the paper's) that of
             the glimpse's box, in which the object may lie anywhere. Boxes in tracks then lie about
             the masks, but for their edges out of view.
+        occlusion: how sharply nearer objects hide farther ones: where they overlap, the weights of
+            their colours have the ratio exp(occlusion * difference of depth), and refinement moves
+            depth as well; none is the paper's, of sigmoid(-depth), which blends them.
         tight_boxes: boxes in tracks lie about the masks, not about the glimpses that hold them,
             always; for objects whose sizes differ.
     """
@@ -114,6 +117,7 @@ class ModelConfig(ModelSettings):
     presence: PresenceKind = "relaxed"
     discovery_rate: float = Field(1e-4, gt=0, lt=1)
     first_rate: float = Field(0.2, ge=0, lt=1)
+    occlusion: float | None = Field(None, gt=0)
     tight_boxes: bool = False
     centred: bool = False
     rules: RulesConfig = RulesConfig()
@@ -158,8 +162,9 @@ class GuideConfig(Section):
         correct: glimpses are read where the networks guess an object from the image features, and
             what they show puts the guess right; otherwise (the paper's) z_where is drawn from the
             guess, and glimpses are read there.
-        refine: steps of gradient by which what and where of a frame's objects are bettered after
-            the networks; not while training. 0 is the paper's amortized inference.
+        refine: steps of gradient by which what and where of a frame's objects (with
+            ``model.occlusion`` depth, too) are bettered after the networks; not while training. 0
+            is the paper's amortized inference.
         refine_pull: how much the networks' posterior of what counts beside the likelihood then; 1
             would hold looks nearly as the networks see them. Where counts three times that.
     """
@@ -255,7 +260,7 @@ class DecoderTraining(FrameTraining):
             are as smooth as the mean of what is likely.
     """
 
-    sharpness: float = Field(5.0, ge=0)
+    sharpness: float = Field(8.0, ge=0)
 
 
 class BackgroundTraining(FrameTraining):

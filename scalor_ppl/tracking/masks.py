@@ -32,7 +32,7 @@ def id_map(tracked: Tracked, t: int, threshold: float, size: Size) -> np.ndarray
     """The ids of the objects seen at the pixels of a frame.
 
     At a pixel that several objects cover, the one counts that has the largest weight in the
-    rendering: presence x mask x sigmoid(-depth), so the nearer one.
+    rendering: presence x mask x importance by depth, so the nearer one.
 
     Args:
         tracked: T frames.
@@ -46,7 +46,6 @@ def id_map(tracked: Tracked, t: int, threshold: float, size: Size) -> np.ndarray
     height, width = size
     found = np.full(size, EMPTY, np.int32)
     presence = tracked.tracks.presence[t]
-    nearness = 1 / (1 + np.exp(np.clip(tracked.depth[t], -50, 50)))
     strongest = np.zeros(size, np.float32)
     for k in np.nonzero(tracked.tracks.present(threshold)[t])[0]:
         box = tracked.where[t, k]
@@ -55,7 +54,7 @@ def id_map(tracked: Tracked, t: int, threshold: float, size: Size) -> np.ndarray
         rows, taps_y = _taps(box[1], box[3], height, tracked.masks.shape[2])
         columns, taps_x = _taps(box[0], box[2], width, tracked.masks.shape[3])
         cover = presence[k] * (taps_y @ tracked.masks[t, k] @ taps_x.T)
-        weight = cover * nearness[k]
+        weight = cover * tracked.importance[t, k]
         wins = (cover > COVERED) & (weight > strongest[rows, columns])
         strongest[rows, columns][wins] = weight[wins]
         found[rows, columns][wins] = tracked.tracks.ids[t, k]

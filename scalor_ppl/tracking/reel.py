@@ -132,6 +132,7 @@ def _followed(reels: Sequence[Reel]) -> list[Tracked]:
     after = program.parted(found.memory, len(reels)) if len(reels) > 1 else [found.memory]
     tracks = certain_tracks(program, found.trace, found.scene)
     objects = finder.objects(found.scene)
+    importance = finder.importance(objects.depth)
     looks = finder.looks(video, found.scene).cpu().numpy()
     results = []
     for b, reel in enumerate(reels):
@@ -145,6 +146,7 @@ def _followed(reels: Sequence[Reel]) -> list[Tracked]:
                 np.array([frame.number for frame in reel.taken]),
                 own.scaled(np.array(source[::-1]) / size[::-1]),  # x, y
                 objects.depth[b],
+                importance[b],
                 objects.where[b],
                 objects.glimpse[b, :, :, -1],
                 looks[b],

@@ -25,6 +25,7 @@ class Tracked:
         numbers: int64 [T], the frames' numbers in the file, from 0.
         tracks: boxes are in pixels of the recording's own frames; ids are unique in the video.
         depth: float32 [T, K]; smaller is nearer.
+        importance: float32 [T, K], above 0, what masks are multiplied by where objects overlap.
         where: float32 [T, K, 4], boxes in the convention of :mod:`scalor_ppl.render.boxes`.
         masks: float32 [T, K, h, w] in 0..1, the objects' masks within their boxes.
         looks: float32 [T, K, D], what the objects look like, see `FindsObjects.looks`.
@@ -43,6 +44,7 @@ class Tracked:
     numbers: np.ndarray
     tracks: Tracks
     depth: np.ndarray
+    importance: np.ndarray
     where: np.ndarray
     masks: np.ndarray
     looks: np.ndarray

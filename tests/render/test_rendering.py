@@ -108,9 +108,12 @@ def test_read_of_features_matches_reference(backend: str) -> None:
     )
 
 
+@pytest.mark.parametrize("occlusion", [None, 2.0])
 @pytest.mark.parametrize("with_background", [True, False])
 @pytest.mark.parametrize("case", CASES)
-def test_composite_matches_reference(backend: str, case: str, with_background: bool) -> None:
+def test_composite_matches_reference(
+    backend: str, case: str, with_background: bool, occlusion: float | None
+) -> None:
     frames, slots, channels, glimpse, size = CASES[case]
     g = torch.Generator().manual_seed(4)
     inputs = {
@@ -126,8 +129,9 @@ def test_composite_matches_reference(backend: str, case: str, with_background: b
     arguments = [tensor.requires_grad_() for tensor in inputs.values()]
     background = inputs.get("background")
     colour, mask, presence, depth, where = arguments[:5]
-    ours = rendering.composite(colour, mask, presence, depth, where, background, size)
-    theirs = reference.composite(colour, mask, presence, depth, where, background, size)
+    objects = (colour, mask, presence, depth, where)
+    ours = rendering.composite(*objects, background, size, occlusion=occlusion)
+    theirs = reference.composite(*objects, background, size, occlusion)
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=0, atol=1e-4)
     for field in ("image", "mask", "foreground"):
@@ -155,6 +159,68 @@ def test_one_object_is_alpha_blended(backend: str) -> None:
     torch.testing.assert_close(frame.image[0, :, 0, 0], torch.full((3,), 0.2))
     # Nowhere is an edge darker than both the object and what lies behind it.
     assert frame.image.min() > 0.2 - 1e-5
+
+
+def two_squares(depth: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """A red and a blue one that share the middle of a frame, ``depth`` [1, 2]."""
+    colour = torch.zeros(1, 2, 3, 4, 4)
+    colour[:, 0, 0], colour[:, 1, 2] = 1.0, 1.0
+    where = torch.tensor([[[-0.2, 0.0, 0.5, 0.5], [0.2, 0.0, 0.5, 0.5]]])
+    return colour, torch.ones(1, 2, 1, 4, 4), torch.ones(1, 2), depth, where
+
+
+@pytest.mark.parametrize("shift", [0.0, 50.0, -5000.0])
+@pytest.mark.parametrize("occlusion", [1.0, 4.0])
+def test_what_is_nearer_hides_what_is_farther(backend: str, occlusion: float, shift: float) -> None:
+    """By the difference of depth alone, also where the sigmoid has no difference any more."""
+    apart = 8.0 / occlusion
+    depth = torch.tensor([[0.0, apart]]) + shift
+    for nearer, farther, order in ((0, 2, depth), (2, 0, depth.flip(1))):
+        frame = rendering.composite(*two_squares(order), None, (20, 20), occlusion=occlusion)
+        middle = frame.image[0, :, 10, 10]
+        assert middle[nearer] > 0.999
+        assert middle[farther] < 0.001
+        # Where each lies alone it is painted whole, however far it is.
+        assert frame.image[0, 0, 10, 4] > 0.999
+        assert frame.image[0, 2, 10, 15] > 0.999
+    if shift < 0:
+        blended = rendering.composite(*two_squares(depth), None, (20, 20)).image[0, :, 10, 10]
+        torch.testing.assert_close(blended[::2], torch.full((2,), 0.5), rtol=0, atol=1e-4)
+
+
+def test_depth_is_pulled_to_the_order_that_is_seen(backend: str) -> None:
+    """Gradients of a frame are finite, and show the way, from either order."""
+    for guess in ([[0.0, 0.0]], [[0.0, 2.0]], [[2.0, 0.0]]):
+        depth = torch.tensor(guess).requires_grad_()
+        image = rendering.composite(*two_squares(depth), None, (20, 20), occlusion=2.0).image
+        (slope,) = torch.autograd.grad(
+            (image[0, :, 10, 10] * torch.tensor([-1.0, 0, 1])), depth, torch.ones(3)
+        )
+        assert slope[0, 0] > 0 > slope[0, 1]
+        torch.testing.assert_close(slope[0, 0], -slope[0, 1])
+
+
+@pytest.mark.parametrize("far", [1e2, 1e4, 3e38])
+def test_what_is_very_far_is_still_seen_and_has_gradients(backend: str, far: float) -> None:
+    objects = two_squares(torch.tensor([[0.0, far]]))
+    for each in objects:
+        each.requires_grad_()
+    image = rendering.composite(*objects, None, (20, 20), occlusion=4.0).image
+    assert image[0, 2, 10, 15] > 0.999
+    for slope in torch.autograd.grad(image.square().sum(), objects):
+        assert torch.isfinite(slope).all()
+
+
+def test_slots_without_an_object_do_not_count_as_nearest(backend: str) -> None:
+    colour, mask, presence, depth, where = two_squares(torch.tensor([[-1e6, 0.0]]))
+    presence[0, 0] = 0.0
+    frame = rendering.composite(colour, mask, presence, depth, where, None, (20, 20), occlusion=4.0)
+    one = (colour[:, 1:], mask[:, 1:], presence[:, 1:], depth[:, 1:], where[:, 1:])
+    alone = rendering.composite(*one, None, (20, 20), occlusion=4.0)
+    torch.testing.assert_close(frame.image, alone.image)
+    nobody = torch.zeros(1, 2)
+    frame = rendering.composite(colour, mask, nobody, depth, where, None, (20, 20), occlusion=4.0)
+    assert (frame.image == 0).all()
 
 
 def test_float64_gradients_by_differences() -> None:

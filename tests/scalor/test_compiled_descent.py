@@ -34,11 +34,12 @@ def beginning(pair: Pair) -> Descent:
     )
     after = pair.model.updated_trackers(None, None, *latents)
     k = pair.model.config.capacity
+    beside = 4 + pair.model.config.what + (pair.model.config.occlusion is not None)
     rows = Rows(
         torch.rand(2, k, 2) - 0.5,
         torch.full((2, k, 2), 0.5),
-        torch.randn(2, k, 4 + pair.model.config.what),
-        torch.ones(2, k, 4 + pair.model.config.what),
+        torch.randn(2, k, beside),
+        torch.ones(2, k, beside),
     )
     image, behind = pair.video(2, 2).unbind(1)
     return Descent(*mapped(Tensor.detach, tuple(descent_of(image, behind, rows, after, CONFIG))))
@@ -61,13 +62,16 @@ def both(pair: Pair, compiled: CompiledDescent) -> tuple[Tensor, Tensor, float]:
     return compiled(pair.model, descent, CONFIG), right, moved
 
 
-def test_it_goes_where_the_steps_go(build: Build) -> None:
-    pair = ready(build)
+@pytest.mark.parametrize("occlusion", [None, 2.0])
+def test_it_goes_where_the_steps_go(build: Build, occlusion: float | None) -> None:
+    pair = ready(build, occlusion=occlusion)
     compiled = CompiledDescent()
     found, right, moved = both(pair, compiled)
     assert compiled.graphs == 1
     assert moved > 0.3
-    torch.testing.assert_close(found, right, rtol=0, atol=1e-3 * moved)
+    # Where a depth hardly matters its gradient is rounding, which Adam makes as large as others.
+    near = 1e-3 if occlusion is None else 5e-3
+    torch.testing.assert_close(found, right, rtol=0, atol=near * moved)
     # Other weights, the same graph: nothing of them is part of it.
     with torch.no_grad():
         for weights in pair.model.parameters():
@@ -75,7 +79,7 @@ def test_it_goes_where_the_steps_go(build: Build) -> None:
     changed, right, _ = both(pair, compiled)
     assert compiled.graphs == 1
     assert (changed - found).abs().max() > 0.01 * moved
-    torch.testing.assert_close(changed, right, rtol=0, atol=1e-3 * moved)
+    torch.testing.assert_close(changed, right, rtol=0, atol=near * moved)
 
 
 def test_videos_are_inferred_alike(build: Build) -> None:

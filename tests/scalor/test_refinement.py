@@ -28,6 +28,7 @@ PROGRAMS: list[dict[str, Any]] = [
     {"background": "template", "guide": {"difference": True}},
     {"guide": {"mask": "everywhere", "attention": False}, "proposals": 2},
     {"perspective": 0.5},
+    {"occlusion": 2.0, "proposals": 3},
 ]
 
 
@@ -138,6 +139,29 @@ def test_a_place_is_found_again(build: Build) -> None:
     assert better.proposed.found.all()
     left = better.proposed.where[..., :2].abs().max()
     assert left < 0.02
+
+
+@pytest.mark.parametrize("occlusion", [None, 4.0])
+def test_who_hides_whom_is_found(build: Build, occlusion: float | None) -> None:
+    """Two objects that overlap, guessed in the wrong order; without occlusion depth stays."""
+    pair = refining(build, 0, {"grid": (1, 2), "capacity": 2, "occlusion": occlusion})
+    model = pair.model
+    torch.manual_seed(0)
+    place = torch.tensor([[[0.5, 0.0, 2.0, 2.0], [-0.5, 0.0, 2.0, 2.0]]])
+    depth, looks = torch.tensor([[0.5, -0.5]]), 3 * torch.randn(1, 2, 3)
+    true = Latents(torch.full((1, 2), 9.0), place, depth, looks)
+    image = model.rendered(model.updated_trackers(None, None, *true)).image[:, 0].detach()
+    wrong = true._replace(depth=-depth)
+    spread = None if occlusion is None else torch.ones(1, 2)
+    guess = Guess(wrong, torch.full((1, 2, 4), 0.1), torch.full((1, 2, 3), 0.1), spread)
+    after = model.updated_trackers(None, None, *wrong)
+    better = refine(model, image, None, None, None, guess, after, GuideConfig(refine=40)).proposed
+    assert better.found.all()
+    if occlusion is None:
+        assert better.depth is None
+    else:
+        assert better.depth is not None
+        assert better.depth[0, 0] > better.depth[0, 1]
 
 
 def test_what_is_absent_is_left_alone(build: Build) -> None:

@@ -179,8 +179,9 @@ def test_maps_agree_with_the_renderer(stream: list[Tracked]) -> None:
                 write_glimpses(plane[None, None, None], where[None, None], (64, 64))[0, 0]
             )
         cover = torch.stack(covers).numpy()
-        ids, depth = part.tracks.ids[t, present], part.depth[t, present]
-        weight = np.where(cover > 0.5, cover / (1 + np.exp(depth))[:, None, None], 0)
+        ids, importance = part.tracks.ids[t, present], part.importance[t, present]
+        assert np.allclose(importance, 1 / (1 + np.exp(part.depth[t, present])))
+        weight = np.where(cover > 0.5, cover * importance[:, None, None], 0)
         expected = np.where(weight.max(0) > 0, ids[weight.argmax(0)], -1)
         # A cover of one half is on either side of it by rounding.
         close = (np.abs(cover - 0.5) < 1e-5).any(0)
