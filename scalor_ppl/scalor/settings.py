@@ -260,7 +260,7 @@ class DecoderTraining(FrameTraining):
             are as smooth as the mean of what is likely.
     """
 
-    sharpness: float = Field(8.0, ge=0)
+    sharpness: float = Field(5.0, ge=0)
 
 
 class BackgroundTraining(FrameTraining):
