@@ -77,10 +77,12 @@ def train_decoder(
 def with_decoder(program: ScalorProgram, config: ScalorConfig) -> ScalorProgram:
     """The program with a fresh decoder, as large as ``model.glimpse`` of a configuration says.
 
+    Objects blend or hide each other as its ``model.occlusion`` says.
+
     The guide reads glimpses in the size that it was trained on.
     """
     own = program.config
-    look = {"decoder": config.model.decoder, "glimpse": config.model.glimpse}
+    look = {name: getattr(config.model, name) for name in ("decoder", "glimpse", "occlusion")}
     model = own.model.model_copy(update=look)
     guide = own.guide.model_copy(update={"glimpse": own.guide.glimpse or own.model.glimpse})
     changed = {"model": model, "guide": guide, "train": config.train, "data": config.data}
@@ -108,14 +110,17 @@ def frames_of(program: Program, draws: Draws) -> Frames:
 
 
 def composed(program: Program, frames: Frames) -> Frame:
-    """The frames as the program's decoder paints them."""
+    """The frames as the program's decoder paints them, objects blended where they overlap.
+
+    Draws are not refined, and without that their depths do not tell who hides whom.
+    """
     model = program.model
     glimpse = model.decode(frames.what)
     colour, mask = glimpse.split((model.channels, 1), 2)
     box = model.painted(frames.where, mask)
     there = frames.presence > 0
     objects = (colour, mask, frames.presence, frames.depth, box)
-    return composite(*objects, frames.background, model.size, there, model.config.occlusion)
+    return composite(*objects, frames.background, model.size, there)
 
 
 class PaintingQuality(NamedTuple):

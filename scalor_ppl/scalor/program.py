@@ -57,7 +57,7 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
 
     settings_of_parts = {  # noqa: RUF012 (a field of a frozen dataclass would be an option)
         "priors": (),
-        "decoder": ("model.decoder", "model.glimpse"),
+        "decoder": ("model.decoder", "model.glimpse", "model.occlusion"),
         "background": ("model.background_dim",),
     }
 

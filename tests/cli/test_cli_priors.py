@@ -91,7 +91,8 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(cli: CommandLine, se
         assert line.endswith("it goes by train.priors")
     decoder = ("train", "--only", "decoder", "--from", "run", "--out", "new", *ALONE)
     line = cli.refused(*decoder, "--set", "guide.refine=3")
-    assert line.endswith("it goes by model.decoder and model.glimpse and train.decoder")
+    known = "model.decoder and model.glimpse and model.occlusion and train.decoder"
+    assert line.endswith(f"it goes by {known}")
     behind = ("train", "--only", "background", "--from", "run", "--out", "new", *ALONE)
     assert 'the run has "none"' in cli.refused(*behind)
     assert not Path("new").exists()

@@ -354,12 +354,13 @@ def test_a_finer_decoder_is_trained_with_everything_else_as_it_is(tmp_path: Path
     presence: Any = program.guide.proposal.presence[-1]
     presence.bias.data.fill_(3.0)
     assert isinstance(program.config, ScalorConfig)
-    finer = program.config.with_model(glimpse=(9, 10))
+    finer = program.config.with_model(glimpse=(9, 10), occlusion=2.0)
     assert isinstance(finer, ScalorConfig)
     trained, record = train_decoder(program, finer, Square(), lambda *told: None)
     assert record.after["mse"] < 0.9 * record.before["mse"]
     assert isinstance(trained.config, ScalorConfig)
     assert trained.config.model.glimpse == (9, 10)
+    assert trained.config.model.occlusion == 2.0
     assert trained.config.guide.glimpse == (6, 6)  # what it reads stays
     guide = zip(program.guide.parameters(), trained.guide.parameters(), strict=True)
     assert all(torch.equal(*pair) for pair in guide)
