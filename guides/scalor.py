@@ -284,8 +284,8 @@ class ScalorGuide(nn.Module):
         what = pyro.sample(f"z_what_prop_{t}", diagonal_normal(loc, positive(scale, SCALE_SHIFT)))
         step, scale = parts.depth(seen).unbind(-1)
         loc = last.depth + step
-        if better is not None and better.depth is not None:
-            loc = torch.where(better.found, better.depth, loc[..., None]).squeeze(-1)
+        if better is not None:
+            loc = bettered(loc[..., None], better, "depth").squeeze(-1)
         depth = pyro.sample(f"z_depth_prop_{t}", Gaussian(loc, positive(scale, SCALE_SHIFT)))
         # Survival is likely before anything is learned (against propagation collapse).
         logits = parts.presence(torch.cat((seen, raw, what), -1)).squeeze(-1) + 2.0
