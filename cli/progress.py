@@ -198,6 +198,12 @@ def show_part_training(
         nats = [sum(each.values()) for each in (before, after)]
         say(f"{done}; -log p(z) {nats[0]:.2f} -> {nats[1]:.2f} nats a frame, {out}")
         return
+    if part == "guide":
+        clips, videos = (f"{before[of]:.1f} -> {after[of]:.1f}" for of in ("objective", "sampled"))
+        done = f"guide: {record.steps} steps ({rate:.1f}/s), {record.clips} videos sampled"
+        say(f"{done}; -objective {clips}, -log q(z) {videos} nats a frame, {out}")
+        say(f"calibrate it anew: scalor-ppl evaluate {out} --calibrate")
+        return
     mse = f"MSE {before['mse']:.2e} -> {after['mse']:.2e}"
     if part == "background":
         mse = f"-bound {before['bound']:.1f} -> {after['bound']:.1f} nats a frame, {mse}"

@@ -32,6 +32,7 @@ class Only(StrEnum):
     PRIORS = "priors"
     DECODER = "decoder"
     BACKGROUND = "background"
+    GUIDE = "guide"
 
 
 def train(
@@ -59,8 +60,9 @@ def train(
         Only | None,
         typer.Option(
             help="Train a part of --from alone: its priors, so that videos are sampled well, its "
-            "decoder, so that they are sharp, or its background, so that it is exact; see "
-            "train.priors, train.decoder, train.background.",
+            "decoder, so that they are sharp, its background, so that it is exact, or its guide, "
+            "so that it finds what the program samples; see train.priors, train.decoder, "
+            "train.background, train.guide.",
         ),
     ] = None,
     settings: Settings = None,

@@ -136,7 +136,8 @@ class PartRecord(NamedTuple):
         seconds: that the steps took.
         before, after: of held-out draws, under the program before and after: ``-log p(z)`` in nats
             a frame, by prior; the decoder's ``mse``; the background's ``mse``, and its ``bound``,
-            nats a frame under a standard normal.
+            nats a frame under a standard normal; the guide's ``objective``, nats a frame of clips,
+            and its ``sampled``, ``-log q(z)`` of what is in sampled videos, nats a frame.
     """
 
     settings: dict[str, Any]
@@ -154,7 +155,9 @@ Tell = Callable[[int, int, str], None]
 
 
 class TrainsParts(ABC):
-    """Its priors, decoder or background can be trained alone, at draws of its posterior.
+    """Its priors, decoder, background or guide can be trained alone.
+
+    All but the guide are at draws of the posterior.
 
     Each method gives the program with the part trained, all else as it is, and a record; it raises
     ``UserError`` where there is nothing to learn from, and ``TrainingError`` where a step was not
@@ -165,7 +168,7 @@ class TrainsParts(ABC):
 
     settings_of_parts: ClassVar[Mapping[str, tuple[str, ...]]]
     """Which tables and settings, beside ``data`` and ``train``, a training of a part may change: by
-    ``priors``, ``decoder`` and ``background``."""
+    ``priors``, ``decoder``, ``background`` and ``guide``."""
 
     @property
     @abstractmethod
@@ -201,6 +204,17 @@ class TrainsParts(ABC):
 
         Raises:
             UserError: it has none that is learned so.
+        """
+
+    @abstractmethod
+    def with_trained_guide(
+        self, config: Config, source: ClipSource, tell: Tell
+    ) -> tuple[Program, PartRecord]:
+        """The program with a guide that was trained further; arguments as above.
+
+        Raises:
+            UserError: its priors have not learned what enters, so that nothing is to be learned of
+                what it samples.
         """
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from pyro import poutine
+from pyro.poutine import Trace
 from torch import Tensor
 
 from scalor_ppl.scalor.priors import Discovered, Transitions, log_density
@@ -58,7 +59,20 @@ def drawn(model: Any, guide: Any, *inputs: Tensor) -> list[Moment]:
     """
     with poutine.trace() as traced:
         states = guide(*inputs).trackers
-    nodes = traced.trace.nodes
+    model.once.forget()
+    return moments_of(model, traced.trace, states)
+
+
+@torch.no_grad()
+def moments_of(model: Any, trace: Trace, states: Sequence[Trackers]) -> list[Moment]:
+    """The latents of a trace, of guide or model.
+
+    Args:
+        model: the program, with hard presence.
+        trace: of all frames.
+        states: the trackers of each.
+    """
+    nodes = trace.nodes
 
     def latents(suffix: str) -> Latents:
         names = ("pres", "where", "depth", "what")
@@ -83,7 +97,6 @@ def drawn(model: Any, guide: Any, *inputs: Tensor) -> list[Moment]:
             origin=trackers.origin.unflatten(0, (videos, slots)) - base,
         )
         moments.append(Moment(slim, tracked, moved, latents(f"disc_{t}"), backdrop))
-    model.once.forget()
     return moments
 
 

@@ -33,6 +33,7 @@ from scalor_ppl.programs.configuration import NATURAL_PRESET
 from scalor_ppl.scalor.background_training import train_background
 from scalor_ppl.scalor.compiled_descent import CompiledDescent
 from scalor_ppl.scalor.decoder_training import train_decoder
+from scalor_ppl.scalor.guide_training import train_guide
 from scalor_ppl.scalor.looks import looks_of
 from scalor_ppl.scalor.memory import from_tensors, joined, parted, to_tensors
 from scalor_ppl.scalor.noise import SameNoise
@@ -59,6 +60,7 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         "priors": (),
         "decoder": ("model.decoder", "model.glimpse", "model.occlusion"),
         "background": ("model.background_dim",),
+        "guide": (),
     }
 
     # ------------------------------------------------------------------ training
@@ -152,6 +154,13 @@ class ScalorProgram(Program, CountsObjects, Intervenes, ProposesSettings, Trains
         """See :mod:`scalor_ppl.scalor.background_training`."""
         assert isinstance(config, ScalorConfig)
         return train_background(self, config, source, tell)
+
+    def with_trained_guide(
+        self, config: Config, source: Any, tell: Tell
+    ) -> tuple[Program, PartRecord]:
+        """See :mod:`scalor_ppl.scalor.guide_training`."""
+        assert isinstance(config, ScalorConfig)
+        return train_guide(self, config, source, tell)
 
     # ------------------------------------------------------------------ inference
 

@@ -274,12 +274,38 @@ class BackgroundTraining(FrameTraining):
     learning_rate: float = Field(5e-3, gt=0)
 
 
+class GuideTraining(Section):
+    """A guide's own training: at sampled videos, whose latents are known, and at clips of the data.
+
+    Attributes:
+        steps: of the optimizer.
+        videos: sampled once, of which an eighth is held out.
+        frames: of each video, and of each clip.
+        batch: clips of the data a step, for the training's own objective.
+        sampled: videos a step.
+        weight: of the log-density of the sampled videos' latents beside that objective; 0 leaves
+            them out.
+        temperature: of the samples, as of ``generate --temperature``.
+        learning_rate: at its largest.
+    """
+
+    steps: int = Field(300, ge=1)
+    videos: int = Field(480, ge=8)
+    frames: int = Field(10, ge=2)
+    batch: int = Field(4, ge=1)
+    sampled: int = Field(8, ge=1)
+    weight: float = Field(3.0, ge=0)
+    temperature: float = Field(0.3, gt=0, le=1)
+    learning_rate: float = Field(3e-4, gt=0)
+
+
 class ScalorTrainConfig(TrainConfig):
     """How SCALOR is trained.
 
     Attributes:
         decoder: training of the decoder alone.
         background: training of the background alone.
+        guide: training of the guide alone.
         priors: training of the priors after everything else.
         temperature: schedule of the presence relaxation.
         discovery_rate: schedule of the discovery prior.
@@ -287,6 +313,7 @@ class ScalorTrainConfig(TrainConfig):
 
     decoder: DecoderTraining = DecoderTraining()
     background: BackgroundTraining = BackgroundTraining()
+    guide: GuideTraining = GuideTraining()
     priors: PriorsTraining = PriorsTraining()
     temperature: Schedule = Schedule(start=1.0, end=0.3, steps=600)
     discovery_rate: Schedule = Schedule(start=0.1, end=1e-4, steps=300, kind="geometric")

@@ -27,7 +27,7 @@ from scalor_ppl.training.runs import (
 )
 from scalor_ppl.training.sources import open_data
 
-Part = Literal["priors", "decoder", "background"]
+Part = Literal["priors", "decoder", "background", "guide"]
 STEPS = 1200  # of the phase, where nobody says how many
 
 
@@ -76,7 +76,7 @@ def train_part(
     """Train a part of a run at draws of its posterior; nothing is written before the end.
 
     Args:
-        part: ``priors``, ``decoder`` or ``background``.
+        part: ``priors``, ``decoder``, ``background`` or ``guide``.
         run: trained, its folder or ``pretrained:NAME``.
         config: the run's own, with the settings of the training.
         out: folder of the run that results: a new one, or ``run`` itself, whose part is replaced.
@@ -98,6 +98,7 @@ def train_part(
         "priors": able.with_trained_priors,
         "decoder": able.with_trained_decoder,
         "background": able.with_trained_background,
+        "guide": able.with_trained_guide,
     }[part]
     source = source or open_data(config.data, "train")
     _check_size(source, program.config)
@@ -154,7 +155,7 @@ def _keep_calibration(part: Part, before: Path, out: Path) -> None:
     """Keep of the stored calibrations those that still hold.
 
     Positions do not depend on the priors; on the background they do where they are refined, and on
-    the decoder always.
+    decoder and guide always.
     """
     if part == "priors":
         if (before / CALIBRATION).is_file() and not (out / CALIBRATION).exists():

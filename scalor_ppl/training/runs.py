@@ -41,7 +41,7 @@ from scalor_ppl.training.checkpoints import WEIGHTS, last_checkpoint, load_newes
 CONFIG = "config.toml"
 METRICS = "metrics.jsonl"
 # Of parts that were trained alone.
-RECORDS = {part: f"{part}.json" for part in ("priors", "decoder", "background")}
+RECORDS = {part: f"{part}.json" for part in ("priors", "decoder", "background", "guide")}
 SHIPPED = "pretrained:"
 LARGEST = 3_000_000  # bytes of a program that ships with the package
 
