@@ -275,7 +275,7 @@ class BackgroundTraining(FrameTraining):
 
 
 class GuideTraining(Section):
-    """A guide's own training: at sampled videos, whose latents are known, and at clips of the data.
+    """A guide's own training: at sampled videos, where places are known, and at clips of the data.
 
     Attributes:
         steps: of the optimizer.
@@ -283,8 +283,8 @@ class GuideTraining(Section):
         frames: of each video, and of each clip.
         batch: clips of the data a step, for the training's own objective.
         sampled: videos a step.
-        weight: of the log-density of the sampled videos' latents beside that objective; 0 leaves
-            them out.
+        weight: of the log-density of where objects are in sampled videos beside that objective; 0
+            leaves it out.
         temperature: of the samples, as of ``generate --temperature``.
         learning_rate: at its largest.
     """
