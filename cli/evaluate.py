@@ -47,6 +47,10 @@ def evaluate(
         str | None, typer.Option(help="Bound log p(x) too: elbo or iwae, with hard presence.")
     ] = None,
     particles: Annotated[int, typer.Option(min=1, help="Draws per clip for the bound.")] = 100,
+    edges: Annotated[
+        bool,
+        typer.Option(help="How far off the centres of objects are that the edge cuts, too."),
+    ] = False,
     calibration: Annotated[
         bool,
         typer.Option(help="In place of scores: how honest the stated uncertainty is."),
@@ -97,6 +101,9 @@ def evaluate(
     use_threads(threads)
     check_figure("--plot", plot)
     check_once(runs)
+    if calibration or calibrate:
+        of_scores = {"--edges": edges or None, "--bound": bound}
+        refuse_given(of_scores, "goes with scores, in whose place --calibration is")
     if len(runs) > 1:
         of_one = {"--calibration": calibration or None, "--calibrate": calibrate or None}
         refuse_given({**of_one, "--plot": plot}, "is for one run at a time")
@@ -104,7 +111,7 @@ def evaluate(
     def asked(run: Path) -> Evaluation:
         where = RunChoice(str(run), device, refine, threads, trusts_everything(), compiled)
         return Evaluation(
-            where, data, data_dir, data_seed, clips, frames, recognise, bound, particles
+            where, data, data_dir, data_seed, clips, frames, recognise, bound, particles, edges
         )
 
     with owned(out, plot):

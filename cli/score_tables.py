@@ -1,6 +1,6 @@
 """Tables of scores, and a bound in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from scalor_ppl.cli.tables import print_table, ruled_table
 
 if TYPE_CHECKING:
     from scalor_ppl.evaluation import Scores
+    from scalor_ppl.evaluation.edges import EdgeErrors
     from scalor_ppl.inference.bounds import Bound
     from scalor_ppl.studies.evaluating import Evaluated, Evaluation
 
@@ -40,6 +41,8 @@ def show_evaluated(found: "Evaluated", asked: "Evaluation", name: str = "") -> N
     if found.scores is not None:
         title = f"{before}{found.source}: {asked.clips} clips of {asked.frames} frames"
         print_table(score_table(found.scores, title))
+    if found.edges is not None:
+        print_table(edge_table(found.edges))
 
 
 def bound_line(bound: "Bound") -> str:
@@ -60,6 +63,17 @@ def score_table(scores: "Mapping[str, Scores]", title: str) -> Table:
     table = ruled_table(title, "rule", *headings, title_justify="center")
     for rule, figures in scores.items():
         table.add_row(rule, *(f"{getattr(figures, name):{form}}" for name, _, form in COLUMNS))
+    return table
+
+
+def edge_table(errors: "Sequence[EdgeErrors]") -> Table:
+    """Errors of centres by the share of the object in view."""
+    headings = ("objects", "error, px", "inwards, px", "speed, of true")
+    table = ruled_table("centres at the edge of the view", "in view", *headings)
+    for each in errors:
+        share = "all" if each.inwards is None else f"{each.low:.2f} to {each.high:.2f}"
+        inwards = "" if each.inwards is None else f"{each.inwards:.2f}"
+        table.add_row(share, str(each.objects), f"{each.error:.2f}", inwards, f"{each.speed:.2f}")
     return table
 
 

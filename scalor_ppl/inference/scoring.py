@@ -1,11 +1,11 @@
 """Scores of a trained program on clips with ground truth."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from scalor_ppl.data import ClipSource
+from scalor_ppl.data import ClipSource, Truth
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores, evaluate_by_rules
 from scalor_ppl.identity import recognised
@@ -16,7 +16,25 @@ from scalor_ppl.programs import FindsObjects, Program, require
 from scalor_ppl.tracks.table import Tracks
 
 
-def score(
+class Tracked(NamedTuple):
+    """Clips that were tracked.
+
+    Attributes:
+        tracks, truths: of each clip.
+        mse: of the most likely account of a pixel, mean over the clips.
+    """
+
+    tracks: list[Tracks]
+    truths: list[Truth]
+    mse: float
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """By every rule of ``evaluation.RULES``."""
+        return evaluate_by_rules(self.tracks, self.truths, mse=self.mse)
+
+
+def tracked(
     program: Program,
     source: ClipSource,
     *,
@@ -24,8 +42,8 @@ def score(
     frames: int,
     batch: int = 20,
     recognise: bool = True,
-) -> dict[str, Scores]:
-    """Track clips and score the tracks by every rule of ``evaluation.RULES``.
+) -> Tracked:
+    """Track clips that have ground truth.
 
     Args:
         program: trained.
@@ -42,7 +60,9 @@ def score(
     program.check_fits(source.name, source.height, source.width, source.channels)
     finder = require(program, FindsObjects, "tracking scores")
     count = min(clips, max(1, source.starts(frames)))
-    tracks, truths, squares = [], [], 0.0
+    tracks: list[Tracks] = []
+    truths: list[Truth] = []
+    squares = 0.0
     for begin in range(0, count, batch):
         drawn = [source.clip(i, frames) for i in range(begin, min(begin + batch, count))]
         for clip in drawn:
@@ -54,7 +74,21 @@ def score(
             scene = infer(program.model, program.guide, video)
         squares += (scene.image - video).square().mean().item() * len(drawn)
         tracks += recognised_in(program, video, scene) if recognise else finder.tracks(scene)
-    return evaluate_by_rules(tracks, truths, mse=squares / count)
+    return Tracked(tracks, truths, squares / count)
+
+
+def score(
+    program: Program,
+    source: ClipSource,
+    *,
+    clips: int,
+    frames: int,
+    batch: int = 20,
+    recognise: bool = True,
+) -> dict[str, Scores]:
+    """Their scores by every rule of ``evaluation.RULES``; arguments and errors likewise."""
+    amount = {"clips": clips, "frames": frames, "batch": batch}
+    return tracked(program, source, recognise=recognise, **amount).scores
 
 
 def recognised_in(program: Program, video: Tensor, scene: Any) -> list[Tracks]:

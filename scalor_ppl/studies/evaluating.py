@@ -1,15 +1,16 @@
 """Runs scored on fresh clips, one by one or on workers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.evaluation import Scores
+from scalor_ppl.evaluation.edges import EdgeErrors, edge_errors
 from scalor_ppl.inference.bounds import Bound, bound_of
-from scalor_ppl.inference.scoring import reconstruction_error, score
-from scalor_ppl.programs import FindsObjects
+from scalor_ppl.inference.scoring import reconstruction_error, tracked
+from scalor_ppl.programs import FindsObjects, require
 from scalor_ppl.tracking.workers import RunChoice
 from scalor_ppl.training.sources import chosen, open_data
 
@@ -27,6 +28,7 @@ class Evaluation:
         recognise: identities by looks where objects covered each other.
         bound: estimator of a bound of log p(x); none takes none.
         particles: draws a clip for the bound.
+        edges: errors of what the edge of the view cuts, too.
     """
 
     choice: RunChoice
@@ -38,6 +40,7 @@ class Evaluation:
     recognise: bool = True
     bound: str | None = None
     particles: int = 100
+    edges: bool = False
 
     def anywhere(self) -> "Evaluation":
         """The same from any directory."""
@@ -58,12 +61,14 @@ class Evaluated:
         bound: where it was asked for.
         mse: of a program that finds no objects.
         scores: of one that does, by rule; none of clips without ground truth that were bounded.
+        edges: errors of the centres of objects by their share in view, where they were asked for.
     """
 
     source: str
     bound: Bound | None = None
     mse: float | None = None
     scores: Mapping[str, Scores] | None = None
+    edges: Sequence[EdgeErrors] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Fit for JSON."""
@@ -72,6 +77,8 @@ class Evaluated:
             figures["bound"] = self.bound.to_dict()
         if self.mse is not None:
             figures["mse"] = self.mse
+        if self.edges is not None:
+            figures["edges"] = [each.to_dict() for each in self.edges]
         return figures | {rule: each.to_dict() for rule, each in (self.scores or {}).items()}
 
 
@@ -90,13 +97,18 @@ def evaluate_run(asked: Evaluation) -> Evaluated:
         bound = bound_of(
             program, source, estimator=asked.bound, particles=asked.particles, **amount
         )
+    if asked.edges:
+        require(program, FindsObjects, "evaluate --edges")
     if not isinstance(program, FindsObjects):
         error = reconstruction_error(program, source, **amount)
         return Evaluated(settings.source, bound, mse=error)
-    scores = None
-    if bound is None or _has_truth(source, asked.frames):
-        scores = score(program, source, recognise=asked.recognise, **amount)
-    return Evaluated(settings.source, bound, scores=scores)
+    if bound is not None and not asked.edges and not _has_truth(source, asked.frames):
+        return Evaluated(settings.source, bound)
+    found = tracked(program, source, recognise=asked.recognise, **amount)
+    edges = None
+    if asked.edges:
+        edges = edge_errors(found.tracks, found.truths, (source.height, source.width))
+    return Evaluated(settings.source, bound, scores=found.scores, edges=edges)
 
 
 def _has_truth(source: ClipSource, frames: int) -> bool:

@@ -46,3 +46,15 @@ def test_what_is_for_one_run_at_a_time(cli: CommandLine) -> None:
         line = cli.refused("evaluate", "seed_0", "seed_1", option, *FEW)
         assert line.endswith("is for one run at a time")
     assert "is given twice" in cli.refused("evaluate", "seed_0", "./seed_0", *FEW)
+
+
+@pytest.mark.usefixtures("seeds")
+def test_errors_at_the_edge(cli: CommandLine) -> None:
+    said = cli("evaluate", "seed_0", "--edges", *FEW, "--json", "one.json")
+    assert said.code == 0, said
+    assert "centres at the edge of the view" in said.out
+    found = json.loads(Path("one.json").read_text())
+    assert isinstance(found["edges"], list)
+    assert found["standard"]["clips"] == 2
+    line = cli.refused("evaluate", "seed_0", "--edges", "--calibration", *FEW)
+    assert line.endswith("goes with scores, in whose place --calibration is")
