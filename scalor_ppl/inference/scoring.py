@@ -16,7 +16,7 @@ from scalor_ppl.programs import FindsObjects, Program, require
 from scalor_ppl.tracks.table import Tracks
 
 
-class Tracked(NamedTuple):
+class TrackedClips(NamedTuple):
     """Clips that were tracked.
 
     Attributes:
@@ -42,7 +42,7 @@ def tracked(
     frames: int,
     batch: int = 20,
     recognise: bool = True,
-) -> Tracked:
+) -> TrackedClips:
     """Track clips that have ground truth.
 
     Args:
@@ -74,7 +74,7 @@ def tracked(
             scene = infer(program.model, program.guide, video)
         squares += (scene.image - video).square().mean().item() * len(drawn)
         tracks += recognised_in(program, video, scene) if recognise else finder.tracks(scene)
-    return Tracked(tracks, truths, squares / count)
+    return TrackedClips(tracks, truths, squares / count)
 
 
 def score(
