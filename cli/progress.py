@@ -199,9 +199,9 @@ def show_part_training(
         say(f"{done}; -log p(z) {nats[0]:.2f} -> {nats[1]:.2f} nats a frame, {out}")
         return
     if part == "guide":
-        clips, videos = (f"{before[of]:.1f} -> {after[of]:.1f}" for of in ("objective", "where"))
+        clips, videos = (f"{before[of]:.1f} -> {after[of]:.1f}" for of in ("objective", "places"))
         done = f"guide: {record.steps} steps ({rate:.1f}/s), {record.clips} videos sampled"
-        say(f"{done}; -objective {clips}, -log q(z_where) {videos} nats a frame, {out}")
+        say(f"{done}; -objective {clips}, -log q(z_pres, z_where) {videos} nats a frame, {out}")
         say(f"calibrate it anew: scalor-ppl evaluate {out} --calibrate")
         return
     mse = f"MSE {before['mse']:.2e} -> {after['mse']:.2e}"

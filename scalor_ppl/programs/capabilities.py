@@ -137,7 +137,7 @@ class PartRecord(NamedTuple):
         before, after: of held-out draws, under the program before and after: ``-log p(z)`` in nats
             a frame, by prior; the decoder's ``mse``; the background's ``mse``, and its ``bound``,
             nats a frame under a standard normal; the guide's ``objective``, nats a frame of clips,
-            and its ``where``, ``-log q(z_where)`` of objects in sampled videos, nats a frame.
+            and its ``places``, ``-log q(z_pres, z_where)`` at sampled videos, nats a frame.
     """
 
     settings: dict[str, Any]

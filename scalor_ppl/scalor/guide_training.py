@@ -2,11 +2,11 @@
 
 The ELBO is content with latents that explain the pixels in view: of an object that the edge of the
 view cuts it does not mind a centre that lies inside, and a part taken for a small whole. In a video
-that the model has sampled all latents are known. The log-density that the guide gives to where
-objects are, each frame after the true ones before it, is a part of the sleep phase of wake-sleep
-(Hinton et al. 1995, "The wake-sleep algorithm for unsupervised neural networks"). What is sampled
-is not all that is in the data: the training's own objective at clips of the data counts as well,
-and looks are left to it. Trained on sampled looks, the guide tells real ones less exactly.
+that the model has sampled all latents are known. The log-density that the guide gives to whether
+and where objects are, each frame after the true ones before it, is a part of the sleep phase of
+wake-sleep (Hinton et al. 1995, "The wake-sleep algorithm for unsupervised neural networks"). What
+is sampled is not all that is in the data: the training's own objective at clips of the data counts
+as well, and looks are left to it. Trained on sampled looks, the guide tells real ones less exactly.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def latents_of(program: Program, trace: Trace, trackers: Sequence[Trackers]) -> 
     return found
 
 
-def density_of_where(program: Program, sampled: Sampled) -> Tensor:
-    """log q of where the objects in sampled videos are, ``[V]``, given all latents before that."""
+def density_of_places(program: Program, sampled: Sampled) -> Tensor:
+    """log q of whether and where objects are, ``[V]``, each given all latents before it."""
     device = program.device
     latents = {name: z.to(device) for name, z in sampled.latents.items()}
     inputs = program.inputs(to_video(sampled.frames.numpy(), device), None)
@@ -150,7 +150,9 @@ def density_of_where(program: Program, sampled: Sampled) -> Tensor:
     evaluate(traced.trace)
     terms = []
     for name, site in latent_and_observed(traced.trace):
-        if name.startswith("z_where"):
+        if name.startswith("z_pres"):
+            terms.append(site["log_prob"].flatten(1).sum(1))
+        elif name.startswith("z_where"):
             # What is not there is nowhere.
             there = latents[name.replace("where", "pres")]
             terms.append((site["log_prob"] * there).flatten(1).sum(1))
@@ -173,7 +175,7 @@ def without_gradients(model: torch.nn.Module) -> Iterator[None]:
 def figures(
     program: Program, source: ClipSource, kept: Sampled, settings: GuideTraining
 ) -> dict[str, float]:
-    """Nats a frame: minus the objective at clips, and minus log q of where objects are at videos.
+    """Nats a frame: minus the objective at clips, and minus log q of places at videos.
 
     Args:
         program: whose guide it is.
@@ -189,8 +191,8 @@ def figures(
             clips += _per_frame(program, objective, next(stream)).item() / MEASURED
     total = 0.0
     for rows in torch.arange(len(kept.frames)).split(settings.sampled):
-        total -= density_of_where(program, kept.chosen(rows)).sum().item()
-    return {"objective": clips, "where": total / (len(kept.frames) * settings.frames)}
+        total -= density_of_places(program, kept.chosen(rows)).sum().item()
+    return {"objective": clips, "places": total / (len(kept.frames) * settings.frames)}
 
 
 def _clips(
@@ -242,7 +244,7 @@ def _descend(
             known = math.nan
             if settings.weight:
                 rows = torch.randint(len(sampled.frames), (settings.sampled,))
-                videos = -density_of_where(program, sampled.chosen(rows)).mean()
+                videos = -density_of_places(program, sampled.chosen(rows)).mean()
                 loss = clips + settings.weight * videos / settings.frames
                 known = videos.item() / settings.frames
             optimizer.zero_grad()

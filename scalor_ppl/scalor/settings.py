@@ -283,8 +283,8 @@ class GuideTraining(Section):
         frames: of each video, and of each clip.
         batch: clips of the data a step, for the training's own objective.
         sampled: videos a step.
-        weight: of the log-density of where objects are in sampled videos beside that objective; 0
-            leaves it out.
+        weight: of the log-density of whether and where objects are in sampled videos, beside that
+            objective; 0 leaves it out.
         temperature: of the samples, as of ``generate --temperature``.
         learning_rate: at its largest.
     """

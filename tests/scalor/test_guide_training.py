@@ -17,7 +17,7 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
 from scalor_ppl.scalor.guide_training import (
     Sampled,
-    density_of_where,
+    density_of_places,
     latents_of,
     sample_videos,
     train_guide,
@@ -64,7 +64,7 @@ def test_a_guide_comes_to_know_where_what_is_sampled_is_and_nothing_else_moves(
     trained, record = train_guide(
         program, program.config, Square(), lambda n, of, text: told.append((n, of))
     )
-    assert record.after["where"] < record.before["where"] - 0.5
+    assert record.after["places"] < record.before["places"] - 0.5
     assert (record.steps, record.clips, record.frames) == (40, 24, 4)
     assert told[0] == (0, 24)
     assert told[-1] == (40, 40)
@@ -97,18 +97,19 @@ def test_density_counts_where_something_is_and_no_other_place(build: Build) -> N
         scene = pair.model(videos=3, frames=3)
     latents = latents_of(pair.program, traced.trace, scene.trackers)
     frames = (scene.image * 255).round().byte().permute(0, 1, 3, 4, 2)
-    found = density_of_where(pair.program, Sampled(frames, latents))
+    found = density_of_places(pair.program, Sampled(frames, latents))
 
     video = frames.permute(0, 1, 4, 2, 3).float() / 255
     replayed = poutine.trace(poutine.condition(pair.guide, data=latents)).get_trace(video)
     replayed.compute_log_prob()
     known = torch.zeros(3)
     for name, site in replayed.nodes.items():
-        if not name.startswith("z_where"):
+        if not name.startswith(("z_where", "z_pres")):
             continue
         for video_number, row in enumerate(site["log_prob"]):
             for place, value in enumerate(row):
-                if latents[name.replace("where", "pres")][video_number, place] > 0.5:
+                there = latents[name.replace("where", "pres")][video_number, place] > 0.5
+                if there or name.startswith("z_pres"):
                     known[video_number] += value
     torch.testing.assert_close(found, known, atol=1e-3, rtol=1e-5)
     # What was rejected is no object: of those proposed fewer are told than the prior drew.
@@ -152,7 +153,7 @@ def test_the_command_trains_a_guide_and_drops_its_calibration(
     assert "24 videos sampled" in said.err
     assert "evaluate new --calibrate" in said.err
     assert read_calibration(Path("new"), 0) is None
-    assert set(json.loads(Path("new/guide.json").read_text())["after"]) == {"objective", "where"}
+    assert set(json.loads(Path("new/guide.json").read_text())["after"]) == {"objective", "places"}
     line = cli.refused(
         "train",
         "--only",
