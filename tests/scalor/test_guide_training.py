@@ -33,8 +33,8 @@ from scalor_ppl.tracks.deviations import (
 from scalor_ppl.training.checkpoints import save_checkpoint
 from scalor_ppl.training.runs import write_config
 
-PRIORS = {"steps": 40, "clips": 24, "frames": 6, "batch": 8}
-GUIDE = {"steps": 40, "videos": 24, "frames": 4, "batch": 2, "sampled": 6, "learning_rate": 3e-3}
+PRIORS = {"steps": 2, "clips": 8, "frames": 4, "batch": 4}
+GUIDE = {"steps": 16, "videos": 16, "frames": 3, "batch": 1, "sampled": 6, "learning_rate": 6e-3}
 
 
 def sampling(folder: Path) -> ScalorProgram:
@@ -65,9 +65,9 @@ def test_a_guide_comes_to_know_where_what_is_sampled_is_and_nothing_else_moves(
         program, program.config, Square(), lambda n, of, text: told.append((n, of))
     )
     assert record.after["places"] < record.before["places"] - 0.5
-    assert (record.steps, record.clips, record.frames) == (40, 24, 4)
-    assert told[0] == (0, 24)
-    assert told[-1] == (40, 40)
+    assert (record.steps, record.clips, record.frames) == (16, 16, 3)
+    assert told[0] == (0, 16)
+    assert told[-1] == (16, 16)
     after = weights(trained)
     assert same(before["model"], after["model"])
     assert not any(
@@ -126,7 +126,7 @@ def test_the_same_seed_samples_the_same_videos(tmp_path: Path) -> None:
     )
     assert torch.equal(once.frames, again.frames)
     assert same(once.latents, again.latents)
-    assert once.frames.shape == (24, 4, 16, 16, 3)
+    assert once.frames.shape == (16, 3, 16, 16, 3)
 
 
 def test_priors_that_know_nothing_of_what_enters_are_refused(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_command_trains_a_guide_and_drops_its_calibration(
     said = cli("train", "--only", "guide", "--from", "run", "--steps", "4", *ALONE, "--out", "new")
     assert said.code == 0, said
     assert "guide: 4 steps" in said.err
-    assert "24 videos sampled" in said.err
+    assert "16 videos sampled" in said.err
     assert "evaluate new --calibrate" in said.err
     assert read_calibration(Path("new"), 0) is None
     assert set(json.loads(Path("new/guide.json").read_text())["after"]) == {"objective", "places"}
