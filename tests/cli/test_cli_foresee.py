@@ -55,18 +55,18 @@ def asked(cli: CommandLine, out: Path, *arguments: object) -> dict[str, Any]:
 def test_a_shipped_program_foresees_better_than_nothing(cli: CommandLine, tmp_path: Path) -> None:
     out, figure = tmp_path / "new" / "foresight.json", tmp_path / "foresight.png"
     said = cli(
-        "foresee", f"VLD={SHIPPED}", "--clips", 12, *ALONE, "--json", out, "--figure", figure
+        "foresee", f"VLD={SHIPPED}", "--clips", 6, *ALONE, "--json", out, "--figure", figure
     )
     assert said.code == 0, said
     document = json.loads(out.read_text())
     assert document["data"]["source"] == "moving-dsprites-vld"
     assert document["data"]["seed"] == TEST_SEED
     assert document["question"] == {
-        "clips": 12, "observe": 5, "ahead": 10, "draws": 8, "seed": 0
+        "clips": 6, "observe": 5, "ahead": 10, "draws": 8, "seed": 0
     }  # fmt: skip
     found = document["runs"]["VLD"]
     assert found["run"] == SHIPPED
-    assert found["clips"] == 12
+    assert found["clips"] == 6
     assert 0.8 * found["objects"] < found["matched"] <= found["objects"]
     figures = found["figures"]["all"]
     assert all(len(each["mean"]) == 10 for each in figures.values())
