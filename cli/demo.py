@@ -45,7 +45,7 @@ def demo(
     """
     from scalor_ppl.inference.generation import imagine
     from scalor_ppl.inference.pictures import write_generated, write_tracked
-    from scalor_ppl.inference.scoring import score
+    from scalor_ppl.inference.scoring import tracked
     from scalor_ppl.programs.configuration import resolve
     from scalor_ppl.training.devices import pick_device
     from scalor_ppl.training.runs import load_run
@@ -69,7 +69,7 @@ def demo(
         priors = (time.perf_counter() - begin) / 60 - minutes
         program = load_run(run, pick_device(device))
         unseen = open_data(config.data, "test")
-        scores = score(program, unseen, clips=clips, frames=10)
+        scores = tracked(program, unseen, clips=clips, frames=10).scores
         paths = write_tracked(program, unseen, 10, run / "tracked")
         scene = imagine(program, videos=4, frames=20, seed=seed, temperature=TEMPERATURE)
         paths += write_generated(program, scene, run / "generated")

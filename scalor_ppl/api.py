@@ -227,7 +227,7 @@ def evaluate(
         UserError: there are no such data, or they are of another size than the program's.
     """
     from scalor_ppl.inference.bounds import bound_of
-    from scalor_ppl.inference.scoring import reconstruction_error, score
+    from scalor_ppl.inference.scoring import reconstruction_error, tracked
     from scalor_ppl.programs import FindsObjects
     from scalor_ppl.training.sources import chosen, open_data
 
@@ -235,7 +235,7 @@ def evaluate(
     source = open_data(chosen(program.config.data, named, seed=data_seed), "test")
     figures: dict[str, Any] = {}
     if isinstance(program, FindsObjects) and source.clip(0, frames).truth is not None:
-        scores = score(program, source, clips=clips, frames=frames)
+        scores = tracked(program, source, clips=clips, frames=frames).scores
         figures |= {rule: each.to_dict() for rule, each in scores.items()}
     figures["mse"] = reconstruction_error(program, source, clips=clips, frames=frames)
     if bound is not None:

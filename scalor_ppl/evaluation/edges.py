@@ -17,8 +17,8 @@ from scalor_ppl.tracks.table import Tracks
 if TYPE_CHECKING:
     from scalor_ppl.data.records import Truth
 
-SHARES = (0.08, 0.25, 0.5, 0.75, 1.0)  # of an object's area in view; the last class is the whole
-WHOLE = 0.9999
+WHOLE = 0.9999  # share of an object's area in view from which nothing cuts it
+SHARES = (0.08, 0.25, 0.5, 0.75, WHOLE, np.inf)
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,8 @@ def edge_errors(
     """
     rows = [_rows(*pair, size) for pair in zip(tracks, truths, strict=True)]
     share, off, inside, found, true = np.concatenate(rows, axis=0).T
-    classes = [*pairwise((*SHARES[:-1], WHOLE)), (WHOLE, np.inf)]
     errors = []
-    for low, high in classes:
+    for low, high in pairwise(SHARES):
         some = (share >= low) & (share < high)
         if some.any():
             whole = low == WHOLE

@@ -77,20 +77,6 @@ def tracked(
     return TrackedClips(tracks, truths, squares / count)
 
 
-def score(
-    program: Program,
-    source: ClipSource,
-    *,
-    clips: int,
-    frames: int,
-    batch: int = 20,
-    recognise: bool = True,
-) -> dict[str, Scores]:
-    """Their scores by every rule of ``evaluation.RULES``; arguments and errors likewise."""
-    amount = {"clips": clips, "frames": frames, "batch": batch}
-    return tracked(program, source, recognise=recognise, **amount).scores
-
-
 def recognised_in(program: Program, video: Tensor, scene: Any) -> list[Tracks]:
     """The tracks of every video of a scene, with the identities that `scalor-ppl track` gives.
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -28,7 +28,7 @@ from scalor_ppl.inference.generation import imagine
 from scalor_ppl.nn.pixels import to_device, to_frames, to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.densities import evaluate, latent_and_observed
-from scalor_ppl.objectives.estimators import make_estimator
+from scalor_ppl.objectives.estimators import held_fixed, make_estimator
 from scalor_ppl.objectives.objective import Objective
 from scalor_ppl.programs import PartRecord, Program, Tell
 from scalor_ppl.scalor.histories import moments_of, without_rejected
@@ -85,7 +85,7 @@ def train_guide(
     held = max(1, count // HELD_OUT)
     kept = sampled.chosen(torch.arange(count - held, count))
     sampled = sampled.chosen(torch.arange(count - held))
-    with fast_pyro(), without_gradients(trained.model):
+    with fast_pyro(), held_fixed(trained.model):
         before = figures(trained, source, kept, settings)
         since = time.perf_counter()
         _descend(trained, source, sampled, settings, tell)
@@ -157,18 +157,6 @@ def density_of_places(program: Program, sampled: Sampled) -> Tensor:
             there = latents[name.replace("where", "pres")]
             terms.append((site["log_prob"] * there).flatten(1).sum(1))
     return torch.stack(terms).sum(0)
-
-
-@contextmanager
-def without_gradients(model: torch.nn.Module) -> Iterator[None]:
-    """No gradients to a model's parameters, for a while."""
-    learned = [each for each in model.parameters() if each.requires_grad]
-    try:
-        model.requires_grad_(False)
-        yield
-    finally:
-        for each in learned:
-            each.requires_grad_(True)
 
 
 @torch.no_grad()

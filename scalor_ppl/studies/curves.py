@@ -8,7 +8,7 @@ from typing import Any
 
 from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.scoring import score
+from scalor_ppl.inference.scoring import tracked
 from scalor_ppl.programs import Program
 
 CURVE = "curve.jsonl"
@@ -27,7 +27,7 @@ def recorder(
     """
 
     def record(step: int, program: Program) -> None:
-        scores = score(program, source, clips=clips, frames=frames)
+        scores = tracked(program, source, clips=clips, frames=frames).scores
         figures = scores["standard"].to_dict() | {"plain_mota": scores["plain"].mota}
         with (run / CURVE).open("a") as file:
             file.write(json.dumps({"step": step} | figures) + "\n")

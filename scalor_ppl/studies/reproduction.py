@@ -14,7 +14,7 @@ from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import Scores
 from scalor_ppl.files import written_whole
 from scalor_ppl.inference.pictures import write_tracked
-from scalor_ppl.inference.scoring import score
+from scalor_ppl.inference.scoring import tracked
 from scalor_ppl.programs import Program
 from scalor_ppl.results.locks import owned_folder
 from scalor_ppl.studies.curves import recorder
@@ -131,7 +131,9 @@ def reproduce_run(
 def score_trial(program: Program, trial: Trial) -> Any:
     """Scores on a trial's clips, which are never those of the training or of ``evaluate``."""
     settings = chosen(program.config.data, trial.data, seed=TEST_SEED)
-    return score(program, open_data(settings, "test"), clips=trial.clips, frames=trial.frames)
+    return tracked(
+        program, open_data(settings, "test"), clips=trial.clips, frames=trial.frames
+    ).scores
 
 
 def check_same(config: Config, run: Path) -> None:

@@ -18,7 +18,7 @@ from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import written_whole
 from scalor_ppl.inference.bounds import Bound, bound_of
-from scalor_ppl.inference.scoring import score
+from scalor_ppl.inference.scoring import tracked
 from scalor_ppl.objectives.estimators import ESTIMATORS, make_estimator
 from scalor_ppl.programs import Program
 from scalor_ppl.programs.loader import family_of
@@ -193,7 +193,7 @@ def judged(program: Program, outcome: Outcome, *, clips: int, frames: int) -> Re
         frames: length of each.
     """
     config, source = program.config, unseen(program.config)
-    scores = score(program, source, clips=clips, frames=frames)
+    scores = tracked(program, source, clips=clips, frames=frames).scores
     bound = bound_of(
         program,
         source,

@@ -54,9 +54,7 @@ def asked(cli: CommandLine, out: Path, *arguments: object) -> dict[str, Any]:
 
 def test_a_shipped_program_foresees_better_than_nothing(cli: CommandLine, tmp_path: Path) -> None:
     out, figure = tmp_path / "new" / "foresight.json", tmp_path / "foresight.png"
-    said = cli(
-        "foresee", f"VLD={SHIPPED}", "--clips", 6, *ALONE, "--json", out, "--figure", figure
-    )
+    said = cli("foresee", f"VLD={SHIPPED}", "--clips", 6, *ALONE, "--json", out, "--figure", figure)
     assert said.code == 0, said
     document = json.loads(out.read_text())
     assert document["data"]["source"] == "moving-dsprites-vld"

@@ -28,7 +28,7 @@ from scalor_ppl.data import Clip, open_source
 from scalor_ppl.errors import UserError
 from scalor_ppl.evaluation import RULES
 from scalor_ppl.inference.posterior import infer
-from scalor_ppl.inference.scoring import score
+from scalor_ppl.inference.scoring import tracked
 from scalor_ppl.nn.pixels import to_frames, to_video
 from scalor_ppl.programs import Program
 from scalor_ppl.scalor.readout import tracks_of
@@ -66,7 +66,7 @@ def test_pixels_survive_the_way_to_the_model_and_back() -> None:
 
 
 def test_scores_by_every_rule(program: Program) -> None:
-    scores = score(program, Square(), clips=5, frames=3)
+    scores = tracked(program, Square(), clips=5, frames=3).scores
     assert scores.keys() == RULES.keys()
     for figures in scores.values():
         assert (figures.clips, figures.frames, figures.objects) == (5, 15, 15)
@@ -91,31 +91,34 @@ def test_error_is_the_mean_over_all_clips_whatever_the_batch(program: Program) -
     image = infer(program.model, program.guide, video).image
     expected = (image - video).square().mean().item()
     for batch in (1, 2, 20):
-        scores = score(program, Square(), clips=5, frames=3, batch=batch)
+        scores = tracked(program, Square(), clips=5, frames=3, batch=batch).scores
         assert scores["standard"].mse == pytest.approx(expected, rel=1e-4)
-    parts = score(program, Square(), clips=5, frames=3, batch=2)
-    assert parts["standard"].mota == score(program, Square(), clips=5, frames=3)["standard"].mota
+    parts = tracked(program, Square(), clips=5, frames=3, batch=2).scores
+    assert (
+        parts["standard"].mota
+        == tracked(program, Square(), clips=5, frames=3).scores["standard"].mota
+    )
 
 
 def test_the_first_clips_are_taken(program: Program) -> None:
     source = Counted()
-    score(program, source, clips=4, frames=2, batch=3)
+    tracked(program, source, clips=4, frames=2, batch=3)
     assert source.asked == [0, 1, 2, 3]
 
 
 def test_no_more_clips_than_there_are(program: Program, run: Path) -> None:
     source = open_source(run.parent / "clips.nc")
-    assert score(program, source, clips=100, frames=2)["standard"].clips == 8
+    assert tracked(program, source, clips=100, frames=2).scores["standard"].clips == 8
 
 
 def test_what_cannot_be_scored(program: Program, run: Path, tmp_path: Path) -> None:
     source = open_source(run.parent / "clips.nc")
     with pytest.raises(UserError, match="has 6 frames in a row, fewer than the 7"):
-        score(program, source, clips=1, frames=7)
+        tracked(program, source, clips=1, frames=7)
     with pytest.raises(UserError, match="square is 16 x 20 x 3, but the run was trained on 16 x 1"):
-        score(program, Square(16, 20), clips=1, frames=2)
+        tracked(program, Square(16, 20), clips=1, frames=2)
     with pytest.raises(UserError, match="frames has no ground truth: there is nothing to score"):
-        score(program, open_source(write_images(tmp_path / "frames")), clips=1, frames=2)
+        tracked(program, open_source(write_images(tmp_path / "frames")), clips=1, frames=2)
 
 
 def test_command_prints_a_table_and_writes_json(
@@ -135,7 +138,9 @@ def test_command_prints_a_table_and_writes_json(
 
 
 def test_table_fits_a_narrow_terminal(program: Program) -> None:
-    bad = replace(score(program, Square(), clips=2, frames=2)["standard"], mota=-0.123, mse=0.0123)
+    bad = replace(
+        tracked(program, Square(), clips=2, frames=2).scores["standard"], mota=-0.123, mse=0.0123
+    )
     bad = replace(bad, id_switches=1234, precision=0.5, propagation_rate=0.5)
     console = Console(width=80, file=io.StringIO())
     console.print(score_table({"standard": bad}, "title"))
@@ -154,7 +159,7 @@ def test_command_takes_the_runs_own_data(cli: CommandLine, tmp_path: Path) -> No
     assert said.code == 0, said
     written = json.loads(out.read_text())
     program = load_run(tmp_path / "run", CPU)
-    expected = score(program, open_source(clips), clips=2, frames=2)
+    expected = tracked(program, open_source(clips), clips=2, frames=2).scores
     assert written == {rule: each.to_dict() for rule, each in expected.items()}
     # Other clips have other scores: it was these that were read.
     others = write_clips(tmp_path / "white.nc", Square(channels=3, still=True))

@@ -20,7 +20,7 @@ from scalor_ppl.config.settings import merged
 from scalor_ppl.data import REGISTERED
 from scalor_ppl.environment import commit
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.scoring import score
+from scalor_ppl.inference.scoring import tracked
 from scalor_ppl.nn.layers import SubPixelDecoder
 from scalor_ppl.programs.build import build_program
 from scalor_ppl.scalor import ScalorConfig
@@ -246,7 +246,8 @@ def test_exported_program_scores_the_same(cli: CommandLine, tiny: Path) -> None:
     assert files == ["checkpoints/step_0000003/weights.safetensors", CONFIG]
     run = tiny / "runs" / "reproduce" / "tiny" / "seed_0"
     first, again = (
-        score(load_run(place, CPU), Square(64, 64), clips=2, frames=2) for place in (run, shipped)
+        tracked(load_run(place, CPU), Square(64, 64), clips=2, frames=2).scores
+        for place in (run, shipped)
     )
     assert str(first) == str(again)
 
