@@ -24,6 +24,8 @@ MOVES = 5
 LASTING = 3
 # Boxes count as so large, against the edges of the view and each other, for an object seen whole.
 TOLERANCE = 0.9
+# Frames in which it is seen how an object turns round: a step before, the turn, a step after.
+STRETCH = 4
 
 
 class Moment(NamedTuple):
@@ -308,6 +310,28 @@ def transitions_of(history: History) -> Transitions:
         settled.append(_settled_moves(trackers, history[t:])[goes_on])
     parts = rest, moves, changes, first, settled
     return Transitions(*(torch.cat(each) for each in parts))
+
+
+def stretches_of(history: History) -> tuple[Tensor, Tensor]:
+    """Where tracked objects are in four successive frames, in view as a whole in the middle ones.
+
+    Returns:
+        Centres ``[4, R, 2]``, and half the sides of their boxes ``[R, 2]``.
+    """
+    places, sizes = [], []
+    for t in range(len(history) - STRETCH + 1):
+        now = history[t + 1].trackers
+        there = now.alive & in_view(now)
+        found = []
+        for other in (moment.trackers for moment in history[t : t + STRETCH]):
+            same = _same(now, other, other.alive)
+            found.append(same.to(now.objects.where) @ other.objects.where[..., :2])
+            there = there & same.any(-1)
+            if other is history[t + 2].trackers:
+                there = there & (same & in_view(other)[:, None]).any(-1)
+        places.append(torch.stack(found)[:, there])
+        sizes.append(now.objects.where[..., 2:][there])
+    return torch.cat(places, 1), torch.cat(sizes)
 
 
 def _settled_moves(trackers: Trackers, ahead: History) -> Tensor:

@@ -14,6 +14,7 @@ from torch.distributions import StudentT
 from scalor_ppl.nn.layers import positive
 from scalor_ppl.scalor.histories import Anticipated, History, placed
 from scalor_ppl.scalor.priors import DynamicsPropagation, Table
+from scalor_ppl.scalor.priors.pairs import length
 
 # Frames looked ahead; least age of an object whose velocity is known.
 AHEAD, KNOWN = 8, 4
@@ -26,9 +27,10 @@ START = -1.0
 class Overshooting(nn.Module):
     """How unlikely it is where objects are, and how they look, several frames ahead.
 
-    Errors are t distributed, with a width for each number of frames ahead and each of x, y, size,
-    depth and z_what, that is learned along. Which of its futures comes true is taken from what is
-    seen, and where an object that turns round does so.
+    Errors are t distributed, with a width for each number of frames ahead and each of x, y, speed,
+    size, depth and z_what, that is learned along. Speeds are judged beside places, as the best
+    guess of a place is slower than any object where it is unsure which way that went. Which of its
+    futures comes true is taken from what is seen, and where an object that turns round does so.
 
     Args:
         prior: of the program.
@@ -37,7 +39,7 @@ class Overshooting(nn.Module):
     def __init__(self, prior: DynamicsPropagation) -> None:
         super().__init__()
         self.prior = [prior]  # its parameters are not this module's
-        start = torch.full((AHEAD, 2 + prior.rest), START)
+        start = torch.full((AHEAD, 3 + prior.rest), START)
         self.widths = Table(start).to(prior.zero)
 
     def forward(self, model: Any, history: History, known: list[Anticipated]) -> Tensor:
@@ -66,8 +68,17 @@ class Overshooting(nn.Module):
                 follows = model.carry(trackers, follows.to(new), new) > 0.5
                 follows = follows & trackers.alive[..., None]
                 carried = model.carry(trackers, h, newborn)
-                off = prior.innovation(prior.filtered(carried), trackers.objects)
-                error = torch.cat((off.place * (1 - off.turned), off.rest), -1)
+                before = prior.filtered(carried)
+                off = prior.innovation(before, trackers.objects)
+                # Of those that come to an edge the slow ones are still there: whom to follow is
+                # told by what is foreseen.
+                reach = off.centre.detach().abs() + trackers.objects.where[..., 2:]
+                follows = follows & (reach <= 1).all(-1, keepdim=True)
+                straight = 1 - off.turned
+                way = (off.centre - before.centre) / prior.step
+                slow = length(way) - length(torch.tanh(trackers.objects.raw[..., :2]))
+                slow = slow * straight.amin(-1, keepdim=True)
+                error = torch.cat((off.place * straight, slow, off.rest), -1)
                 width = positive(self.widths()[t - first - 1])
                 nats = -StudentT(TAILS, 0.0, width, validate_args=False).log_prob(error)
                 total = total + torch.where(follows, nats, torch.zeros_like(nats)).sum()

@@ -30,6 +30,7 @@ from scalor_ppl.scalor.histories import (
     foreseen,
     found_objects,
     joined,
+    stretches_of,
     transitions_of,
     without_brief,
     without_rejected,
@@ -214,7 +215,7 @@ def begin(program: Program, before: Program, history: History) -> None:
     if isinstance(propagation, DynamicsPropagation) and known[1] is not type(propagation):
         steps = transitions_of(history)
         if len(steps.rest) > 1:
-            propagation.begin(steps)
+            propagation.begin(steps, *stretches_of(history))
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from scalor_ppl.errors import UserError
 from scalor_ppl.files import explained
+from scalor_ppl.nn.older import completed
 
 WEIGHTS = "weights.safetensors"
 TRAINING = "training.pt"
@@ -124,7 +125,7 @@ def begin_from(run: Path, parts: dict[str, nn.Module]) -> None:
     path = last_checkpoint(run) / WEIGHTS
     weights = _read_weights(path)
     for part, module in parts.items():
-        own, theirs = module.state_dict(), _of_part(weights, part)
+        own, theirs = module.state_dict(), completed(module, _of_part(weights, part))
         difference = _difference({name: own[name] for name in own if name in theirs}, theirs)
         if difference:
             raise UserError(
@@ -145,7 +146,7 @@ def load_weights(folder: Path, parts: dict[str, nn.Module]) -> None:
     weights = _read_weights(path)
     for part, module in parts.items():
         own = module.state_dict()
-        theirs = _of_part(weights, part)
+        theirs = completed(module, _of_part(weights, part))
         difference = _difference(own, theirs)
         if difference:
             raise UserError(

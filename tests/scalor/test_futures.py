@@ -23,6 +23,7 @@ from scalor_ppl.scalor.priors.futures import (
 
 STEP, NOISE = 0.1, 0.02
 FUTURES = STRAIGHT + BENDS + TURNS
+NEVER = torch.full((1, 1, 1), -torch.inf)
 
 
 def last(network: nn.Sequential) -> nn.Linear:
@@ -65,7 +66,7 @@ def test_the_next_frame_tells_what_has_come() -> None:
     found, width = coming(hit=0.3)
 
     def judged(x: float, y: float) -> int:
-        which = found.judged(torch.tensor([[[x, y]]]), width)
+        which = found.judged(torch.tensor([[[x, y]]]), width, NEVER)
         torch.testing.assert_close(which.sum(-1), torch.ones(1, 1))
         return int(which.argmax())
 
@@ -79,15 +80,24 @@ def test_the_next_frame_tells_what_has_come() -> None:
     torch.testing.assert_close(velocity, expected)
 
 
+def test_what_nothing_explains_has_not_turned() -> None:
+    """A turn lies nearest, as it may lie anywhere; an outlier is likelier."""
+    found, width = coming()
+    seen = torch.tensor([[[-0.01, 0.02]]])
+    assert found.judged(seen, width, NEVER)[..., STRAIGHT:].sum() == 1
+    which = found.judged(seen, width, torch.full((1, 1, 1), 6.0))
+    torch.testing.assert_close(which[..., :STRAIGHT].sum(-1), torch.ones(1, 1))
+
+
 def test_what_cannot_be_told_apart_is_judged_all_the_same() -> None:
     # An object at rest: turned round it is the same.
     zero = torch.zeros(1, FUTURES, 2)
     nothing = Futures(zero, zero, zero, torch.zeros(1, FUTURES))
-    which = nothing.judged(torch.zeros(1, 2), torch.ones(FUTURES, 2))
+    which = nothing.judged(torch.zeros(1, 2), torch.ones(FUTURES, 2), NEVER[0])
     others = [0.0] * (BENDS + TURNS)
     torch.testing.assert_close(which, torch.tensor([[1 / STRAIGHT] * STRAIGHT + others]))
     likely = nothing._replace(log_chance=torch.tensor([[-9.0] * STRAIGHT + others]))
-    assert likely.judged(torch.zeros(1, 2), torch.ones(FUTURES, 2)).sum() == 1
+    assert likely.judged(torch.zeros(1, 2), torch.ones(FUTURES, 2), NEVER[0]).sum() == 1
 
 
 def test_what_meets_another_does_not_turn() -> None:

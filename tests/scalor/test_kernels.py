@@ -167,6 +167,9 @@ def test_kernels_stand_on_what_was_seen_whole_where_there_is_enough(
     assert ((discovery.rest.loc > 0) == (wholes > 0)).all()
 
 
+NOWHERE = torch.zeros(4, 0, 2), torch.zeros(0, 2)
+
+
 def steps(rows: int, dim: int) -> Transitions:
     turn = 2 * torch.pi * torch.rand(rows)
     ring = 0.5 * torch.stack((turn.cos(), turn.sin()), -1)
@@ -193,7 +196,7 @@ def test_what_is_new_moves_as_new_objects_did(build: Build) -> None:
     model = build(presence="hard").model
     prior = DynamicsPropagation(model.config)
     seen = steps(2000, 3 + model.config.what)
-    prior.begin(seen)
+    prior.begin(seen, *NOWHERE)
     trackers = newborn(prior, 500, seen.rest[:500])
     with torch.no_grad():
         state = prior.update(prior.initial((500, 1)), trackers)
@@ -214,7 +217,7 @@ def test_networks_are_told_looks_in_units_of_the_draws(build: Build) -> None:
     model = build(presence="hard").model
     seen = steps(2000, 3 + model.config.what)
     prior = DynamicsPropagation(model.config)
-    prior.begin(seen)
+    prior.begin(seen, *NOWHERE)
     trackers = newborn(prior, 500, seen.rest[:500])
     with torch.no_grad():
         state = prior.update(prior.initial((500, 1)), trackers)
@@ -230,7 +233,7 @@ def test_a_prior_that_is_loaded_begins_as_it_was_kept(build: Build) -> None:
     torch.manual_seed(0)
     model = build(presence="hard").model
     prior = DynamicsPropagation(model.config)
-    prior.begin(steps(500, 3 + model.config.what))
+    prior.begin(steps(500, 3 + model.config.what), *NOWHERE)
     other = DynamicsPropagation(model.config)
     other.load_state_dict(prior.state_dict())
     torch.testing.assert_close(other.first.velocity, prior.first.velocity)

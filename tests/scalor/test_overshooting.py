@@ -34,11 +34,19 @@ def straight(model: Any, late: float = 0.0) -> list[Moment]:
     history = []
     for t in range(FRAMES):
         x = PACE * t - 0.1 + late * (t > KNOWN)
+        move = torch.zeros(4)
+        move[0] = (PACE + late * (t == KNOWN + 1)) / torch.as_tensor(model.config.max_step).max()
         where = torch.tensor([x, 0.0, 0.2, 0.2]).expand(CLIPS, 1, 4)
         nothing = torch.zeros(CLIPS, 1, model.config.what)
         flat = torch.zeros(CLIPS, 1)
         objects = Objects(
-            flat + 1, where, 0 * where, flat, nothing, torch.zeros(CLIPS, 1, 0), where
+            flat + 1,
+            where,
+            torch.atanh(move).expand_as(where),
+            flat,
+            nothing,
+            torch.zeros(CLIPS, 1, 0),
+            where,
         )
         alive, ids = flat < 1, flat.long()
         trackers = Trackers(objects, alive, ids, ids < 0, ids[:, 0], ids, ids)
@@ -69,6 +77,8 @@ def test_nats_are_those_of_the_errors_ahead(build: Build, monkeypatch: pytest.Mo
         error = torch.zeros_like(widths)
         # It is never put right, and stays what it is (the filter has its velocity to parts of it).
         error[:, 0] = late / prior.step[0]
+        # Once it was faster, or slower, than foreseen.
+        error[0, 2] = late / prior.step[0]
         assert found.item() == pytest.approx(nats(widths, error).item() / ahead, abs=2e-3)
     assert not prior.blind
     found.backward()
@@ -98,3 +108,20 @@ def test_what_is_seen_puts_nothing_right_while_it_is_blind(build: Build) -> None
     torch.testing.assert_close(blind.rest, before.rest)
     assert (sighted.velocity - blind.velocity).abs().max() > 1e-3
     assert (sighted.rest - blind.rest).abs().max() > 1e-3
+
+
+def test_what_is_foreseen_to_leave_is_not_followed(build: Build) -> None:
+    """Of those that come to an edge the slow ones are still there."""
+    model = in_one_slot(build)
+    prior = without_pushes(model)
+    overshooting = Overshooting(prior)
+    history = straight(model)
+    here = overshooting(model, history, foreseen(model, history))
+    assert here.item() != 0
+    beyond = []
+    for moment in history:
+        objects = moment.trackers.objects
+        where = objects.where + torch.tensor([0.9, 0.0, 0.0, 0.0])
+        trackers = moment.trackers._replace(objects=objects._replace(where=where))
+        beyond.append(moment._replace(trackers=trackers))
+    assert overshooting(model, beyond, foreseen(model, beyond)).item() == 0

@@ -271,8 +271,8 @@ def test_elastic_discs_come_out_as_simulated() -> None:
     offset = torch.tensor([[[[1.5, 0.0]], [[1.5, 0.5]], [[1.5, 1.2]]]])
     velocity = torch.tensor([-1.0, 0.0]).expand(1, 3, 1, 2)
     rest = torch.zeros(1, 3, 3)
-    size = torch.ones(1, 3, 1, 1)
-    found, chance = collisions(offset, velocity, size, rest, rest[:, :, None])
+    half = torch.full((1, 3, 1), 0.5)
+    found, chance = collisions(offset, velocity, half, half[:, :, None], rest, rest[:, :, None])
     # Head on: contact at half of the frame, and all of the velocity is handed over.
     torch.testing.assert_close(found.velocity[0, 0], torch.tensor([-1.0, 0.0]))
     torch.testing.assert_close(found.position[0, 0], torch.tensor([-0.5, 0.0]))

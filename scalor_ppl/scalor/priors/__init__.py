@@ -23,7 +23,8 @@ from scalor_ppl.scalor.priors.base import (
     persistence,
 )
 from scalor_ppl.scalor.priors.discovery import ConstantDiscovery, LearnedDiscovery
-from scalor_ppl.scalor.priors.dynamics import DynamicsPropagation, Transitions
+from scalor_ppl.scalor.priors.dynamics import DynamicsPropagation
+from scalor_ppl.scalor.priors.filtering import Transitions
 from scalor_ppl.scalor.priors.interaction import InteractionPropagation
 from scalor_ppl.scalor.priors.mixture import Discovered, MixtureDiscovery
 from scalor_ppl.scalor.priors.propagation import (

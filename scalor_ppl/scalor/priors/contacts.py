@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from scalor_ppl.nn.layers import mlp
 from scalor_ppl.scalor.priors.tables import Table
+from scalor_ppl.scalor.priors.turning_points import TurningPoints, outermost
 
 # Log-odds of the strength of a wall over 2, before training.
 STRONG = 2.0
@@ -75,6 +76,24 @@ class Walls(nn.Module):
         self.solid = Table(torch.zeros(2, 2))
         self.reach = Table(torch.full((2, 2), REACH))
 
+    def begin(self, turns: TurningPoints) -> None:
+        """Stand where objects of a posterior's draws have turned round farthest out.
+
+        A wall beyond all that objects reach is never met, so that nothing would be learned of it.
+
+        Args:
+            turns: lengths in steps.
+        """
+        inside, reach = self.inside().clone(), self.reach().clone()
+        for side in range(2):
+            for axis in range(2):
+                those = (turns.side == side) & (turns.axis == axis)
+                found = outermost(turns.distance[those], turns.size[those])
+                if found is not None:
+                    inside[side, axis], reach[side, axis] = found
+        self.inside.put(inside)
+        self.reach.put(reach)
+
     def forward(self, place: Tensor, velocity: Tensor, size: Tensor) -> Contact:
         """What the walls do to objects at places ``[B, K, 2]``, half as large as size."""
         total = torch.zeros_like(place)
@@ -106,30 +125,46 @@ class Collisions(nn.Module):
     def __init__(self, rest: int) -> None:
         super().__init__()
         self.nearness = nn.Parameter(torch.zeros(()))
+        self.breadth = nn.Linear(rest, 1, bias=False)
+        nn.init.zeros_(self.breadth.weight)
         self.look = nn.Linear(rest, LOOKS)
         self.odds = mlp(3 * LOOKS, WIDTH, 1)
 
-    def reach(self) -> Tensor:
-        """How far objects reach, as a share of their boxes.
+    def complete(self, weights: dict[str, Tensor], prefix: str) -> None:
+        """All objects reached as far; see :class:`scalor_ppl.nn.older.ReadsOlder`."""
+        weights.setdefault(f"{prefix}breadth.weight", torch.zeros_like(self.breadth.weight))
+
+    def reach(self, rest: Tensor) -> Tensor:
+        """How far objects reach that look like this ``[..., n]``, as a share of their boxes.
+
+        What is long and narrow, or has corners, may collide as something else than its box.
 
         Within bounds: where many pass through each other, no reach at all would be the quickest
         way to be less wrong, and leaves nothing to learn from which of them collide.
         """
-        return TOUCH * torch.exp(LEEWAY * torch.tanh(self.nearness))
+        return TOUCH * torch.exp(LEEWAY * torch.tanh(self.nearness + self.breadth(rest)))
 
     def forward(
-        self, offset: Tensor, velocity: Tensor, size: Tensor, rest: Tensor, others: Tensor
+        self,
+        offset: Tensor,
+        velocity: Tensor,
+        size: Tensor,
+        sizes: Tensor,
+        rest: Tensor,
+        others: Tensor,
     ) -> Contact:
         """What neighbours do to each object.
 
         Args:
             offset: of M neighbours ``[B, K, M, 2]``.
             velocity: theirs against one's own, likewise.
-            size: sum of half the mean sides of both ``[B, K, M, 1]``.
+            size: half the mean sides of the object ``[B, K, 1]``.
+            sizes: of its neighbours ``[B, K, M, 1]``.
             rest: what is known of the object ``[B, K, n]``.
             others: of its neighbours ``[B, K, M, n]``.
         """
-        distance = self.reach() * size
+        own, theirs = self.reach(rest)[:, :, None], self.reach(others)
+        distance = own * size[:, :, None] + theirs * sizes
         a = velocity.square().sum(-1, keepdim=True) + 1e-6
         b = (offset * velocity).sum(-1, keepdim=True)
         c = offset.square().sum(-1, keepdim=True) - distance.square()

@@ -1,7 +1,5 @@
 """A propagation prior that tells motion and looks from the noise of a posterior."""
 
-from typing import NamedTuple
-
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
@@ -21,11 +19,14 @@ from scalor_ppl.scalor.priors.filtering import (
     Filtered,
     Innovation,
     Outlook,
+    Transitions,
     first_gains,
+    whole,
 )
 from scalor_ppl.scalor.priors.first_movement import LEAST_NOISE, FirstMovement
 from scalor_ppl.scalor.priors.futures import (
     BENDS,
+    HIT,
     STRAIGHT,
     TURNS,
     Futures,
@@ -36,6 +37,7 @@ from scalor_ppl.scalor.priors.futures import (
 from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
 from scalor_ppl.scalor.priors.propagation import SURVIVAL
 from scalor_ppl.scalor.priors.tables import Table
+from scalor_ppl.scalor.priors.turning_points import turning_points
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers
 
@@ -48,26 +50,12 @@ TOGETHER = 0.5
 LEAST_EXTENT = 0.05
 # Log-odds before training of being brought back to one's pace; a speed that is none, in steps.
 LOOSE, STILL = -2.0, 1e-2
+# How unsure contacts are before training, in steps, before softplus.
+ROUGH, SURE = -2.0, -0.3
+# Age from which the pace is that of frames in which all of the object is in view.
+CUT = 3
 # A movement stays this far within the largest step, as a share of it.
 MARGIN = 0.995
-
-
-class Transitions(NamedTuple):
-    """What became of R tracked objects from a frame to the next, as a posterior has it.
-
-    Attributes:
-        rest: size (before it is bounded), depth and z_what before ``[R, 3 + D]``.
-        moves: values of the movement ``[R, 2]``.
-        changes: of the rest ``[R, 3 + D]``.
-        first: whether the object was new ``[R]``.
-        settled: the median of its movements from there on, which do not jitter ``[R, 2]``.
-    """
-
-    rest: Tensor
-    moves: Tensor
-    changes: Tensor
-    first: Tensor
-    settled: Tensor
 
 
 class DynamicsPropagation(PropagationPrior):
@@ -150,6 +138,8 @@ class DynamicsPropagation(PropagationPrior):
         self.stay = starting_small(mlp(hidden, hidden, rest))
         self.head = starting_small(mlp(hidden, hidden, outlook))
         self.first = FirstMovement(6 + rest, hidden)
+        # How much farther than by its noise an object may lie after it met another one, or a wall.
+        self.rough = Table(torch.full((2,), ROUGH))
         self.noise = Table(torch.cat((torch.full((2,), -2.0), torch.full((rest,), -2.0))))
         with torch.no_grad():
             head = self.head[-1]
@@ -162,6 +152,10 @@ class DynamicsPropagation(PropagationPrior):
             head.bias[1 + COMPONENTS : 3 * COMPONENTS - 1].normal_(0, 0.1)
             widths = torch.linspace(0, WIDEST, COMPONENTS).repeat_interleave(2)
             head.bias[3 * COMPONENTS - 1 : 5 * COMPONENTS - 1] = widths
+
+    def complete(self, weights: dict[str, Tensor], prefix: str) -> None:
+        """Contacts had no width of their own; see :class:`scalor_ppl.nn.older.ReadsOlder`."""
+        weights.setdefault(f"{prefix}rough.change", torch.full_like(self.rough.change, SURE))
 
     def initial(self, shape: tuple[int, int]) -> Tensor:
         """The state of objects just discovered: nothing is known of them."""
@@ -202,12 +196,14 @@ class DynamicsPropagation(PropagationPrior):
         speeds = (own + pushes.velocity / scale)[..., None, :] + combined(
             turned, hit.velocity
         ) / scale
+        # Where it comes to after a contact is less sure than where it goes on.
+        rough = nn.functional.softplus(self.rough()).expand(*age.shape[:2], 2).unbind(-1)
         # No object is faster than the largest step.
         ways = (velocity[..., None, :] + ways).clamp(-1, 1)
         straight = Futures(
             centre[..., None, :] + self.step * ways,
             (velocity[..., None, :] + speeds).clamp(-1, 1),
-            torch.zeros_like(ways),
+            combined(rough[1][..., None], rough[0][..., None]).expand_as(ways),
             log_chances(wall.chance, pushes.contact.chance),
         )
         meets = pushes.contact.chance > 0
@@ -226,10 +222,12 @@ class DynamicsPropagation(PropagationPrior):
         new = before.age == 0
         # Which of its futures has come true is seen, and the others are forgotten.
         ahead = before.ahead
-        width = self._outlook(before).width[..., :1, :] + ahead.spread
-        likely = ahead.judged(objects.where[..., :2], width * self.step)
+        outlook, seen = self._outlook(before), objects.where[..., :2]
+        width = outlook.width[..., :1, :] + ahead.spread
+        astray = outlook.astray(ahead, self.step, seen)
+        likely = ahead.judged(seen, width * self.step, astray)
         centre = (likely[..., None] * ahead.centre).sum(-2)
-        place = (objects.where[..., :2] - centre) / self.step
+        place = (seen - centre) / self.step
         rest = (objects.rest - self.middle) / self.extent - before.rest - before.passing
         place, rest = (off.masked_fill(new, 0.0) for off in (place, rest))
         return Innovation(likely, likely[..., -TURNS:], centre, place, rest)
@@ -251,10 +249,12 @@ class DynamicsPropagation(PropagationPrior):
         rest = torch.where(new, seen, before.rest + always * other)
         passing = before.passing + briefly * other
         age = before.age + 1
-        # Nothing is known of a velocity in the first frame.
-        pace = before.pace + (velocity.norm(dim=-1, keepdim=True) - before.pace) / (age - 1).clamp(
-            min=1
-        )
+        # Nothing is known of a velocity in the first frame; who is hit has another pace since.
+        speed = velocity.norm(dim=-1, keepdim=True)
+        pace = before.pace + (speed - before.pace) / (age - 1).clamp(min=1)
+        # What an edge cuts seems slower than it is.
+        pace = torch.where((age > CUT) & ~whole(objects.where), before.pace, pace)
+        pace = torch.lerp(pace, speed, likely[..., HIT].sum(-1, keepdim=True))
         return Corrected(centre, velocity, pace, rest, passing, surprise, age)
 
     def _gains(self, before: Filtered, surprise: Tensor) -> Tensor:
@@ -266,7 +266,7 @@ class DynamicsPropagation(PropagationPrior):
         return self.least + (1 - self.least) * share
 
     @torch.no_grad()
-    def begin(self, steps: Transitions) -> None:
+    def begin(self, steps: Transitions, places: Tensor, sizes: Tensor) -> None:
         """Begin from a posterior's draws: in their units, and as unsure as they are.
 
         A prior that is sure of what it does not know learns from its first steps to drive
@@ -274,7 +274,11 @@ class DynamicsPropagation(PropagationPrior):
 
         Args:
             steps: of tracked objects, R >= 2.
+            places: of objects in four successive frames ``[4, N, 2]``.
+            sizes: half the sides of their boxes ``[N, 2]``.
         """
+        unit = self.unit
+        self.walls.begin(turning_points(places * unit, sizes * unit, unit))
         self.middle.copy_(steps.rest.mean(0))
         self.extent.copy_(steps.rest.std(0).clamp(min=LEAST_EXTENT))
         noise = torch.cat((steps.moves, steps.changes / self.extent), -1).square().mean(0).sqrt()
@@ -336,16 +340,20 @@ class DynamicsPropagation(PropagationPrior):
             ),
             -1,
         )
-        # Where an object turns is no jitter. What neither the dynamics nor a turn explains is an
+        # How far what is seen puts right where an object is says what is no jitter of a posterior:
+        # were it scaled, what draws speeds to their average would be stronger than what stirs them.
+        # Where an object turns is none at all. What neither the dynamics nor a turn explains is an
         # outlier of the posterior: in a video no object jumps.
-        number = torch.arange(loc.shape[-2], device=loc.device)
-        free = (number >= self.futures - TURNS) & (number < self.futures)
+        near = self._gains(known, torch.zeros_like(last))[..., None, :2]
+        number = torch.arange(loc.shape[-2], device=loc.device)[:, None]
         outlier = (number >= self.futures) & (number < weights.shape[-1])
+        free = torch.where(number < self.futures - TURNS, near, torch.zeros_like(near))
+        free = torch.where((number >= self.futures - TURNS) & (number < self.futures), 1.0, free)
         return FreeMixture(
             dist.Categorical(logits=logits),
             diagonal_normal(loc, scale),
-            free.expand(loc.shape[:-1]),
-            torch.where(outlier[:, None], loc[..., :1, :], loc),
+            free.expand(loc.shape),
+            torch.where(outlier, loc[..., :1, :], loc),
         )
 
 

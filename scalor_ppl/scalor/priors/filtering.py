@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import pyro.distributions as dist
 import torch
 from torch import Tensor
 
@@ -11,6 +12,24 @@ from scalor_ppl.scalor.priors.futures import Futures
 AGES = 24
 # Least gains of position and velocity.
 LEAST = (0.3, 0.1)
+
+
+class Transitions(NamedTuple):
+    """What became of R tracked objects from a frame to the next, as a posterior has it.
+
+    Attributes:
+        rest: size (before it is bounded), depth and z_what before ``[R, 3 + D]``.
+        moves: values of the movement ``[R, 2]``.
+        changes: of the rest ``[R, 3 + D]``.
+        first: whether the object was new ``[R]``.
+        settled: the median of its movements from there on, which do not jitter ``[R, 2]``.
+    """
+
+    rest: Tensor
+    moves: Tensor
+    changes: Tensor
+    first: Tensor
+    settled: Tensor
 
 
 class Filtered(NamedTuple):
@@ -74,6 +93,24 @@ class Outlook(NamedTuple):
     width: Tensor
     scale: Tensor
 
+    @torch.no_grad()
+    def astray(self, ahead: Futures, step: Tensor, seen: Tensor) -> Tensor:
+        """Log-density of a place if it is an outlier's, over the chance that it is none.
+
+        Args:
+            ahead: what may come of the object.
+            step: in image coordinates ``[2]``.
+            seen: the centre ``[..., 2]``, likewise.
+
+        Returns:
+            ``[..., 1]``.
+        """
+        middle = ahead.centre[..., :1, :] + step * self.offset
+        normal = dist.Normal(middle, step * self.width[..., 1:, :], validate_args=False)
+        weight = self.weights[..., 1:] - self.weights[..., :1]
+        density = weight + normal.log_prob(seen[..., None, :]).sum(-1)
+        return density.logsumexp(-1, keepdim=True)
+
 
 class Innovation(NamedTuple):
     """How far what is seen lies from what was foreseen, ``[B, K, ...]``.
@@ -106,3 +143,9 @@ def first_gains(rest: int) -> Tensor:
         above = [(gain - least) / (1 - least) for gain, least in zip(gains, LEAST, strict=True)]
         rows.append([above[0]] * 2 + [above[1]] * 2 + [1 / k] * rest + [0.2] * rest)
     return torch.logit(torch.tensor(rows).clamp(0.03, 0.95))
+
+
+def whole(where: Tensor) -> Tensor:
+    """Whose boxes ``[..., 4]`` no edge cuts, bool ``[..., 1]``."""
+    centre, size = where.split(2, -1)
+    return (centre.abs() + size <= 1).all(-1, keepdim=True)

@@ -19,6 +19,8 @@ from scalor_ppl.nn.layers import mlp, starting_small
 # It passes through walls or not, and through other objects or not; where ways may fork, its own
 # bends to either side; it turns round along x, or y.
 STRAIGHT, BENDS, TURNS = 4, 2, 2
+# Those of the first in which it is hit by another object.
+HIT = [1, 3]
 # Numbers that each of them takes.
 WIDTH = 7
 # Log-odds of bending and turning: before training, and of what meets another object; what bending
@@ -67,19 +69,22 @@ class Futures(NamedTuple):
         return torch.cat((*(each.flatten(-2) for each in pairs), self.log_chance), -1)
 
     @torch.no_grad()
-    def judged(self, seen: Tensor, width: Tensor) -> Tensor:
+    def judged(self, seen: Tensor, width: Tensor, astray: Tensor) -> Tensor:
         """How likely each of them has become, ``[..., F]``, without a gradient.
 
-        Whether it has bent or turned is decided: on average its velocity would be lost.
+        Whether it has bent or turned is decided: on average its velocity would be lost. What none
+        of them explains has not turned, though a turn lies nearest: it went on, and is put right.
 
         Args:
             seen: the centre ``[..., 2]``.
             width: how far from each it may lie ``[..., F, 2]``, in image coordinates.
+            astray: log-density of the place if none of them has come true ``[..., 1]``.
         """
         near = StudentT(TAILS, self.centre, width, validate_args=False)
         weight = self.log_chance + near.log_prob(seen[..., None, :]).sum(-1)
         straight, others = weight[..., :STRAIGHT], weight[..., STRAIGHT:]
-        other = others.amax(-1, keepdim=True) > straight.logsumexp(-1, keepdim=True)
+        going_on = torch.cat((straight, astray), -1).logsumexp(-1, keepdim=True)
+        other = others.amax(-1, keepdim=True) > going_on
         which = functional.one_hot(others.argmax(-1), others.shape[-1]).to(weight)
         return torch.cat((straight.softmax(-1) * ~other, which * other), -1)
 

@@ -79,11 +79,11 @@ class PairForces(nn.Module):
 
         r = others(place) - place[:, :, None]
         v = others(velocity) - velocity[:, :, None]
-        distance = _length(r)
+        distance = length(r)
         n = r / distance
         along = (n * v).sum(-1, keepdim=True)
-        across = _length(v - along * n)
-        after = _length(r + v)
+        across = length(v - along * n)
+        after = length(r + v)
         looks = self.look(rest)
         figures = (
             torch.log(distance),
@@ -99,7 +99,7 @@ class PairForces(nn.Module):
         a, b, c, d, message = out.split((1, 1, 1, 1, MESSAGE), -1)
         half = size.mean(-1, keepdim=True)
         far = torch.where(there, r, torch.full_like(r, FAR))
-        contact = self.collisions(far, v, half[:, :, None] + others(half), rest, others(rest))
+        contact = self.collisions(far, v, half, others(half), rest, others(rest))
         return Pushes(
             (a * n + b * v).sum(2),
             (c * n + d * v).sum(2),
@@ -108,5 +108,6 @@ class PairForces(nn.Module):
         )
 
 
-def _length(vector: Tensor) -> Tensor:
+def length(vector: Tensor) -> Tensor:
+    """Of vectors ``[..., 2]``, ``[..., 1]``, with a gradient at 0."""
     return (vector.square().sum(-1, keepdim=True) + 1e-6).sqrt()

@@ -1,0 +1,79 @@
+"""Where tracked objects have turned round: what is known of walls before any training."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# How much slower or faster an object may be after a turn, and how far it moves at least, in steps.
+ALIKE, LEAST = 1.5, 0.1
+# Turns that a wall is told by, at least; how far they lie about it, in steps, at most.
+ENOUGH, ABOUT = 12, 0.3
+# What share of the turns lies at the outermost wall at least; rounds of finding those.
+SHARE, ROUNDS = 0.1, 4
+# How sure it is before that an object's own box touches a wall, as so many turns.
+TIMES = 20.0
+
+
+class TurningPoints(NamedTuple):
+    """R times that an object came from inside and went back, along x or y.
+
+    Attributes:
+        axis: 0 for x, 1 for y ``[R]``.
+        side: 0 where what turned it lies to the left or above, 1 for the right or below ``[R]``.
+        distance: of its centre, where it turned, from the frame's edge ``[R]``.
+        size: half of its side along the axis ``[R]``.
+    """
+
+    axis: Tensor
+    side: Tensor
+    distance: Tensor
+    size: Tensor
+
+
+def turning_points(places: Tensor, sizes: Tensor, edge: Tensor) -> TurningPoints:
+    """Where objects turned in the middle one of three steps.
+
+    Args:
+        places: centres in four successive frames ``[4, R, 2]``, in steps from the frame's centre.
+        sizes: half the sides of the boxes ``[R, 2]``, in steps.
+        edge: of the frame ``[2]``, likewise.
+    """
+    before, _, after = places.diff(dim=0)
+    speeds = torch.stack((before.abs(), after.abs()))
+    slow, fast = speeds.amin(0), speeds.amax(0)
+    turned = (before * after < 0) & (slow > LEAST) & (fast < ALIKE * slow)
+    row, axis = turned.nonzero(as_tuple=True)
+    # It went on as fast as it came: to where it turned, and back from there.
+    way = places[1] + places[2] + before.sign() * (before.abs() + after.abs()) / 2
+    out = (before.sign() * way / 2)[row, axis]
+    return TurningPoints(axis, (before[row, axis] > 0).long(), edge[axis] - out, sizes[row, axis])
+
+
+def outermost(distance: Tensor, size: Tensor) -> tuple[float, float] | None:
+    """The wall farthest out that objects turn at, or none where they turn anywhere.
+
+    Args:
+        distance: of where they turned from the frame's edge ``[R]``, in steps.
+        size: half of their sides ``[R]``, likewise.
+
+    Returns:
+        How far inside the edge the wall lies, in steps, and how far objects reach towards it, as a
+        share of their boxes.
+    """
+    if len(distance) < ENOUGH:
+        return None
+    reach = 1.0
+    inside = float((distance - size).quantile(SHARE))
+    for _ in range(ROUNDS):
+        near = (distance - inside - reach * size).abs() < ABOUT
+        if near.sum() < ENOUGH:
+            return None
+        far, side = distance[near], size[near]
+        spread = side - side.mean()
+        noise = (far - inside - reach * side).square().mean()
+        slope = ((far - far.mean()) * spread).sum() + TIMES * noise
+        reach = float(slope / (spread.square().sum() + TIMES * noise).clamp(min=1e-9))
+        reach = min(max(reach, 0.0), 1.0)
+        inside = float(far.mean() - reach * side.mean())
+    return inside, reach
