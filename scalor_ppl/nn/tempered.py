@@ -17,7 +17,7 @@ class FreeMixture(dist.MixtureSameFamily):
     Args:
         weights: a Categorical of C.
         components: normals.
-        free: share of the noise that is never scaled ``[..., C, n]``, in 0..1.
+        free: bool, batch shape and C: the noise of which components is never scaled.
         about: what that of the others is drawn to ``[..., C, n]``, where it is not their own mean:
             a component that tells of outliers lies off it by jitter.
     """
@@ -41,7 +41,7 @@ class FreeMixture(dist.MixtureSameFamily):
         return FreeMixture(
             weights.expand(shape),
             components.expand(shape + count),
-            self.free.expand(shape + count + components.event_shape),
+            self.free.expand(shape + count),
             self.about.expand(shape + count + components.event_shape),
             False,
         )
@@ -97,10 +97,11 @@ def tempered(fn: Any, temperature: float) -> Tensor:
         components = fn.component_distribution
         every = components.sample()
         means = components.mean.expand_as(every)
-        scale = torch.full_like(every, temperature)
+        scale = torch.full(components.batch_shape, temperature).to(every)
         if isinstance(fn, FreeMixture):
-            scale, means = torch.lerp(scale, torch.ones_like(scale), fn.free), fn.about
-        every = torch.lerp(means, every, scale)
+            scale, means = torch.where(fn.free, torch.ones_like(scale), scale), fn.about
+        scale = scale.reshape(*scale.shape, *[1] * (every.dim() - scale.dim()))
+        every = torch.lerp(means, every, scale.expand_as(every))
         return of_component(every, fn.mixture_distribution.sample())
     if isinstance(fn, TemperedByItself):
         return fn.tempered(temperature)

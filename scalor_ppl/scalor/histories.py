@@ -26,6 +26,8 @@ LASTING = 3
 TOLERANCE = 0.9
 # Frames in which it is seen how an object turns round: a step before, the turn, a step after.
 STRETCH = 4
+# Below this a movement has no direction.
+LEAST_MOVE = 1e-6
 
 
 class Moment(NamedTuple):
@@ -335,7 +337,10 @@ def stretches_of(history: History) -> tuple[Tensor, Tensor]:
 
 
 def _settled_moves(trackers: Trackers, ahead: History) -> Tensor:
-    """The median of the next movements of what is tracked, ``[B, K, 2]``.
+    """How what is tracked moves in the next frames, without jitter, ``[B, K, 2]``.
+
+    The median of the movements, as fast as the median of the speeds: where an object swerves its
+    movements are faster than what they come to.
 
     Args:
         trackers: of the first frame.
@@ -348,7 +353,10 @@ def _settled_moves(trackers: Trackers, ahead: History) -> Tensor:
         same = _same(trackers, before.trackers, goes_on)
         move = same.to(now.moved.where) @ now.moved.where[..., :2]
         found.append(move.masked_fill(~same.any(-1, keepdim=True), torch.nan))
-    return torch.stack(found).nanmedian(0).values
+    moves = torch.stack(found)
+    way = moves.nanmedian(0).values
+    speed = moves.norm(dim=-1, keepdim=True).nanmedian(0).values
+    return way * speed / way.norm(dim=-1, keepdim=True).clamp(min=LEAST_MOVE)
 
 
 def chosen(history: History, rows: Tensor) -> list[Moment]:

@@ -135,15 +135,13 @@ def test_noise_is_tempered_and_what_is_chosen_is_not() -> None:
     assert abs(left.float().mean().item() - 0.3) < 0.03
     assert drawn[left, 2].std().item() == pytest.approx(0.25, abs=0.03)
     free = torch.arange(4000) % 2 == 0
-    mixed = FreeMixture(weights, parts, free[:, None, None].float().expand(4000, 2, 1)).expand(
-        (4000,)
-    )
+    mixed = FreeMixture(weights, parts, free[:, None].expand(4000, 2)).expand((4000,))
     drawn = tempered(mixed, 0.25)[:, 0]
     for where, width in ((free, 1.0), (~free, 0.25)):
         assert drawn[where & (drawn > 0)].std().item() == pytest.approx(width, abs=0.05)
     # An outlier is drawn to what it lies off.
     about = torch.full((4000, 2, 1), 9.0)
-    drawn = tempered(FreeMixture(weights, parts, torch.zeros(4000, 2, 1), about), 0.25)[:, 0]
+    drawn = tempered(FreeMixture(weights, parts, torch.zeros(4000, 2).bool(), about), 0.25)[:, 0]
     assert drawn[drawn < 7].mean().item() == pytest.approx(9 - 0.25 * 18, abs=0.05)
     assert drawn[drawn < 7].std().item() == pytest.approx(0.25, abs=0.03)
     # What enters is sampled as it is.

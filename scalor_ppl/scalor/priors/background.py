@@ -114,7 +114,7 @@ class MixtureBackground(BackgroundPrior):
         _, scale = self.head(hidden).chunk(2, -1)
         normal = diagonal_normal(mean[:, None, None], positive(scale + self.noise())[:, None, None])
         alone = self.zero.expand(len(state), 1, 1)
-        free = torch.ones_like(normal.mean)
+        free = torch.ones_like(alone, dtype=torch.bool)
         return FreeMixture(dist.Categorical(logits=alone), normal, free)
 
     def begin(self, draws: Tensor) -> None:

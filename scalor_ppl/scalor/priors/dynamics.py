@@ -243,6 +243,8 @@ class DynamicsPropagation(PropagationPrior):
         )
         # Where in the frame it turned is only seen, and tells nothing of its velocity.
         near, turn = torch.lerp(near, torch.ones_like(near), turned), (1 - turned) * turn
+        # The first movement is all that is known of the velocity: less would make it slower.
+        turn = torch.where(before.age == 1, torch.ones_like(turn), turn)
         centre = torch.where(new, objects.where[..., :2], ahead + near * surprise * self.step)
         velocity = (likely[..., None] * before.ahead.velocity).sum(-2) + turn * surprise
         seen = (objects.rest - self.middle) / self.extent
@@ -340,20 +342,16 @@ class DynamicsPropagation(PropagationPrior):
             ),
             -1,
         )
-        # How far what is seen puts right where an object is says what is no jitter of a posterior:
-        # were it scaled, what draws speeds to their average would be stronger than what stirs them.
-        # Where an object turns is none at all. What neither the dynamics nor a turn explains is an
+        # Where an object turns is no jitter. What neither the dynamics nor a turn explains is an
         # outlier of the posterior: in a video no object jumps.
-        near = self._gains(known, torch.zeros_like(last))[..., None, :2]
-        number = torch.arange(loc.shape[-2], device=loc.device)[:, None]
+        number = torch.arange(loc.shape[-2], device=loc.device)
+        free = (number >= self.futures - TURNS) & (number < self.futures)
         outlier = (number >= self.futures) & (number < weights.shape[-1])
-        free = torch.where(number < self.futures - TURNS, near, torch.zeros_like(near))
-        free = torch.where((number >= self.futures - TURNS) & (number < self.futures), 1.0, free)
         return FreeMixture(
             dist.Categorical(logits=logits),
             diagonal_normal(loc, scale),
-            free.expand(loc.shape),
-            torch.where(outlier, loc[..., :1, :], loc),
+            free.expand(loc.shape[:-1]),
+            torch.where(outlier[:, None], loc[..., :1, :], loc),
         )
 
 
