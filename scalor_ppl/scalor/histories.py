@@ -322,15 +322,15 @@ def stretches_of(history: History) -> tuple[Tensor, Tensor]:
     """
     places, sizes = [], []
     for t in range(len(history) - STRETCH + 1):
-        now = history[t + 1].trackers
-        there = now.alive & in_view(now)
-        found = []
-        for other in (moment.trackers for moment in history[t : t + STRETCH]):
-            same = _same(now, other, other.alive)
-            found.append(same.to(now.objects.where) @ other.objects.where[..., :2])
-            there = there & same.any(-1)
-            if other is history[t + 2].trackers:
-                there = there & (same & in_view(other)[:, None]).any(-1)
+        _, now, turned, _ = four = [moment.trackers for moment in history[t : t + STRETCH]]
+        same = [_same(now, other, other.alive) for other in four]
+        there = now.alive & in_view(now) & (same[2] & in_view(turned)[:, None]).any(-1)
+        for which in same:
+            there = there & which.any(-1)
+        found = [
+            which.to(now.objects.where) @ other.objects.where[..., :2]
+            for which, other in zip(same, four, strict=True)
+        ]
         places.append(torch.stack(found)[:, there])
         sizes.append(now.objects.where[..., 2:][there])
     return torch.cat(places, 1), torch.cat(sizes)

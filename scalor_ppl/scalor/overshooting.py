@@ -14,6 +14,7 @@ from torch.distributions import StudentT
 from scalor_ppl.nn.layers import positive
 from scalor_ppl.scalor.histories import Anticipated, History, placed
 from scalor_ppl.scalor.priors import DynamicsPropagation, Table
+from scalor_ppl.scalor.priors.filtering import whole
 from scalor_ppl.scalor.priors.pairs import length
 
 # Frames looked ahead; least age of an object whose velocity is known.
@@ -72,8 +73,8 @@ class Overshooting(nn.Module):
                 off = prior.innovation(before, trackers.objects)
                 # Of those that come to an edge the slow ones are still there: whom to follow is
                 # told by what is foreseen.
-                reach = off.centre.detach().abs() + trackers.objects.where[..., 2:]
-                follows = follows & (reach <= 1).all(-1, keepdim=True)
+                box = torch.cat((off.centre, trackers.objects.where[..., 2:]), -1)
+                follows = follows & whole(box)
                 straight = 1 - off.turned
                 way = (off.centre - before.centre) / prior.step
                 slow = length(way) - length(torch.tanh(trackers.objects.raw[..., :2]))
