@@ -115,10 +115,12 @@ def composed(program: Program, frames: Frames) -> Frame:
     Draws are not refined, and without that their depths do not tell who hides whom.
     """
     model = program.model
-    glimpse = model.decode(frames.what)
+    there = frames.presence > 0
+    found = model.decode(frames.what[there][None])[0]
+    glimpse = found.new_zeros(*there.shape, *found.shape[1:])
+    glimpse[there] = found
     colour, mask = glimpse.split((model.channels, 1), 2)
     box = model.painted(frames.where, mask)
-    there = frames.presence > 0
     objects = (colour, mask, frames.presence, frames.depth, box)
     return composite(*objects, frames.background, model.size, there)
 

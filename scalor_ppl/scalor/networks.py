@@ -65,14 +65,26 @@ class ConvGlimpseEncoder(nn.Module):
 class FcGlimpseDecoder(nn.Module):
     """Small fully connected glimpse decoder, for toy objects."""
 
-    def __init__(self, what: int, channels: int, glimpse: Size, hidden: int = 96) -> None:
+    widths: tuple[int, ...] = (96,)
+
+    def __init__(self, what: int, channels: int, glimpse: Size) -> None:
         super().__init__()
         self.shape = (channels, *glimpse)
-        self.layers = mlp(what, hidden, math.prod(self.shape))
+        self.layers = mlp(what, *self.widths, math.prod(self.shape))
 
     def forward(self, what: Tensor) -> Tensor:
         """z_what ``[N, D]`` to unbounded pixels ``[N, channels, h, w]``."""
         return self.layers(what).unflatten(-1, self.shape)
+
+
+class WideGlimpseDecoder(FcGlimpseDecoder):
+    """One of two wide layers, whose objects keep their corners in every orientation.
+
+    One layer of 96 is too few for a shape that turns. Costs some five times as much, which hardly
+    counts where a decoder is trained alone (:mod:`.decoder_training`).
+    """
+
+    widths = (384, 384)
 
 
 class OutlinedDecoder(nn.Module):
@@ -171,7 +183,11 @@ def open_colours(images: Tensor, mask: Tensor) -> Tensor:
 
 
 ENCODERS: dict[str, type[nn.Module]] = {"fc": FcGlimpseEncoder, "conv": ConvGlimpseEncoder}
-DECODERS: dict[str, type[nn.Module]] = {"fc": FcGlimpseDecoder, "conv": SubPixelDecoder}
+DECODERS: dict[str, type[nn.Module]] = {
+    "fc": FcGlimpseDecoder,
+    "wide": WideGlimpseDecoder,
+    "conv": SubPixelDecoder,
+}
 
 
 def glimpse_encoder(kind: str, channels: int, glimpse: Size, out: int) -> nn.Module:

@@ -72,8 +72,9 @@ class ModelConfig(ModelSettings):
         reach: how far a proposal may lie from its cell's centre, in cells.
         max_step: how far an object may move in a frame, in image half-widths; one number, or one
             for x and one for y.
-        decoder: glimpse decoder: ``fc`` (small, fully connected), ``conv`` (sub-pixel), or
-            ``file.py:Class``; see :mod:`scalor_ppl.scalor.networks`.
+        decoder: glimpse decoder: ``fc`` (small, fully connected), ``wide`` (likewise, two wide
+            layers), ``conv`` (sub-pixel), or ``file.py:Class``; see
+            :mod:`scalor_ppl.scalor.networks`.
         hidden: width of the priors' recurrent state.
         anywhere: the networks are not told where in the frame an object is, so that what was
             trained on crops (``data.crop``) can be run on frames of any size.

@@ -16,6 +16,7 @@ from scalor_ppl.scalor.networks import (
     FcGlimpseDecoder,
     FcGlimpseEncoder,
     Template,
+    WideGlimpseDecoder,
     glimpse_decoder,
     glimpse_encoder,
     run_mixed,
@@ -146,6 +147,18 @@ def test_glimpse_networks(kind: str, channels: int, glimpse: Size) -> None:
     logits = decoder(torch.randn(4, 5))
     assert logits.shape == (4, channels + 1, *glimpse)
     assert_all_learn(decoder, logits)
+
+
+def test_a_wide_decoder() -> None:
+    decoder = glimpse_decoder("wide", 5, 3, (6, 9))
+    assert isinstance(decoder, WideGlimpseDecoder)
+    logits = decoder(torch.randn(4, 5))
+    assert logits.shape == (4, 4, 6, 9)
+    assert_all_learn(decoder, logits)
+    assert [layer.out_features for layer in decoder.layers if isinstance(layer, nn.Linear)] == [
+        *WideGlimpseDecoder.widths,
+        4 * 6 * 9,
+    ]
 
 
 @pytest.mark.parametrize("kind", ["fc", "conv"])

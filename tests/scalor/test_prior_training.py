@@ -14,13 +14,11 @@ from tiny import Square, fresh
 from torch import Tensor
 
 from scalor_ppl.errors import UserError
-from scalor_ppl.inference.posterior import infer
 from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.programs import PartRecord, Program, TrainsParts, require
-from scalor_ppl.scalor import ScalorConfig, prior_training
-from scalor_ppl.scalor.decoder_training import composed, frames_of, train_decoder
+from scalor_ppl.scalor import prior_training
 from scalor_ppl.scalor.histories import Moment, chosen, density_by_part, drawn, joined
-from scalor_ppl.scalor.prior_training import Draws, train_priors
+from scalor_ppl.scalor.prior_training import train_priors
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
 from scalor_ppl.scalor.priors.contacts import LEEWAY, TOUCH, Collisions, Walls
 from scalor_ppl.scalor.priors.dynamics import Filtered
@@ -347,45 +345,3 @@ def test_a_wall_gives_back_what_its_strength_says() -> None:
     torch.testing.assert_close(found.position[0, 0], torch.tensor([-0.6, 0.0]))
     torch.testing.assert_close(found.velocity[0, 0], torch.tensor([-1.0, 0.0]))
     assert found.position[0, 1:].abs().max() < 1e-6
-
-
-# ---------------------------------------------------------------------- the decoder
-
-
-def test_a_finer_decoder_is_trained_with_everything_else_as_it_is(tmp_path: Path) -> None:
-    settings = {"steps": 150, "clips": 24, "frames": 3, "batch": 8}
-    program = fresh(tmp_path / "run", train={"decoder": settings})
-    presence: Any = program.guide.proposal.presence[-1]
-    presence.bias.data.fill_(3.0)
-    assert isinstance(program.config, ScalorConfig)
-    finer = program.config.with_model(glimpse=(9, 10), occlusion=2.0)
-    assert isinstance(finer, ScalorConfig)
-    trained, record = train_decoder(program, finer, Square(), lambda *told: None)
-    assert record.after["mse"] < 0.9 * record.before["mse"]
-    assert isinstance(trained.config, ScalorConfig)
-    assert trained.config.model.glimpse == (9, 10)
-    assert trained.config.model.occlusion == 2.0
-    assert trained.config.guide.glimpse == (6, 6)  # what it reads stays
-    guide = zip(program.guide.parameters(), trained.guide.parameters(), strict=True)
-    assert all(torch.equal(*pair) for pair in guide)
-    assert trained.model.decode(torch.zeros(1, 2, 4)).shape == (1, 2, 4, 9, 10)
-    scene = infer(trained.model, trained.guide, torch.rand(2, 3, 3, 16, 16))
-    assert torch.isfinite(scene.image).all()
-    plain = finer.train.decoder.model_copy(update={"sharpness": 0.0})
-    smooth = finer.model_copy(update={"train": finer.train.model_copy(update={"decoder": plain})})
-    _, without = train_decoder(program, smooth, Square(), lambda *told: None)
-    gap, gap_without = (abs(1 - each.after["sharpness"]) for each in (record, without))
-    assert gap < gap_without, (gap, gap_without)
-
-
-def test_backgrounds_are_behind_what_a_decoder_is_trained_on(build: Build) -> None:
-    pair = build(background="vae", presence="hard", discovery_rate=0.4)
-    video = pair.video(2, 3)
-    history = drawn(pair.model, pair.guide, video)
-    frames = frames_of(pair.program, Draws(history, video, None))
-    with torch.no_grad():
-        found = composed(pair.program, frames).image
-        _, mask, foreground = pair.decoded(history)
-        codes = torch.stack([m.backdrop for m in history if m.backdrop is not None], 1)
-        expected = foreground + (1 - mask) * pair.model.decode_background(codes)
-    torch.testing.assert_close(found, expected.flatten(0, 1), atol=1e-5, rtol=1e-4)
