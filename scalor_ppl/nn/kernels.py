@@ -19,6 +19,8 @@ from scalor_ppl.nn.layers import inverse_softplus, positive
 
 # The width in standard deviations of the draws before it is learned, and how it is learned.
 BANDWIDTH, RATE, STEPS, BATCH = 0.4, 0.02, 200, 128
+# Share of the kernels' width by which they are told apart where no noise is sampled.
+LEAST = 0.02
 # Places that a density is asked at in one go.
 ROWS = 512
 
@@ -144,13 +146,19 @@ class KernelDensity(ModalDistribution):
 
     @torch.no_grad()
     def tempered(self, temperature: float, sample_shape: Any = ()) -> Tensor:
-        """A sample with the kernel's noise scaled; which kernel is not.
+        """A sample with the kernels' noise scaled; which kernel is not.
+
+        The kernel is one that what is known is likely to come from, were it sampled with as little
+        noise. So coordinates that are sampled one after another are of the same kernel.
 
         Args:
             temperature: factor of the noise.
             sample_shape: of the samples.
         """
-        weights = self.kernels.log_weights(self.kernels.known).expand(*self.batch_shape, -1)
+        whole = self.kernels
+        tril = whole.tril * max(temperature, LEAST)
+        narrow = Kernels(whole.logits, whole.loc, tril, whole.known)
+        weights = narrow.log_weights(narrow.known).expand(*self.batch_shape, -1)
         chosen = torch.distributions.Categorical(logits=weights).sample(Size(sample_shape))
         mean = self._means(chosen)
         m, n = self.kernels.known.shape[-1], max(self.n, 1)

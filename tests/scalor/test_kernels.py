@@ -112,6 +112,23 @@ def test_without_noise_a_sample_of_kernels_is_one_of_their_means() -> None:
     torch.testing.assert_close(kernels.first(4).mode, kernels.loc[kernels.logits.argmax(-1)])
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.2])
+def test_what_is_sampled_piece_by_piece_is_of_one_kernel(temperature: float) -> None:
+    torch.manual_seed(0)
+    # Wide kernels, near to each other: by their whole widths they are not told apart.
+    loc = torch.tensor([[0.0, -5.0], [1.0, 5.0]])
+    kernels = Kernels(torch.zeros(4000, 2), loc, torch.diag(torch.tensor([1.5, 1.0])))
+    first = tempered(kernels.first(1), temperature)
+    # At full width both kernels are still likely, whichever the first coordinate came from.
+    other = tempered(kernels.given(first).first(1), temperature)
+    joint = tempered(kernels.first(2), temperature)
+    for both in (torch.cat((first, other), -1), joint):
+        of_second = both[:, 1] > 0
+        assert abs(of_second.float().mean().item() - 0.5) < 0.03
+        assert abs(both[~of_second, 0].mean().item()) < 0.04
+        assert abs(both[of_second, 0].mean().item() - 1) < 0.04
+
+
 def test_what_enters_keeps_its_place_and_loses_the_jitter_of_its_looks() -> None:
     torch.manual_seed(0)
     kernels, _ = a_density(n=2)
