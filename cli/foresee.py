@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ROWS = {
     "point": "mean of draws",
+    "likeliest": "most likely",
     "draw": "one draw",
     "energy": "energy score",
     "stays": "stays",

@@ -8,19 +8,21 @@ object's position and is left out, and the share of such draws is a figure of it
 
 **What is measured**, with y the true centre and X the tracker's centre in a draw, in pixels:
 
-========  ======================================================================================
-point     ``|E X - y|``, of the mean over draws: the forecast of a single point
-draw      ``E |X - y|``, of a typical single draw
-energy    ``E |X - y| - E |X - X'| / 2``, X and X' independent: the energy score
-stays     distance of the baseline that the tracker stays where it was last seen
-velocity  distance of the baseline that it goes straight on, at the mean velocity of the last two
-          observed steps (or of those it has been followed for), walls or not
-died      share of the draws in which the tracker has died, 0..1
-========  ======================================================================================
+=========  =====================================================================================
+point      ``|E X - y|``, of the mean over draws: the forecast of a single point
+likeliest  ``|M - y|``, where M is what the program takes for most likely, and nothing is sampled
+draw       ``E |X - y|``, of a typical single draw
+energy     ``E |X - y| - E |X - X'| / 2``, X and X' independent: the energy score
+stays      distance of the baseline that the tracker stays where it was last seen
+velocity   distance of the baseline that it goes straight on, at the mean velocity of the last two
+           observed steps (or of those it has been followed for), walls or not
+died       share of the draws in which the tracker has died, 0..1
+=========  =====================================================================================
 
 The expectation of the energy score is least for the true distribution of y, so that neither hedging
 nor feigned certainty pays. A forecast of a single point scores its distance: the baselines compare
-with ``energy`` as well as with ``point``. More draws do not change what it is on average.
+with ``energy`` as well as with ``point`` and ``likeliest``. More draws do not change what it is on
+average.
 
 **Groups.** An object has *collided* by a frame if since the last observed one its centre has come
 within `CLOSE` object sizes of another's. Frames are all that is looked at, so that this works on
@@ -41,7 +43,7 @@ from scalor_ppl.tracks.table import Tracks
 if TYPE_CHECKING:
     from scalor_ppl.data.records import Truth
 
-MEASURES = ("point", "draw", "energy", "stays", "velocity", "died")
+MEASURES = ("point", "likeliest", "draw", "energy", "stays", "velocity", "died")
 """Names of what is measured, as in the table above."""
 GROUPS = ("all", "collided", "free")
 """All objects, those that have collided by the frame in question, and those that have not."""
@@ -120,11 +122,14 @@ class Foresight:
         return counts | {"figures": groups}
 
 
-def clip_foresight(draws: Sequence[Tracks], truth: "Truth", *, observe: int) -> ClipForesight:
+def clip_foresight(
+    draws: Sequence[Tracks], likeliest: Tracks, truth: "Truth", *, observe: int
+) -> ClipForesight:
     """Measure what draws of one clip foresee.
 
     Args:
         draws: S at least 1, of T frames each. In the first `observe` frames they agree.
+        likeliest: what is most likely, likewise.
         truth: of the T frames.
         observe: how many frames were seen, 1..T-1.
 
@@ -132,7 +137,7 @@ def clip_foresight(draws: Sequence[Tracks], truth: "Truth", *, observe: int) -> 
         ValueError: no draws, different numbers of frames, or nothing that was imagined.
     """
     frames = len(truth.boxes)
-    if not draws or any(each.frames != frames for each in draws):
+    if not draws or any(each.frames != frames for each in (*draws, likeliest)):
         raise ValueError(f"give draws of {frames} frames each, as many as the truth has")
     if not 1 <= observe < frames:
         raise ValueError(f"of {frames} frames 1 to {frames - 1} can be observed, not {observe}")
@@ -153,6 +158,7 @@ def clip_foresight(draws: Sequence[Tracks], truth: "Truth", *, observe: int) -> 
     true = truth.middles()[observe:, objects]
     values = {
         "point": _distance(_mean(foreseen), true),
+        "likeliest": _distance(_places(likeliest, ids)[observe:], true),
         "draw": _mean(_distance(foreseen, true)),
         "energy": energy_score(foreseen, true),
         "stays": _distance(seen[last], true),

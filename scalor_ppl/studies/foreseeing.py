@@ -69,10 +69,15 @@ def foresee_clips(
     question = replace(question, clips=count)
     if source.clip(0, question.frames).truth is None:
         raise UserError(f"{source.name} has no ground truth: there is nothing to compare")
+    tell("what is most likely")
+    once = replace(question, draws=1)
+    likeliest = [tracks for _, (tracks,) in imagined_clips(program, source, once, likeliest=True)]
     measured = []
-    for clip, draws in imagined_clips(program, source, question, tell):
+    for (clip, draws), mode in zip(
+        imagined_clips(program, source, question, tell), likeliest, strict=True
+    ):
         assert clip.truth is not None
-        measured.append(clip_foresight(draws, clip.truth, observe=question.observe))
+        measured.append(clip_foresight(draws, mode, clip.truth, observe=question.observe))
     return foresight(measured)
 
 

@@ -69,7 +69,7 @@ def test_a_shipped_program_foresees_better_than_nothing(cli: CommandLine, tmp_pa
     figures = found["figures"]["all"]
     assert all(len(each["mean"]) == 10 for each in figures.values())
     assert 0 < figures["energy"]["mean"][0] < figures["draw"]["mean"][0]
-    for name in ("point", "energy", "velocity"):
+    for name in ("point", "likeliest", "energy", "velocity"):
         assert figures[name]["mean"][0] < figures["stays"]["mean"][0]
         assert figures[name]["mean"][0] < figures[name]["mean"][9]
     assert figures["died"]["mean"][9] < 0.2
@@ -93,6 +93,7 @@ def test_the_seed_decides_the_draws_and_no_more(cli: CommandLine, tmp_path: Path
     assert first == again
     one, two = first["figures"]["all"], other["figures"]["all"]
     assert one["point"] != two["point"]
+    assert one["likeliest"] == two["likeliest"]
     assert one["stays"] == two["stays"]
 
 
@@ -128,7 +129,7 @@ def test_batches_of_any_size_are_measured_alike(
     monkeypatch.setattr(foreseeing, "FRAMES_AT_ONCE", 20)
     heard: list[str] = []
     parts = foresee_clips(shipped, source, question, heard.append)
-    assert heard == ["clip 1 of 5", "clip 3 of 5", "clip 5 of 5"]
+    assert heard == ["what is most likely", "clip 1 of 5", "clip 3 of 5", "clip 5 of 5"]
     assert (parts.objects, parts.matched) == (whole.objects, whole.matched)
     one, two = (each.figures["all"]["velocity"].mean for each in (whole, parts))
     assert one == pytest.approx(two, abs=1e-3)

@@ -58,8 +58,12 @@ def straight(*rows: tuple[float, float, float, float], frames: int = FRAMES) -> 
 TWO = straight((10, 10, 3, 4), (50, 50, -1, 0))
 
 
-def measured(draws: list[np.ndarray], truth: Truth) -> ClipForesight:
-    return clip_foresight([tracks_of(each) for each in draws], truth, observe=OBSERVED)
+def measured(
+    draws: list[np.ndarray], truth: Truth, likeliest: np.ndarray | None = None
+) -> ClipForesight:
+    tracks = [tracks_of(each) for each in draws]
+    mode = tracks[0] if likeliest is None else tracks_of(likeliest)
+    return clip_foresight(tracks, mode, truth, observe=OBSERVED)
 
 
 # -------------------------------------------------------------------------------- distances
@@ -107,8 +111,9 @@ def test_draws_about_the_truth() -> None:
     left, right = TWO.copy(), TWO.copy()
     left[OBSERVED:, :, 0] -= 2
     right[OBSERVED:, :, 0] += 2
-    found = measured([left, right], truth_of(TWO))
+    found = measured([left, right], truth_of(TWO), likeliest=right)
     assert found.values["point"] == pytest.approx(np.zeros((2, AHEAD)), abs=1e-6)
+    assert found.values["likeliest"] == pytest.approx(np.full((2, AHEAD), 2.0))
     assert found.values["draw"] == pytest.approx(np.full((2, AHEAD), 2.0))
     assert found.values["energy"] == pytest.approx(np.zeros((2, AHEAD)), abs=1e-6)
 
@@ -122,7 +127,7 @@ def test_trackers_are_found_by_identity_in_any_slot() -> None:
             for f in ("ids", "boxes", "presence", "discovered")
         )
     )
-    found = clip_foresight([mixed], truth_of(TWO), observe=OBSERVED)
+    found = clip_foresight([mixed], mixed, truth_of(TWO), observe=OBSERVED)
     assert found.values["point"] == pytest.approx(np.zeros((2, AHEAD)))
 
 
@@ -185,12 +190,13 @@ def test_no_trackers_no_objects() -> None:
 
 def test_what_does_not_fit_together() -> None:
     with pytest.raises(ValueError, match="draws of 7 frames"):
-        clip_foresight([], truth_of(TWO), observe=OBSERVED)
-    with pytest.raises(ValueError, match="draws of 7 frames"):
-        clip_foresight([tracks_of(TWO[:-1])], truth_of(TWO), observe=OBSERVED)
+        clip_foresight([], tracks_of(TWO), truth_of(TWO), observe=OBSERVED)
+    for draw, mode in ((TWO[:-1], TWO), (TWO, TWO[:-1])):
+        with pytest.raises(ValueError, match="draws of 7 frames"):
+            clip_foresight([tracks_of(draw)], tracks_of(mode), truth_of(TWO), observe=OBSERVED)
     for observe in (0, FRAMES):
         with pytest.raises(ValueError, match="1 to 6 can be observed"):
-            clip_foresight([tracks_of(TWO)], truth_of(TWO), observe=observe)
+            clip_foresight([tracks_of(TWO)], tracks_of(TWO), truth_of(TWO), observe=observe)
 
 
 # ------------------------------------------------------------------------------- the energy score
