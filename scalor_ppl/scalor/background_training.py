@@ -20,7 +20,7 @@ from scalor_ppl.data import ClipSource
 from scalor_ppl.errors import TrainingError, UserError
 from scalor_ppl.nn.distributions import diagonal_normal
 from scalor_ppl.programs import PartRecord, Program, Tell
-from scalor_ppl.scalor.decoder_training import composed, frames_of
+from scalor_ppl.scalor.decoder_training import composed, decoded, frames_of
 from scalor_ppl.scalor.frame_training import AT_ONCE, CHECK_EVERY, train_on_frames
 from scalor_ppl.scalor.prior_training import Draws
 from scalor_ppl.scalor.settings import BackgroundTraining, PriorConfig, ScalorConfig
@@ -113,10 +113,8 @@ def with_background(program: ScalorProgram, config: ScalorConfig) -> ScalorProgr
 def behind(program: Program, draws: Draws) -> Behind:
     """All frames of the clips, with their objects drawn over black."""
     frames = frames_of(program, draws)._replace(background=None)
-    parts = [
-        composed(program, frames.chosen(rows))
-        for rows in torch.arange(len(frames.image)).split(AT_ONCE)
-    ]
+    some = (frames.chosen(rows) for rows in torch.arange(len(frames.image)).split(AT_ONCE))
+    parts = [composed(program, each, decoded(program, each)) for each in some]
     objects = torch.cat([part.foreground for part in parts])
     return Behind(frames.image, objects, torch.cat([part.mask for part in parts]))
 

@@ -259,9 +259,12 @@ class DecoderTraining(FrameTraining):
     Attributes:
         sharpness: weight of errors in the contrast of edges beside squared errors; with 0 edges
             are as smooth as the mean of what is likely.
+        evenness: weight of differences between neighbouring colours of an object, likewise, where
+            objects lie on black: its rim is the mask's, and no dark colour.
     """
 
     sharpness: float = Field(5.0, ge=0)
+    evenness: float = Field(0.03, ge=0)
 
 
 class BackgroundTraining(FrameTraining):
