@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy import optimize
+from scipy.special import expit
 
 from scalor_ppl.tracks.counting import COUNT_FEATURES, CountModel
 
@@ -29,7 +30,7 @@ def fit_count(features: np.ndarray, hits: np.ndarray, missed: float) -> CountMod
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         odds = features @ weights
         value = (np.logaddexp(0, odds) - true * odds).sum() + pull @ np.square(weights) / 2
-        slope = features.T @ (1 / (1 + np.exp(-odds)) - true) + pull * weights
+        slope = features.T @ (expit(odds) - true) + pull * weights
         return float(value), slope
 
     found = optimize.minimize(loss, np.zeros(len(pull)), jac=True, method="L-BFGS-B")
