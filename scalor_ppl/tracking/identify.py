@@ -15,6 +15,9 @@ from scalor_ppl.tracks.table import EMPTY
 Step = Callable[[Tracked, list[Sight], list[Sight]], Tracked]
 """Some frames, what is seen in them, and what in those that follow; the frames with identities."""
 
+# No join is certain: rounded to 1 its probability would say that there was no gap.
+NEARLY = np.nextafter(np.float32(1), np.float32(0))
+
 
 class LookingAhead:
     """A step made on the frames of one video, as soon as `AHEAD` frames after them are there.
@@ -75,7 +78,7 @@ def joining(gaps: dict[str, Any] | None = None) -> LookingAhead:
             ids[t, ids[t] != EMPTY] = known
             for join in found:
                 joins.append((int(tracked.numbers[t]), join))
-                link[t, ids[t] == join.identity] = np.float32(join.probability)
+                link[t, ids[t] == join.identity] = min(np.float32(join.probability), NEARLY)
         return replace(
             tracked,
             tracks=replace(tracked.tracks, ids=ids),

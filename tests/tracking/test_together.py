@@ -29,15 +29,20 @@ from scalor_ppl.training.runs import load_run
 pytest_plugins = "tracking_fixtures"
 
 LENGTHS = (20, 9, 26, 20, 5)
+APART = 3  # frames of the clip, from where a video begins to where the next one does
 SHOWN = ("left", "top", "width", "height", "confidence", "x", "y")
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory, clip: np.ndarray) -> list[Path]:
-    """Videos of unequal length, each of other frames of the clip."""
+    """Videos of unequal length, each of other frames of the clip.
+
+    None in which an object's centre lies where pixels meet: by rounding the window that it is
+    measured in is that of one pixel or the next.
+    """
     folder = tmp_path_factory.mktemp("unequal")
     return [
-        write_frames(folder / f"{n}.mkv", clip[4 * n : 4 * n + length])
+        write_frames(folder / f"{n}.mkv", clip[APART * n : APART * n + length])
         for n, length in enumerate(LENGTHS)
     ]
 
@@ -164,7 +169,7 @@ def test_one_whose_numbers_go_astray_stops_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain = reel.follow
-    (poor,) = to_video(clip[None, 4:5], CPU)
+    (poor,) = to_video(clip[None, APART : APART + 1], CPU)
 
     def astray(program: Program, video: torch.Tensor, memory: Any) -> Any:
         if any(torch.equal(each[:1], poor) for each in video):

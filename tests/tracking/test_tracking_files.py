@@ -19,6 +19,7 @@ from tracking_helpers import tracks_at_once, with_data, write_frames
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs import Program
 from scalor_ppl.render.glimpses import write_glimpses
+from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.tracking import FORMATS, Tracked, track_to_files, track_video
 from scalor_ppl.tracking.identify import joined_stream, recognised_stream
 from scalor_ppl.tracking.masks import id_maps, resampled
@@ -165,7 +166,14 @@ def test_threshold_and_count_of_tracks(stream: list[Tracked], tmp_path: Path) ->
 # ---------------------------------------------------------------------- masks
 
 
-def test_maps_agree_with_the_renderer(stream: list[Tracked]) -> None:
+def rendered_importance(program: Program, depth: np.ndarray) -> np.ndarray:
+    """As `composite` weighs objects, but for a factor that all have in common."""
+    assert isinstance(program.config, ScalorConfig)
+    occlusion = program.config.model.occlusion
+    return 1 / (1 + np.exp(depth)) if occlusion is None else np.exp(-occlusion * depth)
+
+
+def test_maps_agree_with_the_renderer(program: Program, stream: list[Tracked]) -> None:
     part = stream[1]
     maps = id_maps(part, 0.5)
     several = 0
@@ -180,7 +188,7 @@ def test_maps_agree_with_the_renderer(stream: list[Tracked]) -> None:
             )
         cover = torch.stack(covers).numpy()
         ids, importance = part.tracks.ids[t, present], part.importance[t, present]
-        assert np.allclose(importance, 1 / (1 + np.exp(part.depth[t, present])))
+        assert np.allclose(importance, rendered_importance(program, part.depth[t, present]))
         weight = np.where(cover > 0.5, cover * importance[:, None, None], 0)
         expected = np.where(weight.max(0) > 0, ids[weight.argmax(0)], -1)
         # A cover of one half is on either side of it by rounding.
