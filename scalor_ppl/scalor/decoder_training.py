@@ -70,7 +70,7 @@ def train_decoder(
         source,
         tell,
         frames_of=frames_of,
-        measured=lambda of, frames: painted(of, frames, settings.sharpness).figures(),
+        measured=lambda of, frames: painted(of, frames, settings).figures(),
         descend=lambda frames, held: _descend(trained, frames, held, settings, tell),
     )
     return trained, record
@@ -174,14 +174,14 @@ class PaintingQuality(NamedTuple):
 
 
 @torch.no_grad()
-def painted(program: Program, frames: Frames, weight: float) -> PaintingQuality:
-    """Compare frames with what a program paints; ``weight`` is that of sharpness in the loss."""
+def painted(program: Program, frames: Frames, settings: DecoderTraining) -> PaintingQuality:
+    """Compare frames with what a program paints; the settings say what is minimised."""
     squares = loss = found = true = 0.0
     for rows in torch.arange(len(frames.image)).split(AT_ONCE):
         some = frames.chosen(rows)
-        image = composed(program, some, decoded(program, some)).image
+        image, losses = _painted(program, some, settings)
         squares += (image - some.image).square().sum().item()
-        loss += _losses(image, some.image, weight).sum().item()
+        loss += losses.sum().item()
         found += edges(image).square().sum().item()
         true += edges(some.image).square().sum().item()
     return PaintingQuality(
@@ -189,10 +189,17 @@ def painted(program: Program, frames: Frames, weight: float) -> PaintingQuality:
     )
 
 
-def _losses(image: Tensor, truth: Tensor, weight: float) -> Tensor:
-    """Squared error and that of contrast, of each frame."""
-    squares = (image - truth).square().flatten(1).sum(1)
-    return squares + weight * contrast_error(image, truth) if weight else squares
+def _painted(program: Program, frames: Frames, settings: DecoderTraining) -> tuple[Tensor, Tensor]:
+    """Frames as a program paints them, and the loss of each: all that is minimised."""
+    glimpse = decoded(program, frames)
+    image = composed(program, frames, glimpse).image
+    losses = (image - frames.image).square().flatten(1).sum(1)
+    if settings.sharpness:
+        losses = losses + settings.sharpness * contrast_error(image, frames.image)
+    if frames.background is None and settings.evenness:
+        uneven = unevenness(glimpse, frames.where, program.model.size)
+        losses = losses + settings.evenness * uneven
+    return image, losses
 
 
 def _descend(
@@ -210,12 +217,7 @@ def _descend(
     best = math.inf, decoder.state_dict()
     for step in range(1, settings.steps + 1):
         some = frames.chosen(torch.randint(len(frames.image), (settings.batch,)))
-        glimpse = decoded(program, some)
-        image = composed(program, some, glimpse).image
-        losses = _losses(image, some.image, settings.sharpness)
-        if some.background is None:
-            uneven = unevenness(glimpse, some.where, program.model.size)
-            losses = losses + settings.evenness * uneven
+        _, losses = _painted(program, some, settings)
         loss = losses.mean() / (2 * program.model.config.sigma**2)
         optimizer.zero_grad()
         loss.backward()
@@ -227,7 +229,7 @@ def _descend(
         optimizer.step()
         schedule.step()
         if step % CHECK_EVERY == 0 or step == settings.steps:
-            now = painted(program, held, settings.sharpness)
+            now = painted(program, held, settings)
             if now.loss < best[0]:
                 best = now.loss, copy.deepcopy(decoder.state_dict())
             known = f"MSE {now.mse:.2e} of held-out frames, sharpness {now.sharpness:.2f}"
