@@ -48,13 +48,16 @@ def certain_tracks(
 def calibrated_draws(
     program: Program, reference: Tracks, names: np.ndarray, objects: ByObject
 ) -> Rescaled | None:
-    """Draws with the deviations and sizes of a program's calibration; none where it has none.
+    """Draws about the most likely account, as a program's calibration says that errors are.
 
     Args:
         program: trained.
         reference: the most likely account of the clip, as `certain_tracks` makes it.
         names: int [O], identities of the draws' columns in it.
         objects: the draws.
+
+    Returns:
+        They; None where the program has no calibration.
     """
     if program.calibration is None or reference.spread is None:
         return None
@@ -66,13 +69,14 @@ def calibrated_draws(
         made[t, column] = values[t, k]
         return made
 
-    calibration, exact = program.calibration, np.zeros((*reference.ids.shape, 2))
-    sizes = calibration.sizes(reference, program.size)
-    oversizes = calibration.oversizes(reference, program.size)
+    calibration = program.calibration
+    centres, spread = by_name(reference.middles()), by_name(reference.spread)
+    sides = reference.boxes[..., 2:] - calibration.oversizes(reference, program.size)
+    apart = by_name(calibration.sizes(reference, program.size))
     return rescaled(
         objects,
-        StatedErrors(by_name(reference.spread), calibration.centre.freedom, by_name(exact)),
-        StatedErrors(by_name(sizes), calibration.size.freedom, by_name(oversizes)),
+        StatedErrors(centres, spread, calibration.centre.freedom),
+        StatedErrors(by_name(sides), apart, calibration.size.freedom),
     )
 
 

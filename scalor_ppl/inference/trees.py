@@ -46,8 +46,8 @@ def posterior_tree(
     Where a draw has no such object, presence is 0 and the rest NaN; its objects that match nothing
     are in ``count`` and in ``sample_stats.unmatched`` only.
 
-    With a calibration, centres and sizes of the draws are moved from their median so that their
-    central 90 % are as wide as it says; see :mod:`scalor_ppl.results.rescaled`.
+    With a calibration, centres and sizes of the draws lie about that account, and their central
+    90 % are as wide as it says; see :mod:`scalor_ppl.results.rescaled`.
 
     Args:
         program: trained.

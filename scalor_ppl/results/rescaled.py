@@ -5,7 +5,8 @@ refinement most nearly agree and few lie far off, so that no factor makes them h
 say is which draw lies on which side, and how that goes together over frames, axes and objects. So
 each draw keeps its rank among the draws of its object and frame, and takes the value that the
 stated distribution has there (ensemble copula coupling: Schefzik, Thorarinsdottir and Gneiting,
-Statistical Science 28, 2013).
+Statistical Science 28, 2013). That distribution lies about what was found with the most likely
+values, whose errors it is of: the median of a few draws has an error of its own besides.
 """
 
 from dataclasses import replace
@@ -24,18 +25,18 @@ _SIDE = 0.1  # pixels: no box becomes smaller
 
 
 class StatedErrors(NamedTuple):
-    """How errors of two numbers of T frames and O objects are distributed: as a Student t.
+    """Where two numbers of T frames and O objects truly are: about those found, a Student t.
 
     Attributes:
+        about: float [T, O, 2], in pixels, its median; NaN where unknown.
         deviations: float [T, O, 2], in pixels, of which 1.645 to both sides hold 90 %; NaN where
             unknown.
         freedom: degrees of freedom, above 0.
-        offsets: float [T, O, 2], what the errors are about, found less true; NaN where unknown.
     """
 
+    about: np.ndarray
     deviations: np.ndarray
     freedom: float
-    offsets: np.ndarray
 
 
 class Rescaled(NamedTuple):
@@ -54,12 +55,12 @@ class Rescaled(NamedTuple):
 
 
 def rescaled(objects: ByObject, centre: StatedErrors, size: StatedErrors) -> Rescaled:
-    """Give draws the stated distribution about their median; boxes keep their centres.
+    """Give draws the stated distributions; boxes lie about their centres as before.
 
     Args:
         objects: S draws. Where all draws of an object agree, or there are fewer than `LEAST`,
             they stay as they are.
-        centre: errors of x and y.
+        centre: of x and y.
         size: of width and height.
     """
     places, changed = _spread(objects.centres.astype(np.float64), centre)
@@ -80,15 +81,14 @@ def _spread(draws: np.ndarray, stated: StatedErrors) -> tuple[np.ndarray, np.nda
     there = np.isfinite(draws)
     number = there.sum(0)
     enough = number >= LEAST
-    middle, apart = np.full((2, *number.shape), np.nan)
+    apart = np.full(number.shape, np.nan)
     if enough.any():
-        middle[enough] = np.nanmedian(draws[:, enough], axis=0)
         apart[enough] = np.nanmax(draws[:, enough], axis=0) - np.nanmin(draws[:, enough], axis=0)
-    known = np.isfinite(stated.deviations) & np.isfinite(stated.offsets)
+    known = np.isfinite(stated.deviations) & np.isfinite(stated.about)
     changed = enough & known & (apart > 0)
     ranks = draws.argsort(0).argsort(0) + 1  # those that are missing come last
     shares = np.where(there, ranks / (number + 1), 0.5)
     unit = _NINETY / stats.t.ppf(0.95, stated.freedom)
     errors = stated.deviations * unit * stats.t.ppf(shares, stated.freedom)
-    wanted = np.where(there, middle - stated.offsets + errors, np.nan)
+    wanted = np.where(there, stated.about + errors, np.nan)
     return np.where(changed, wanted, draws), changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,18 @@ from tiny import ALONE, CPU, CommandLine, Square, trained, write_clips
 
 from scalor_ppl.data import open_source
 from scalor_ppl.errors import UserError
+from scalor_ppl.inference.alignment import aligned
 from scalor_ppl.inference.calibrating import fit_calibration, judge_calibration
-from scalor_ppl.inference.certainty import UNCALIBRATED, deviations_in_words
-from scalor_ppl.inference.draws import reference_tracks
+from scalor_ppl.inference.certainty import (
+    UNCALIBRATED,
+    calibrated_draws,
+    deviations_in_words,
+)
+from scalor_ppl.inference.draws import draw_posterior, reference_tracks
 from scalor_ppl.inference.trees import posterior_tree
+from scalor_ppl.results.samples import Samples, by_object
 from scalor_ppl.tracks.deviations import FILE, Calibration, ScaleModel, write_calibration
+from scalor_ppl.tracks.table import EMPTY
 from scalor_ppl.training.runs import check_export, export_run, load_run, located
 
 SET = "moving-dsprites-vld"
@@ -107,6 +115,30 @@ def test_draws_have_the_deviations_that_the_calibration_states(run: Path, tmp_pa
     )
     assert "squares" in posterior["centre_x"].attrs["deviations"]
     assert before["posterior"].to_dataset()["centre_x"].attrs["deviations"] == UNCALIBRATED
+
+
+def test_calibrated_draws_lie_about_the_most_likely_account(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    too_wide = replace(constant(), size=replace(constant().size, offset=(0.3, -0.2)))
+    write_calibration(tmp_path / "run", too_wide)
+    program = load_run(tmp_path / "run", CPU)
+    clip = Square().clip(2, 3).video
+    reference = reference_tracks(program, clip)
+    samples, _ = draw_posterior(program, clip, draws=30, seed=0, images=0)
+    assert isinstance(samples, Samples)
+    names, identities = aligned(reference, samples.tracks)
+    honest = calibrated_draws(program, reference, names, by_object(samples, identities))
+    assert honest is not None
+    t, k = np.nonzero(reference.ids != EMPTY)
+    column = np.searchsorted(names, reference.ids[t, k])
+    moved = honest.changed[t, column]
+    assert moved.any()
+    t, k, column = t[moved], k[moved], column[moved]
+    middle = np.nanmedian(honest.objects.centres[:, t, column], axis=0)
+    np.testing.assert_allclose(middle, reference.middles()[t, k], atol=1e-4)
+    sides = np.nanmedian(honest.objects.boxes[:, t, column, 2:], axis=0)
+    found = reference.boxes[..., 2:] - too_wide.oversizes(reference, program.size)
+    np.testing.assert_allclose(sides, found[t, k], atol=1e-4)
 
 
 def test_too_few_draws_are_refused(run: Path) -> None:
