@@ -212,10 +212,12 @@ def begin(program: Program, before: Program, history: History) -> None:
         cells = sum(moment.proposed.presence.numel() for moment in history)
         new = known[0] is not MixtureDiscovery
         discovery.begin(found, len(found.rest) / cells if new else None)
-    if isinstance(propagation, DynamicsPropagation) and known[1] is not type(propagation):
-        steps = transitions_of(history)
-        if len(steps.rest) > 1:
-            propagation.begin(steps, *stretches_of(history))
+    if isinstance(propagation, DynamicsPropagation):
+        steps, stretches = transitions_of(history), stretches_of(history)
+        if known[1] is type(propagation):
+            propagation.measure(*stretches)
+        elif len(steps.rest) > 1:
+            propagation.begin(steps, *stretches)
 
 
 @torch.no_grad()

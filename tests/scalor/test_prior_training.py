@@ -336,8 +336,8 @@ def test_a_wall_gives_back_what_its_strength_says() -> None:
     walls = Walls(torch.tensor([4.0, 4.0]))
     with torch.no_grad():
         walls.reach.start.fill_(1.0)
-        walls.strength.start[1, 0] = 20.0  # right: elastic
-        walls.strength.start[0, 1] = -20.0  # top: none
+        # Right: elastic; top: none.
+        walls.strength.put(torch.tensor([[0.0, -20.0], [20.0, 0.0]]))
     place = torch.tensor([[[2.8, 0.0], [0.0, -2.9], [1.0, 1.0]]])
     velocity = torch.tensor([[[0.5, 0.1], [0.0, -0.5], [0.5, 0.5]]])
     found, chance = walls(place, velocity, torch.ones(1, 3, 2))

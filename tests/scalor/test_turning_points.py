@@ -55,14 +55,35 @@ def test_what_turns_too_seldom_or_slides_tells_of_no_wall() -> None:
     torch.manual_seed(0)
     places, size = bounced(5, 0.5, 0.0)
     turns = turning_points(places, size, EDGE)
-    assert outermost(turns.distance, turns.size) is None
+    assert outermost(turns) is None
     # It comes back three times as fast: hit, and not turned by a wall.
     faster = places.clone()
     faster[3, :, 0] = places[2, :, 0] - 3 * (places[2, :, 0] - places[3, :, 0])
     assert len(turning_points(faster, size, EDGE).axis) == 0
     assert len(turning_points(places / 10, size, EDGE).axis) == 0
-    distance = 4 * torch.rand(40)
-    assert outermost(distance, torch.ones(40)) is None
+    places, size = bounced(40, 0.5, 0.0)
+    anywhere = turning_points(places, size, EDGE)._replace(distance=4 * torch.rand(40))
+    assert len(anywhere.axis) == 40
+    assert outermost(anywhere) is None
+
+
+def test_a_wall_gives_back_what_was_measured_and_the_likelihood_has_no_say() -> None:
+    torch.manual_seed(0)
+    places, size = bounced(400, 0.5, 0.0)
+    slower = places.clone()
+    slower[3, :, 0] = places[2, :, 0] + 0.8 * (places[3, :, 0] - places[2, :, 0])
+    walls = Walls(EDGE)
+    place, velocity = torch.tensor([[[3.4, 0.0]]]), torch.tensor([[[0.3, 0.0]]])
+    for turns, kept in ((slower, 0.8), (places, 1.0), (places[:, :5], 1.0)):
+        walls.measure(turning_points(turns, size[: turns.shape[1]], EDGE))
+        with torch.no_grad():
+            walls.inside.put(torch.full((2, 2), 0.5))
+            walls.reach.put(torch.zeros(2, 2))
+        turned = walls(place, velocity, torch.ones(1, 1, 2)).bounce.velocity
+        torch.testing.assert_close(
+            turned[0, 0], torch.tensor([-0.3 * (1 + kept), 0]), atol=0.01, rtol=0
+        )
+    assert not turned.requires_grad
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ objects touch at all. Where nothing bounces, all of it is learned to be nothing.
 Lengths are in steps (the mean of ``max_step`` along both axes), velocities in steps a frame.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 
 from scalor_ppl.nn.layers import mlp
 from scalor_ppl.scalor.priors.tables import Table
-from scalor_ppl.scalor.priors.turning_points import TurningPoints, outermost
+from scalor_ppl.scalor.priors.turning_points import TurningPoints, Wall, outermost
 
-# Log-odds of the strength of a wall over 2, before training.
-STRONG = 2.0
+# Log-odds of the strength of a wall over 2, from which it is counted; strengths are up to ELASTIC.
+STRONG, ELASTIC = 2.0, 1.995
 # How far objects reach towards a wall, as a share of their boxes, before training.
 REACH = 0.7
 # Of two objects. Less than their true reach, and those that collide would never seem to meet.
@@ -61,6 +62,10 @@ class Walls(nn.Module):
     and strength - 1 of its velocity comes back: strength 2 is elastic. Whether it does is a chance:
     were it the strength, a wall that some pass through would take the speed of all.
 
+    The strength is measured where objects turn round, and is no matter of the likelihood: an object
+    that the edge cuts seems slower than it is, and a wall that slows what passes through it would
+    explain that. What is sampled would lose its speed there for good.
+
     Args:
         edge: of the frame from its centre ``[2]``, in steps.
     """
@@ -72,7 +77,8 @@ class Walls(nn.Module):
         self.register_buffer("edge", edge, persistent=False)
         # Low and high, x and y: how far inside the edge a wall lies, its strength.
         self.inside = Table(torch.zeros(2, 2))
-        self.strength = Table(torch.full((2, 2), STRONG))
+        self.strength = Table(torch.full((2, 2), STRONG), learned=False)
+        self.strength.put(as_odds(torch.full((2, 2), ELASTIC)))
         self.solid = Table(torch.zeros(2, 2))
         self.reach = Table(torch.full((2, 2), REACH))
 
@@ -85,14 +91,18 @@ class Walls(nn.Module):
             turns: lengths in steps.
         """
         inside, reach = self.inside().clone(), self.reach().clone()
-        for side in range(2):
-            for axis in range(2):
-                those = (turns.side == side) & (turns.axis == axis)
-                found = outermost(turns.distance[those], turns.size[those])
-                if found is not None:
-                    inside[side, axis], reach[side, axis] = found
+        for side, axis, wall in _found(turns):
+            inside[side, axis], reach[side, axis] = wall.inside, wall.reach
         self.inside.put(inside)
         self.reach.put(reach)
+        self.measure(turns)
+
+    def measure(self, turns: TurningPoints) -> None:
+        """Take the strength from where objects have turned; elastic where they turn anywhere."""
+        strength = torch.full_like(self.inside(), ELASTIC)
+        for side, axis, wall in _found(turns):
+            strength[side, axis] = min(1 + wall.kept, ELASTIC)
+        self.strength.put(as_odds(strength))
 
     def forward(self, place: Tensor, velocity: Tensor, size: Tensor) -> Contact:
         """What the walls do to objects at places ``[B, K, 2]``, half as large as size."""
@@ -108,6 +118,20 @@ class Walls(nn.Module):
             turned = turned - torch.where(hits, strength[side] * velocity, 0.0)
             chance = chance + torch.where(hits, torch.sigmoid(self.solid()[side]), 0.0)
         return Contact(Bounce(turned, total), chance.amax(-1, keepdim=True))
+
+
+def _found(turns: TurningPoints) -> Iterator[tuple[int, int, Wall]]:
+    """The walls that objects turn at, with side and axis."""
+    for side in range(2):
+        for axis in range(2):
+            wall = outermost(turns.at(side, axis))
+            if wall is not None:
+                yield side, axis, wall
+
+
+def as_odds(strength: Tensor) -> Tensor:
+    """Log-odds of strengths over 2."""
+    return torch.logit(strength / 2)
 
 
 class Collisions(nn.Module):

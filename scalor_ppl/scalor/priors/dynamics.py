@@ -37,7 +37,7 @@ from scalor_ppl.scalor.priors.futures import (
 from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
 from scalor_ppl.scalor.priors.propagation import SURVIVAL
 from scalor_ppl.scalor.priors.tables import Table
-from scalor_ppl.scalor.priors.turning_points import turning_points
+from scalor_ppl.scalor.priors.turning_points import TurningPoints, turning_points
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers
 
@@ -279,14 +279,21 @@ class DynamicsPropagation(PropagationPrior):
             places: of objects in four successive frames ``[4, N, 2]``.
             sizes: half the sides of their boxes ``[N, 2]``.
         """
-        unit = self.unit
-        self.walls.begin(turning_points(places * unit, sizes * unit, unit))
+        self.walls.begin(self._turns(places, sizes))
         self.middle.copy_(steps.rest.mean(0))
         self.extent.copy_(steps.rest.std(0).clamp(min=LEAST_EXTENT))
         noise = torch.cat((steps.moves, steps.changes / self.extent), -1).square().mean(0).sqrt()
         self.noise.put(inverse_softplus(noise.clamp(min=LEAST_NOISE)))
         if steps.first.any():
             self.first.begin(steps.moves[steps.first], steps.settled[steps.first])
+
+    @torch.no_grad()
+    def measure(self, places: Tensor, sizes: Tensor) -> None:
+        """Measure what no gradient moves, of objects as in `begin`."""
+        self.walls.measure(self._turns(places, sizes))
+
+    def _turns(self, places: Tensor, sizes: Tensor) -> TurningPoints:
+        return turning_points(places * self.unit, sizes * self.unit, self.unit)
 
     def progress(self, share: float) -> None:
         """Put the components together in the first half of a training, and let ways bend."""

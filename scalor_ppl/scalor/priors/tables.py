@@ -1,4 +1,4 @@
-"""Single numbers that are learned as they are, without a network."""
+"""Single numbers that are learned, or measured, as they are, without a network."""
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +13,20 @@ class Table(nn.Module):
 
     Args:
         start: their values before training, any shape.
+        learned: by gradient; otherwise they are measured, and :meth:`put`.
     """
 
     start: Tensor
+    change: Tensor
 
-    def __init__(self, start: Tensor) -> None:
+    def __init__(self, start: Tensor, *, learned: bool = True) -> None:
         super().__init__()
         self.register_buffer("start", start, persistent=False)
-        self.change = nn.Parameter(torch.zeros_like(start))
+        change = torch.zeros_like(start)
+        if learned:
+            self.change = nn.Parameter(change)
+        else:
+            self.register_buffer("change", change)
 
     def forward(self) -> Tensor:
         """The numbers, in the shape of ``start``."""

@@ -23,12 +23,33 @@ class TurningPoints(NamedTuple):
         side: 0 where what turned it lies to the left or above, 1 for the right or below ``[R]``.
         distance: of its centre, where it turned, from the frame's edge ``[R]``.
         size: half of its side along the axis ``[R]``.
+        kept: its speed along the axis after the turn, over that before ``[R]``.
     """
 
     axis: Tensor
     side: Tensor
     distance: Tensor
     size: Tensor
+    kept: Tensor
+
+    def at(self, side: int, axis: int) -> "TurningPoints":
+        """Those at one side of the frame."""
+        those = (self.side == side) & (self.axis == axis)
+        return TurningPoints(*(each[those] for each in self))
+
+
+class Wall(NamedTuple):
+    """A wall that objects turn round at.
+
+    Attributes:
+        inside: how far inside the frame's edge it lies, in steps.
+        reach: how far objects reach towards it, as a share of their boxes.
+        kept: the share of its speed that an object keeps, at most 1.
+    """
+
+    inside: float
+    reach: float
+    kept: float
 
 
 def turning_points(places: Tensor, sizes: Tensor, edge: Tensor) -> TurningPoints:
@@ -47,20 +68,18 @@ def turning_points(places: Tensor, sizes: Tensor, edge: Tensor) -> TurningPoints
     # It went on as fast as it came: to where it turned, and back from there.
     way = places[1] + places[2] + before.sign() * (before.abs() + after.abs()) / 2
     out = (before.sign() * way / 2)[row, axis]
-    return TurningPoints(axis, (before[row, axis] > 0).long(), edge[axis] - out, sizes[row, axis])
+    kept = (after / before).abs()[row, axis]
+    side = (before[row, axis] > 0).long()
+    return TurningPoints(axis, side, edge[axis] - out, sizes[row, axis], kept)
 
 
-def outermost(distance: Tensor, size: Tensor) -> tuple[float, float] | None:
+def outermost(turns: TurningPoints) -> Wall | None:
     """The wall farthest out that objects turn at, or none where they turn anywhere.
 
     Args:
-        distance: of where they turned from the frame's edge ``[R]``, in steps.
-        size: half of their sides ``[R]``, likewise.
-
-    Returns:
-        How far inside the edge the wall lies, in steps, and how far objects reach towards it, as a
-        share of their boxes.
+        turns: at one side of the frame.
     """
+    distance, size = turns.distance, turns.size
     if len(distance) < ENOUGH:
         return None
     reach = 1.0
@@ -76,4 +95,4 @@ def outermost(distance: Tensor, size: Tensor) -> tuple[float, float] | None:
         reach = float(slope / (spread.square().sum() + TIMES * noise).clamp(min=1e-9))
         reach = min(max(reach, 0.0), 1.0)
         inside = float(far.mean() - reach * side.mean())
-    return inside, reach
+    return Wall(inside, reach, min(float(turns.kept[near].median()), 1.0))
