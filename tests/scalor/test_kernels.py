@@ -11,6 +11,7 @@ import torch
 from conditioned import Mixture
 from conftest import Build
 
+from scalor_ppl.nn.distributions import diagonal_normal
 from scalor_ppl.nn.kernels import ROWS, KernelDensity, KernelNormals, Kernels
 from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.nn.tempered import tempered
@@ -30,7 +31,7 @@ from scalor_ppl.scalor.priors import (
 )
 from scalor_ppl.scalor.priors.absence import PresentOrAbsent
 from scalor_ppl.scalor.priors.filtering import Filtered
-from scalor_ppl.scalor.priors.first_movement import FIRST
+from scalor_ppl.scalor.priors.first_movement import FIRST, FirstMovement
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 
@@ -223,9 +224,38 @@ def test_what_is_new_moves_as_new_objects_did(build: Build) -> None:
     assert speed.std() < 0.1
     share = (movement[:, 0] > 0).float().mean()
     assert 0.4 < share < 0.6
-    # They stand on what draws have settled at, and are not learned.
+    # They begin where draws have settled.
     assert prior.first.velocity.shape == (FIRST, 2)
     assert torch.cdist(prior.first.velocity, seen.settled).min(1).values.max() < 1e-3
+
+
+def test_first_velocities_are_learned() -> None:
+    """Those that they begin with are too slow, and noise would make up for it."""
+    torch.manual_seed(0)
+    angle = 2 * torch.pi * torch.rand(2000)
+    ring = torch.stack((angle.cos(), angle.sin()), -1)
+    moves = 0.5 * ring + 0.02 * torch.randn(2000, 2)
+    first = FirstMovement(3, 16)
+    first.begin(moves, 0.45 * ring)
+    told = torch.zeros(1, 3)
+
+    def speed() -> float:
+        found = first(told)
+        weight = found.logits.softmax(-1)[0]
+        return float((weight * found.loc[0].norm(dim=-1)).sum())
+
+    with torch.no_grad():
+        assert speed() < 0.46
+    optimizer = torch.optim.Adam(first.parameters(), 3e-3)
+    for _ in range(150):
+        found = first(told)
+        normal = diagonal_normal(found.loc, found.scale)
+        density = normal.log_prob(moves[:, None]) + found.logits.log_softmax(-1)
+        optimizer.zero_grad()
+        (-density.logsumexp(-1).mean()).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert 0.49 < speed() < 0.51
 
 
 def test_networks_are_told_looks_in_units_of_the_draws(build: Build) -> None:

@@ -36,23 +36,22 @@ class FirstMoves(NamedTuple):
 class FirstMovement(nn.Module):
     """A first movement: one of many velocities, and the jitter of two draws.
 
-    The velocities are those of draws, and are not learned. Which of them are likely is a network's
-    word, by where an object is and how it looks: what enters at the left moves to the right. Some
-    movements lie far from any velocity, as something was found badly; with one width for all, the
-    likely velocities would be drawn to their middle.
+    The velocities begin as those of draws, and are learned: where they stayed, fast movements, of
+    which there are few, would be explained by slower ones and noise. Which of them are likely is a
+    network's word, by where an object is and how it looks: what enters at the left moves to the
+    right. Some movements lie far from any velocity, as something was found badly; with one width
+    for all, the likely velocities would be drawn to their middle.
 
     Args:
         told: figures about an object.
         hidden: width of the network.
     """
 
-    velocity: Tensor
-
     def __init__(self, told: int, hidden: int) -> None:
         super().__init__()
         turn = torch.arange(DIRECTIONS) * (2 * torch.pi / DIRECTIONS)
         ring = torch.stack((turn.cos(), turn.sin()), -1)
-        self.register_buffer("velocity", torch.cat([speed * ring for speed in SPEEDS]))
+        self.velocity = nn.Parameter(torch.cat([speed * ring for speed in SPEEDS]))
         self.network = starting_small(mlp(told, hidden, FIRST + ASTRAY))
         self.noise = Table(torch.tensor([[-2.0, -2.0], [-1.0, -1.0]]))
 
