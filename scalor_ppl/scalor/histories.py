@@ -309,7 +309,7 @@ def transitions_of(history: History) -> Transitions:
         moves.append(now.moved.where[..., :2][goes_on])
         changes.append(now.moved.rest[goes_on] - was[goes_on])
         first.append(trackers.discovered[goes_on])
-        settled.append(_settled_moves(trackers, history[t:])[goes_on])
+        settled.append(settled_moves(trackers, history[t:])[goes_on])
     parts = rest, moves, changes, first, settled
     return Transitions(*(torch.cat(each) for each in parts))
 
@@ -336,7 +336,7 @@ def stretches_of(history: History) -> tuple[Tensor, Tensor]:
     return torch.cat(places, 1), torch.cat(sizes)
 
 
-def _settled_moves(trackers: Trackers, ahead: History) -> Tensor:
+def settled_moves(trackers: Trackers, ahead: History) -> Tensor:
     """How what is tracked moves in the next frames, without jitter, ``[B, K, 2]``.
 
     The median of the movements, as fast as the median of the speeds: where an object swerves its

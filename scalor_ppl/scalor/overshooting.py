@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import StudentT
 
 from scalor_ppl.nn.layers import positive
-from scalor_ppl.scalor.histories import Anticipated, History, placed
+from scalor_ppl.scalor.histories import MOVES, Anticipated, History, placed, settled_moves
 from scalor_ppl.scalor.priors import DynamicsPropagation, Table
 from scalor_ppl.scalor.priors.filtering import whole
 from scalor_ppl.scalor.priors.pairs import length
@@ -87,3 +87,26 @@ class Overshooting(nn.Module):
         finally:
             prior.blind = False
         return total / (frames * len(trackers.alive))
+
+
+def settling(model: Any, history: History, known: list[Anticipated]) -> Tensor:
+    """How unlikely the velocities are that new objects settle at, in nats a clip.
+
+    One first movement may be far off where an object was found badly, and fast ones are as well
+    explained so: a prior that is trained on those alone begins too slow. What is settled at counts
+    as often as there are movements that tell it.
+
+    Args:
+        model: the program, with dynamics.
+        history: of B clips.
+        known: what the prior knew of each frame, as :func:`foreseen` has it.
+    """
+    prior: DynamicsPropagation = model.propagation
+    total = prior.zero
+    for t, (state, trackers) in enumerate(known):
+        now = prior.filtered(state)
+        velocity = settled_moves(history[t].trackers, history[t:])
+        new = trackers.alive & (now.age < 2).squeeze(-1) & velocity.isfinite().all(-1)
+        nats = -prior.first_moves(now).of_velocity(torch.where(new[..., None], velocity, 0.0))
+        total = total + torch.where(new, nats, 0.0).sum()
+    return MOVES * total / len(history[0].proposed.presence)

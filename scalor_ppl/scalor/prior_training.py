@@ -35,7 +35,7 @@ from scalor_ppl.scalor.histories import (
     without_brief,
     without_rejected,
 )
-from scalor_ppl.scalor.overshooting import KNOWN, Overshooting
+from scalor_ppl.scalor.overshooting import KNOWN, Overshooting, settling
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
 from scalor_ppl.scalor.settings import PriorConfig, PriorsTraining, ScalorConfig
 
@@ -259,6 +259,7 @@ def _descend(
         loss = -torch.stack(list(parts.values())).sum(0).mean() / len(history)
         if overshooting is not None:
             loss = loss + overshooting(model, batch, known)
+            loss = loss + settling(model, batch, known) / len(history)
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, CLIP)

@@ -8,13 +8,14 @@ import pytest
 import torch
 from conftest import Build
 from torch import Tensor
-from torch.distributions import StudentT
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, StudentT
 
 from scalor_ppl.nn.layers import positive
-from scalor_ppl.scalor.histories import Moment, foreseen
-from scalor_ppl.scalor.overshooting import AHEAD, KNOWN, TAILS, Overshooting
+from scalor_ppl.scalor.histories import MOVES, Moment, drawn, foreseen, settled_moves
+from scalor_ppl.scalor.overshooting import AHEAD, KNOWN, TAILS, Overshooting, settling
 from scalor_ppl.scalor.priors import DynamicsPropagation
 from scalor_ppl.scalor.priors.filtering import Filtered
+from scalor_ppl.scalor.priors.first_movement import FIRST
 from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 
 CLIPS, FRAMES, PACE = 3, 8, 0.02
@@ -130,3 +131,33 @@ def test_what_is_foreseen_to_leave_is_not_followed(build: Build) -> None:
         trackers = moment.trackers._replace(objects=objects._replace(where=where))
         beyond.append(moment._replace(trackers=trackers))
     assert overshooting(model, beyond, foreseen(model, beyond)).item() == 0
+
+
+def test_velocities_that_new_objects_settle_at_are_told(build: Build) -> None:
+    """As a mixture of the likely velocities has them; the noise is no matter of theirs."""
+    torch.manual_seed(0)
+    pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
+    prior = DynamicsPropagation(pair.model.config)
+    pair.model.propagation = prior
+    history = drawn(pair.model, pair.guide, pair.video(4, 6))
+    known = foreseen(pair.model, history)
+    wanted, number = torch.zeros(()), 0
+    for t, (state, trackers) in enumerate(known):
+        velocity = settled_moves(history[t].trackers, history[t:])
+        for video, slot in trackers.alive.nonzero().tolist():
+            now = prior.filtered(state[video : video + 1, slot : slot + 1])
+            if now.age.item() > 1 or velocity[video, slot].isnan().any():
+                continue
+            first = prior.first_moves(now)
+            mixture = MixtureSameFamily(
+                Categorical(logits=first.logits[0, 0, :FIRST]),
+                Independent(Normal(first.loc[0, 0, :FIRST], first.scale[0, 0, :FIRST]), 1),
+            )
+            wanted, number = wanted - mixture.log_prob(velocity[video, slot]), number + 1
+    assert number > 5
+    found = settling(pair.model, history, known)
+    torch.testing.assert_close(found, MOVES * wanted / 4, atol=1e-3, rtol=1e-4)
+    found.backward()
+    assert prior.first.velocity.grad is not None
+    assert prior.first.velocity.grad.abs().sum() > 0
+    assert prior.first.noise.change.grad is None

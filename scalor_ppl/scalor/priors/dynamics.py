@@ -23,7 +23,7 @@ from scalor_ppl.scalor.priors.filtering import (
     first_gains,
     whole,
 )
-from scalor_ppl.scalor.priors.first_movement import LEAST_NOISE, FirstMovement
+from scalor_ppl.scalor.priors.first_movement import LEAST_NOISE, FirstMovement, FirstMoves
 from scalor_ppl.scalor.priors.futures import (
     BENDS,
     HIT,
@@ -326,6 +326,14 @@ class DynamicsPropagation(PropagationPrior):
             positive(scale + noise[2:]),
         )
 
+    def first_moves(self, known: Filtered) -> FirstMoves:
+        """How what is new moves, by where it is and how it looks."""
+        place = known.centre * self.unit
+        told = torch.zeros_like(place) if self.config.anywhere else place
+        edge = torch.exp(-(self.walls.edge - told.abs()).clamp(min=0))
+        first: FirstMoves = self.first(torch.cat((told, edge, edge * told.sign(), known.rest), -1))
+        return first
+
     def _moves(self, known: Filtered, outlook: Outlook, last: Tensor) -> FreeMixture:
         """The movement: the futures, and outliers; of what is new its velocities."""
         new = known.age < 2
@@ -337,10 +345,7 @@ class DynamicsPropagation(PropagationPrior):
         width = torch.cat((width[..., :1, :] + known.ahead.spread, width[..., 1:, :]), -2)
         weights = outlook.weights
         weights = torch.cat((weights[..., :1] + known.ahead.log_chance, weights[..., 1:]), -1)
-        place = known.centre * self.unit
-        told = torch.zeros_like(place) if self.config.anywhere else place
-        edge = torch.exp(-(self.walls.edge - told.abs()).clamp(min=0))
-        first = self.first(torch.cat((told, edge, edge * told.sign(), known.rest), -1))
+        first = self.first_moves(known)
         loc, scale = torch.cat((ways, first.loc), -2), torch.cat((width, first.scale), -2)
         logits = torch.cat(
             (

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scalor_ppl.nn.distributions import diagonal_normal
 from scalor_ppl.nn.layers import inverse_softplus, mlp, positive, starting_small
 from scalor_ppl.nn.mixtures import clusters
 from scalor_ppl.scalor.priors.tables import Table
@@ -31,6 +32,16 @@ class FirstMoves(NamedTuple):
     logits: Tensor
     loc: Tensor
     scale: Tensor
+
+    def of_velocity(self, velocity: Tensor) -> Tensor:
+        """Log-density of a velocity that is no longer unsure ``[..., 2]``: ``[...]``.
+
+        Of those that are likely, without what was found badly; the noise, which is that of one
+        movement, is not learned from it.
+        """
+        near = diagonal_normal(self.loc[..., :FIRST, :], self.scale[..., :FIRST, :].detach())
+        density = near.log_prob(velocity[..., None, :])
+        return (self.logits[..., :FIRST].log_softmax(-1) + density).logsumexp(-1)
 
 
 class FirstMovement(nn.Module):
