@@ -95,7 +95,7 @@ def picture(
 def write_sheet(
     pictures: ScenePictures, path: Path, observed: str = "input", *, sampled: bool = False
 ) -> None:
-    """Write a contact sheet: input with boxes, reconstruction, objects, background.
+    """Write a contact sheet: input with boxes, reconstruction, objects, background if there is one.
 
     Args:
         pictures: of the video.
@@ -107,11 +107,8 @@ def write_sheet(
     rows = {observed: rendered} if sampled else {observed: pictures.boxed, "rendered": rendered}
     if pictures.objects is not None:
         rows["objects"] = pictures.objects
-        # A model without a background has a black one.
-        background = np.zeros_like(pictures.rendered)
-        if pictures.background is not None:
-            background = pictures.background
-        rows["background"] = enlarge(background, pictures.scale)
+    if pictures.background is not None:
+        rows["background"] = enlarge(pictures.background, pictures.scale)
     contact_sheet(rows, path)
 
 
