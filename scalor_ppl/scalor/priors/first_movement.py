@@ -47,11 +47,10 @@ class FirstMoves(NamedTuple):
 class FirstMovement(nn.Module):
     """A first movement: one of many velocities, and the jitter of two draws.
 
-    The velocities begin as those of draws, and are learned: where they stayed, fast movements, of
-    which there are few, would be explained by slower ones and noise. Which of them are likely is a
-    network's word, by where an object is and how it looks: what enters at the left moves to the
-    right. Some movements lie far from any velocity, as something was found badly; with one width
-    for all, the likely velocities would be drawn to their middle.
+    The velocities begin as those of draws, and are learned. Which of them are likely is a network's
+    word, by where an object is and how it looks: what enters at the left moves to the right. Some
+    movements lie far from any velocity, as something was found badly; with one width for all, the
+    likely velocities would be drawn to their middle.
 
     Args:
         told: figures about an object.
