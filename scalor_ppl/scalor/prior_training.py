@@ -213,10 +213,10 @@ def begin(program: Program, before: Program, history: History) -> None:
         new = known[0] is not MixtureDiscovery
         discovery.begin(found, len(found.rest) / cells if new else None)
     if isinstance(propagation, DynamicsPropagation):
-        steps, stretches = transitions_of(history), stretches_of(history)
+        stretches = stretches_of(history)
         if known[1] is type(propagation):
             propagation.measure(*stretches)
-        elif len(steps.rest) > 1:
+        elif len((steps := transitions_of(history)).rest) > 1:
             propagation.begin(steps, *stretches)
 
 

@@ -89,3 +89,14 @@ def test_where_draws_or_deviations_are_missing_nothing_moves() -> None:
 def test_no_side_becomes_negative() -> None:
     wide = rescaled(objects(), stated(1.0), stated(50.0))
     assert wide.objects.boxes[:, 0, 0, 2:].min() > 0
+
+
+def test_boxes_that_are_too_large_become_smaller_about_their_centres() -> None:
+    exact = rescaled(objects(), stated(0.4), stated(0.4, about=(8.0, 8.0))).objects
+    moved = rescaled(objects(), stated(0.4), stated(0.4, about=(7.4, 8.3))).objects
+    off = exact.boxes[..., 2:] - moved.boxes[..., 2:]
+    np.testing.assert_allclose(off[:, 0, 0], np.tile([0.6, -0.3], (DRAWS, 1)), atol=1e-5)
+    assert not off[:, 0, 2].any()  # all draws agree: how sure they are is not known
+    np.testing.assert_array_equal(exact.centres, moved.centres)
+    middles = moved.boxes[..., :2] + moved.boxes[..., 2:] / 2
+    np.testing.assert_allclose(middles[:, 0, 0], moved.centres[:, 0, 0], atol=1e-4)

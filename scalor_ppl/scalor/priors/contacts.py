@@ -1,14 +1,14 @@
 """Contacts: bounces at walls and between objects, whose place and strength are learned.
 
 A network can learn a bounce only from the rare frames that have one, and a bounce is no smooth
-function of what came before. So the geometry is given, and the rest is learned: where the walls
-are, how far from its centre an object touches, how much of its velocity comes back, and which
-objects touch at all. Where nothing bounces, all of it is learned to be nothing.
+function of what came before. So the geometry is given, what a wall gives back of a velocity is
+measured, and the rest is learned: where the walls are, how far from its centre an object touches,
+and what touches at all. Where nothing bounces, nothing is learned to touch.
 
 Lengths are in steps (the mean of ``max_step`` along both axes), velocities in steps a frame.
 """
 
-from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -91,18 +91,26 @@ class Walls(nn.Module):
             turns: lengths in steps.
         """
         inside, reach = self.inside().clone(), self.reach().clone()
-        for side, axis, wall in _found(turns):
+        for (side, axis), wall in self.measure(turns).items():
             inside[side, axis], reach[side, axis] = wall.inside, wall.reach
         self.inside.put(inside)
         self.reach.put(reach)
-        self.measure(turns)
 
-    def measure(self, turns: TurningPoints) -> None:
-        """Take the strength from where objects have turned; elastic where they turn anywhere."""
+    def measure(self, turns: TurningPoints) -> dict[tuple[int, int], Wall]:
+        """Take the strength from where objects have turned; elastic where they turn anywhere.
+
+        Returns:
+            The walls that they have turned at, by side and axis.
+        """
         strength = torch.full_like(self.inside(), ELASTIC)
-        for side, axis, wall in _found(turns):
-            strength[side, axis] = min(1 + wall.kept, ELASTIC)
+        found = {}
+        for side, axis in product(range(2), repeat=2):
+            wall = outermost(turns.at(side, axis))
+            if wall is not None:
+                found[side, axis] = wall
+                strength[side, axis] = min(1 + wall.kept, ELASTIC)
         self.strength.put(as_odds(strength))
+        return found
 
     def forward(self, place: Tensor, velocity: Tensor, size: Tensor) -> Contact:
         """What the walls do to objects at places ``[B, K, 2]``, half as large as size."""
@@ -118,15 +126,6 @@ class Walls(nn.Module):
             turned = turned - torch.where(hits, strength[side] * velocity, 0.0)
             chance = chance + torch.where(hits, torch.sigmoid(self.solid()[side]), 0.0)
         return Contact(Bounce(turned, total), chance.amax(-1, keepdim=True))
-
-
-def _found(turns: TurningPoints) -> Iterator[tuple[int, int, Wall]]:
-    """The walls that objects turn at, with side and axis."""
-    for side in range(2):
-        for axis in range(2):
-            wall = outermost(turns.at(side, axis))
-            if wall is not None:
-                yield side, axis, wall
 
 
 def as_odds(strength: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
@@ -39,9 +40,12 @@ class FirstMoves(NamedTuple):
         Of those that are likely, without what was found badly; the noise, which is that of one
         movement, is not learned from it.
         """
-        near = diagonal_normal(self.loc[..., :FIRST, :], self.scale[..., :FIRST, :].detach())
-        density = near.log_prob(velocity[..., None, :])
-        return (self.logits[..., :FIRST].log_softmax(-1) + density).logsumexp(-1)
+        near = dist.MixtureSameFamily(
+            dist.Categorical(logits=self.logits[..., :FIRST]),
+            diagonal_normal(self.loc[..., :FIRST, :], self.scale[..., :FIRST, :].detach()),
+        )
+        density: Tensor = near.log_prob(velocity)
+        return density
 
 
 class FirstMovement(nn.Module):

@@ -44,7 +44,7 @@ class Wall(NamedTuple):
     Attributes:
         inside: how far inside the frame's edge it lies, in steps.
         reach: how far objects reach towards it, as a share of their boxes.
-        kept: the share of its speed that an object keeps, at most 1.
+        kept: the share of its speed that an object keeps, about 1 where it is elastic.
     """
 
     inside: float
@@ -95,4 +95,4 @@ def outermost(turns: TurningPoints) -> Wall | None:
         reach = float(slope / (spread.square().sum() + TIMES * noise).clamp(min=1e-9))
         reach = min(max(reach, 0.0), 1.0)
         inside = float(far.mean() - reach * side.mean())
-    return Wall(inside, reach, min(float(turns.kept[near].median()), 1.0))
+    return Wall(inside, reach, float(turns.kept[near].median()))
