@@ -258,6 +258,25 @@ def test_first_velocities_are_learned() -> None:
         assert 0.49 < speed() < 0.51
 
 
+def test_first_velocities_are_as_fast_as_what_objects_settle_at() -> None:
+    """Not slower, as they would be if the noise of a first movement made up for it."""
+    torch.manual_seed(0)
+    settled = torch.randn(2000, 2)
+    settled = (0.2 + 0.3 * torch.rand(2000, 1)) * settled / settled.norm(dim=-1, keepdim=True)
+    first = FirstMovement(3, 16)
+    first.begin(settled + 0.1 * torch.randn(2000, 2), settled)
+    told = torch.zeros(1, 3)
+    optimizer = torch.optim.Adam(first.parameters(), 3e-3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        (-first(told).of_velocity(settled).mean()).backward()
+        optimizer.step()
+    found = first(told)
+    weight = found.logits[0, :FIRST].softmax(-1)
+    speed = (weight * found.loc[0, :FIRST].norm(dim=-1)).sum()
+    torch.testing.assert_close(speed, settled.norm(dim=-1).mean(), rtol=0.01, atol=0)
+
+
 def test_networks_are_told_looks_in_units_of_the_draws(build: Build) -> None:
     """And the noise begins as wide as the draws change, whatever their units are."""
     torch.manual_seed(0)
