@@ -86,7 +86,7 @@ def realism(
         program.check_fits(source.name, source.height, source.width, source.channels)
         own = chosen(program.config.data, folder=data_dir)
         trained_on = training_clips(program.config, own, question) if data is None else None
-        reader = reader_for(open_data(settings, "train"), source, seed)
+        reader = reader_for(open_data(settings, "train"), source, seed, seeds)
         with Console(stderr=True).status("realism") as status:
             found = measure_realism(
                 program,

@@ -22,22 +22,20 @@ _JITTER = 0.08  # of a box's sides: tracked boxes are not exact
 
 @dataclass(frozen=True)
 class CropReader:
-    """A classifier of crops.
+    """Classifiers of crops, alike but for their seeds.
+
+    How many crops one of them reads with confidence depends on its seed by a tenth and more, so
+    shares are those of all of them on average.
 
     Attributes:
-        network: from ``[n, C, CROP, CROP]`` in [0, 1] to log-odds ``[n, kinds]``.
+        networks: each from ``[n, C, CROP, CROP]`` in [0, 1] to log-odds ``[n, kinds]``.
         names: of the kinds.
-        accuracy: on objects that it was not trained on, 0..1.
+        accuracy: on objects that they were not trained on, 0..1, on average.
     """
 
-    network: nn.Module
+    networks: tuple[nn.Module, ...]
     names: tuple[str, ...]
     accuracy: float
-
-    @torch.no_grad()
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """``[n, kinds]`` of crops ``[n, C, CROP, CROP]`` uint8."""
-        return self.network(_values(pixels)).softmax(1).numpy()
 
     def read(self, crops: Crops) -> dict[str, float] | None:
         """Share of the crops read with confidence, ``confident``; of these, that of each kind.
@@ -47,27 +45,49 @@ class CropReader:
         alone = crops.pixels[crops.alone]
         if not len(alone):
             return None
-        found = self.probabilities(alone)
-        sure = found.max(1) >= CONFIDENT
-        shares = np.bincount(found.argmax(1)[sure], minlength=len(self.names)) / max(sure.sum(), 1)
-        kinds = zip(self.names, shares.tolist(), strict=True)
+        found = np.stack([probabilities(network, alone) for network in self.networks])
+        sure = found.max(-1) >= CONFIDENT
+        counts = np.bincount(found.argmax(-1)[sure], minlength=len(self.names))
+        kinds = zip(self.names, (counts / max(sure.sum(), 1)).tolist(), strict=True)
         return {"confident": float(sure.mean()), **dict(kinds)}
 
 
-def reader_for(training: ClipSource, held_out: ClipSource, seed: int) -> CropReader | str:
+@torch.no_grad()
+def probabilities(network: nn.Module, pixels: np.ndarray) -> np.ndarray:
+    """``[n, kinds]`` of crops ``[n, C, CROP, CROP]`` uint8."""
+    found: np.ndarray = network(_values(pixels)).softmax(1).numpy()
+    return found
+
+
+def reader_for(
+    training: ClipSource, held_out: ClipSource, seed: int, seeds: int
+) -> CropReader | str:
     """A reader trained on the objects of a set, or why there is none.
 
     Args:
         training: the set's training clips; digits of the two splits differ.
         held_out: its test clips, whose objects give the accuracy.
         seed: of objects and weights.
+        seeds: classifiers.
     """
     if not isinstance(training, ToySource) or not isinstance(held_out, ToySource):
         return "what the objects are is known of generated shapes and digits only"
     if training.spec.background:
         return "objects on a moving background are not read"
-    rng = np.random.default_rng(seed)
-    portraits = training.portraits(_PORTRAITS, seed)
+    names: tuple[str, ...] = ()
+    networks, right = [], []
+    for own in range(seed, seed + seeds):
+        rng = np.random.default_rng(own)
+        portraits, unseen = training.portraits(_PORTRAITS, own), held_out.portraits(_HELD_OUT, own)
+        network = _trained(portraits, own, rng)
+        found = probabilities(network, _cut(unseen, rng)).argmax(1) == unseen.labels
+        networks.append(network)
+        right.append(found.mean())
+        names = portraits.names
+    return CropReader(tuple(networks), names, float(np.mean(right)))
+
+
+def _trained(portraits: Portraits, seed: int, rng: np.random.Generator) -> nn.Module:
     pixels, labels = _cut(portraits, rng), torch.from_numpy(portraits.labels)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
@@ -81,10 +101,7 @@ def reader_for(training: ClipSource, held_out: ClipSource, seed: int) -> CropRea
             loss.backward()
             optimizer.step()
             schedule.step()
-    unseen = held_out.portraits(_HELD_OUT, seed)
-    reader = CropReader(network.eval(), portraits.names, 0.0)
-    right = reader.probabilities(_cut(unseen, rng)).argmax(1) == unseen.labels
-    return CropReader(network, portraits.names, float(right.mean()))
+    return network.eval()
 
 
 def read_all(reader: CropReader, crops: dict[str, Crops | None]) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def test_the_command(
 
 def test_shapes_are_read_and_noise_is_not(rng: np.random.Generator) -> None:
     train, test = (open_source("moving-dsprites-vld", split=split) for split in ("train", "test"))
-    reader = reader_for(train, test, 0)
+    reader = reader_for(train, test, 0, 1)
     assert isinstance(reader, CropReader)
     assert reader.accuracy > 0.95
     assert isinstance(test, ToySource)
@@ -228,7 +228,18 @@ def test_shapes_are_read_and_noise_is_not(rng: np.random.Generator) -> None:
     share = float((unseen.labels == 2).mean())
     assert found["heart"] == pytest.approx(share, abs=0.06)
     assert reader.read(Crops(pixels, some, some, some, np.zeros(200, bool))) is None
-    assert "generated" in str(reader_for(Square(), Square(), 0))
+    # Of two the shares are between those of each.
+    both = reader_for(train, test, 0, 2)
+    assert isinstance(both, CropReader)
+    each = [
+        CropReader((network,), both.names, 0.0).read(Crops(pixels, some, some, some, some >= 0))
+        for network in both.networks
+    ]
+    shares = [one["confident"] for one in each if one is not None]
+    read = both.read(Crops(pixels, some, some, some, some >= 0))
+    assert read is not None
+    assert read["confident"] == pytest.approx(np.mean(shares))
+    assert "generated" in str(reader_for(Square(), Square(), 0, 1))
 
 
 def test_samples_without_objects_give_nothing_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
