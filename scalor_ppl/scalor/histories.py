@@ -20,8 +20,6 @@ from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 SETTLED, WITHIN = 5, 12
 # Movements whose median shows how fast an object is.
 MOVES = 5
-# What is found and lost within fewer frames, in the middle of the view, is no object.
-LASTING = 3
 # Boxes count as so large, against the edges of the view and each other, for an object seen whole.
 TOLERANCE = 0.9
 # Frames in which it is seen how an object turns round: a step before, the turn, a step after.
@@ -208,7 +206,7 @@ def _settled(trackers: Trackers, ahead: History) -> tuple[Tensor, Tensor]:
     total, whole = torch.zeros_like(rest), torch.zeros_like(rest)
     count, wholes = total[..., :1], whole[..., :1]
     for t, later in enumerate(ahead[:WITHIN]):
-        same = _same(trackers, later.trackers, later.trackers.alive)
+        same = same_object(trackers, later.trackers, later.trackers.alive)
         found, there = same.to(rest) @ later.trackers.objects.rest, same.sum(-1, keepdim=True)
         if t < SETTLED:
             total, count = total + found, count + there
@@ -219,7 +217,7 @@ def _settled(trackers: Trackers, ahead: History) -> tuple[Tensor, Tensor]:
     return looks, wholes.squeeze(-1) > 0
 
 
-def _same(trackers: Trackers, others: Trackers, there: Tensor) -> Tensor:
+def same_object(trackers: Trackers, others: Trackers, there: Tensor) -> Tensor:
     """Which tracker of others is whose, of those there ``[B, K]``: bool ``[B, K, K]``."""
     return (others.ids[:, None] == trackers.ids[..., None]) & there[:, None]
 
@@ -247,44 +245,6 @@ def accepted(moment: Moment) -> Tensor:
     same = (moment.proposed.what[:, :, None] == trackers.objects.what[:, None]).all(-1)
     same = same & (moment.proposed.presence[..., None] > 0.5)
     return same & (trackers.discovered & trackers.alive)[:, None]
-
-
-def without_brief(history: History) -> list[Moment]:
-    """The history as if nothing had been found that is lost at once, in the middle of the view.
-
-    A draw of a posterior finds something now and then where nothing is: on VLD that is half of all
-    that it finds after the first frame. In videos that are sampled it would flash up.
-    """
-    gone = [torch.zeros_like(now.trackers.alive) for now in history]
-    for t, now in enumerate(history):
-        alive, inside = now.trackers.discovered & now.trackers.alive, in_view(now.trackers)
-        lost, seen = torch.zeros_like(alive), []
-        for later in (each.trackers for each in history[t + 1 : t + LASTING]):
-            same = _same(now.trackers, later, later.alive)
-            there = same.any(-1)
-            lost = lost | (alive & inside & ~there)
-            alive = alive & there
-            inside = (same & in_view(later)[:, None]).any(-1)
-            seen.append(same)
-        gone[t] |= lost
-        for after, same in enumerate(seen, start=1):
-            gone[t + after] |= (same & lost[..., None]).any(1)
-    return [_without(now, gone[t], gone[t - 1] if t else gone[0]) for t, now in enumerate(history)]
-
-
-def _without(now: Moment, gone: Tensor, before: Tensor) -> Moment:
-    """A moment without some trackers, and without those that were tracked until then."""
-    trackers, tracked = now.trackers, now.tracked
-    objects = trackers.objects._replace(presence=trackers.objects.presence * ~gone)
-    trackers = trackers._replace(
-        objects=objects,
-        alive=trackers.alive & ~gone,
-        ids=trackers.ids.masked_fill(gone, -1),
-        discovered=trackers.discovered & ~gone,
-    )
-    if tracked is not None:
-        tracked = tracked._replace(presence=tracked.presence * ~before)
-    return now._replace(trackers=trackers, tracked=tracked)
 
 
 def without_rejected(history: History) -> list[Moment]:
@@ -323,7 +283,7 @@ def stretches_of(history: History) -> tuple[Tensor, Tensor]:
     places, sizes = [], []
     for t in range(len(history) - STRETCH + 1):
         _, now, turned, _ = four = [moment.trackers for moment in history[t : t + STRETCH]]
-        same = [_same(now, other, other.alive) for other in four]
+        same = [same_object(now, other, other.alive) for other in four]
         there = now.alive & in_view(now) & (same[2] & in_view(turned)[:, None]).any(-1)
         for which in same:
             there = there & which.any(-1)
@@ -350,7 +310,7 @@ def settled_moves(trackers: Trackers, ahead: History) -> Tensor:
     for before, now in pairwise(ahead[: MOVES + 1]):
         assert now.moved is not None
         goes_on = before.trackers.alive & (now.moved.presence > 0.5)
-        same = _same(trackers, before.trackers, goes_on)
+        same = same_object(trackers, before.trackers, goes_on)
         move = same.to(now.moved.where) @ now.moved.where[..., :2]
         found.append(move.masked_fill(~same.any(-1, keepdim=True), torch.nan))
     moves = torch.stack(found)

@@ -22,6 +22,7 @@ from scalor_ppl.errors import TrainingError, UserError
 from scalor_ppl.nn.pixels import to_video
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.programs import PartRecord, Program, Tell
+from scalor_ppl.scalor.cleaning import cleaned
 from scalor_ppl.scalor.histories import (
     History,
     chosen,
@@ -32,7 +33,6 @@ from scalor_ppl.scalor.histories import (
     joined,
     stretches_of,
     transitions_of,
-    without_brief,
     without_rejected,
 )
 from scalor_ppl.scalor.overshooting import KNOWN, Overshooting, settling
@@ -72,7 +72,7 @@ def train_priors(
     since = time.perf_counter()
     # The frames are not kept: those of many clips would fill the memory.
     read = draw_clips(program, source, settings.clips, settings.frames, tell)
-    history = without_brief(whole_history([part for part, _ in read], source))
+    history = cleaned(whole_history([part for part, _ in read], source))
     draw_seconds = time.perf_counter() - since
     begin(trained, program, history)
     # What is proposed and rejected at once, mostly twice the same object, is seen in no video, and

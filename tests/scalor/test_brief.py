@@ -1,11 +1,12 @@
-"""What a posterior finds and loses again at once is not what priors learn from."""
+"""What a posterior finds and loses in mid-view is not what priors learn from."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from scalor_ppl.scalor.histories import LASTING, Moment, without_brief
+from scalor_ppl.scalor.cleaning import LASTING, cleaned, without_brief, without_sudden
+from scalor_ppl.scalor.histories import Moment
 from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 
 FRAMES = 7
@@ -68,3 +69,31 @@ def test_a_history_without_such_stays_as_it_is() -> None:
         for mine, other in zip(now.trackers, was.trackers, strict=True):
             if isinstance(mine, Tensor):
                 assert torch.equal(mine, other)  # type: ignore[arg-type]
+
+
+def test_what_is_found_late_or_lost_in_mid_view_is_not_seen_to_be() -> None:
+    last = FRAMES - 1
+    before = history_of(
+        (0, last, MIDDLE),  # stays
+        (2, last, MIDDLE),  # found late
+        (0, 3, MIDDLE),  # lost from sight
+        (last, last, MIDDLE),  # nobody knows yet
+        (1, 4, EDGE),  # comes and goes
+    )
+    after = without_sudden(before)
+    wanted = alive(before)
+    wanted[:, [1, 3]] = False
+    wanted[3, 2] = False  # nothing is known of what came after this frame
+    torch.testing.assert_close(alive(after), wanted)
+    assert after[3].tracked is not None
+    assert after[3].tracked.presence[0].tolist() == [1, 0, 1, 0, 1]
+    assert after[4].tracked is not None
+    assert after[4].tracked.presence[0].tolist() == [1, 0, 0, 0, 1]
+
+
+def test_where_objects_do_appear_in_mid_view_they_stay() -> None:
+    """Errors are rare among the frames in which objects are tracked."""
+    rare = history_of(*[(0, FRAMES, MIDDLE)] * 30, (2, FRAMES, MIDDLE))
+    assert alive(cleaned(rare))[:, -1].sum() == 0
+    often = history_of(*[(0, FRAMES, MIDDLE)] * 9, (2, FRAMES, MIDDLE))
+    torch.testing.assert_close(alive(cleaned(often)), alive(often))
