@@ -46,6 +46,8 @@ AT_ONCE = 16  # clips that pass through the guide side by side
 HELD_OUT = 8  # one clip in so many is not trained on
 CLIP = 50.0  # largest gradient norm
 CHECK_EVERY = 50  # steps between looks at the held-out clips
+# Beside the paper's, the prior that `fit` tracks with: nobody has chosen it to imagine with.
+TRACKS_WITH = "momentum"
 
 
 class Draws(NamedTuple):
@@ -166,7 +168,7 @@ def whole_history(parts: Sequence[History], source: ClipSource) -> History:
 def with_priors(
     program: ScalorProgram, config: ScalorConfig, settings: PriorsTraining
 ) -> ScalorProgram:
-    """The program with the priors that the phase is to train.
+    """The program with the priors that the phase is to train, in place of the paper's and `fit`'s.
 
     Those that it has already keep their weights, and so does the rest.
     """
@@ -174,7 +176,8 @@ def with_priors(
     papers, names = PriorConfig(), {}
     for kind in ("discovery", "propagation", "background"):
         own = getattr(own_config.prior, kind)
-        names[kind] = getattr(settings, kind) if own == getattr(papers, kind) else own
+        plain = own in (getattr(papers, kind), TRACKS_WITH)
+        names[kind] = getattr(settings, kind) if plain else own
     prior = own_config.prior.model_copy(update=names)
     changed = {"prior": prior, "train": config.train, "data": config.data}
     fresh = {f"model.{kind}" for kind in names if getattr(own_config.prior, kind) != names[kind]}

@@ -123,14 +123,22 @@ def test_priors_come_nearer_to_the_draws_and_nothing_else_moves(tmp_path: Path) 
     assert type(further.model.discovery) is MixtureDiscovery
 
 
-def test_a_prior_that_was_chosen_stays(tmp_path: Path) -> None:
-    settings = {"steps": 4, "clips": 8, "frames": 3, "batch": 4}
-    chosen_prior = {"propagation": "velocity"}
+@pytest.mark.parametrize(
+    ("own", "asked", "then"),
+    [
+        ("velocity", "dynamics", "velocity"),
+        ("momentum", "dynamics", "dynamics"),  # it is what `fit` tracks with
+        ("momentum", "momentum", "momentum"),
+    ],
+)
+def test_a_prior_that_was_chosen_stays(tmp_path: Path, own: str, asked: str, then: str) -> None:
+    settings = {"steps": 4, "clips": 8, "frames": 3, "batch": 4, "propagation": asked}
+    chosen_prior = {"propagation": own}
     program = fresh(tmp_path / "run", prior=chosen_prior, train={"priors": settings})
     presence: Any = program.guide.proposal.presence[-1]
     presence.bias.data.fill_(1.0)
     trained, _ = trained_alone(program)
-    assert trained.config.prior.model_dump()["propagation"] == "velocity"  # type: ignore[attr-defined]
+    assert trained.config.prior.model_dump()["propagation"] == then  # type: ignore[attr-defined]
     assert trained.config.prior.model_dump()["discovery"] == "mixture"  # type: ignore[attr-defined]
 
 
