@@ -278,9 +278,10 @@ def stretches_of(history: History) -> tuple[Tensor, Tensor]:
     """Where tracked objects are in four successive frames, in view as a whole in the middle ones.
 
     Returns:
-        Centres ``[4, R, 2]``, and half the sides of their boxes ``[R, 2]``.
+        Centres ``[4, R, 2]``, and half the sides of their boxes ``[R, 2]``; none of shorter clips.
     """
-    places, sizes = [], []
+    none = history[0].trackers.objects.where.new_zeros(0, 2)
+    places, sizes = [none.expand(STRETCH, 0, 2)], [none]
     for t in range(len(history) - STRETCH + 1):
         _, now, turned, _ = four = [moment.trackers for moment in history[t : t + STRETCH]]
         same = [same_object(now, other, other.alive) for other in four]
