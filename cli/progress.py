@@ -197,6 +197,8 @@ def show_part_training(
     if part == "priors":
         nats = [sum(each.values()) for each in (before, after)]
         say(f"{done}; -log p(z) {nats[0]:.2f} -> {nats[1]:.2f} nats a frame, {out}")
+        if record.note:
+            say(record.note)
         return
     if part == "guide":
         clips, videos = (f"{before[of]:.1f} -> {after[of]:.1f}" for of in ("objective", "places"))

@@ -138,6 +138,7 @@ class PartRecord(NamedTuple):
             a frame, by prior; the decoder's ``mse``; the background's ``mse``, and its ``bound``,
             nats a frame under a standard normal; the guide's ``objective``, nats a frame of clips,
             and its ``places``, ``-log q(z_pres, z_where)`` at sampled videos, nats a frame.
+        note: what is to be known of the draws, a line.
     """
 
     settings: dict[str, Any]
@@ -148,6 +149,7 @@ class PartRecord(NamedTuple):
     seconds: float
     before: dict[str, float]
     after: dict[str, float]
+    note: str = ""
 
 
 Tell = Callable[[int, int, str], None]

@@ -20,14 +20,24 @@ LASTING = 3
 SUDDEN = 0.01
 
 
-def cleaned(history: History) -> list[Moment]:
+def cleaned(history: History) -> tuple[list[Moment], str]:
     """The history as if nothing had been found, or lost, in mid-view that was not there.
 
     What is found there and lost at once was no object. What is found there and stays was found
     late, and what is lost there was lost from sight, as long as both are rare.
+
+    Returns:
+        It, and what was made of what is found there and stays: a line, empty if there is none.
     """
     history = without_brief(history)
-    return history if appears(history) else without_sudden(history)
+    found, objects = sudden(history)
+    if found == 0:
+        return without_sudden(history), ""
+    often = "once" if found == 1 else f"{found} times"
+    times = f"{often} in {objects} objects a frame something was found in mid-view, and stayed"
+    if found > SUDDEN * objects:
+        return history, f"{times}: objects do appear there, and the priors learn it"
+    return without_sudden(history), f"{times}: taken for errors, which the priors do not learn"
 
 
 def without_brief(history: History) -> list[Moment]:
@@ -53,17 +63,19 @@ def without_brief(history: History) -> list[Moment]:
     return _without_each(history, gone)
 
 
-def appears(history: History) -> bool:
-    """Whether it is in the data that objects appear in the middle of the view, and stay.
+def sudden(history: History) -> tuple[int, int]:
+    """How often something was found in mid-view that stays, and how many objects there are, summed.
+
+    Both without the first frame, and the last ones, of which nobody knows yet whether it stays.
 
     Args:
         history: without what is lost at once.
     """
-    sudden = objects = 0
+    found = objects = 0
     for now in history[1 : len(history) - LASTING + 1]:
-        sudden += int(found_in_view(now).sum())
+        found += int(found_in_view(now).sum())
         objects += int(now.trackers.alive.sum())
-    return sudden > SUDDEN * objects
+    return found, objects
 
 
 def found_in_view(now: Moment) -> Tensor:

@@ -74,7 +74,7 @@ def train_priors(
     since = time.perf_counter()
     # The frames are not kept: those of many clips would fill the memory.
     read = draw_clips(program, source, settings.clips, settings.frames, tell)
-    history = cleaned(whole_history([part for part, _ in read], source))
+    history, note = cleaned(whole_history([part for part, _ in read], source))
     draw_seconds = time.perf_counter() - since
     begin(trained, program, history)
     # What is proposed and rejected at once, mostly twice the same object, is seen in no video, and
@@ -99,6 +99,7 @@ def train_priors(
         round(seconds, 1),
         before,
         after,
+        note,
     )
 
 
