@@ -102,11 +102,12 @@ def settling(model: Any, history: History, known: list[Anticipated]) -> Tensor:
         known: what the prior knew of each frame, as :func:`foreseen` has it.
     """
     prior: DynamicsPropagation = model.propagation
-    total = prior.zero
+    total, width = prior.zero, prior.first.spacing()
     for t, (state, trackers) in enumerate(known):
         now = prior.filtered(state)
         velocity = settled_moves(history[t].trackers, history[t:])
         new = trackers.alive & (now.age < 2).squeeze(-1) & velocity.isfinite().all(-1)
-        nats = -prior.first_moves(now).of_velocity(torch.where(new[..., None], velocity, 0.0))
+        velocity = torch.where(new[..., None], velocity, 0.0)
+        nats = -prior.first_moves(now).of_velocity(velocity, width)
         total = total + torch.where(new, nats, 0.0).sum()
     return MOVES * total / len(history[0].proposed.presence)

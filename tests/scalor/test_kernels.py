@@ -269,7 +269,7 @@ def test_first_velocities_are_as_fast_as_what_objects_settle_at() -> None:
     optimizer = torch.optim.Adam(first.parameters(), 3e-3)
     for _ in range(150):
         optimizer.zero_grad()
-        (-first(told).of_velocity(settled).mean()).backward()
+        (-first(told).of_velocity(settled, first.spacing()).mean()).backward()
         optimizer.step()
     found = first(told)
     weight = found.logits[0, :FIRST].softmax(-1)

@@ -28,24 +28,26 @@ class FirstMoves(NamedTuple):
     Attributes:
         logits: log-weights ``[..., C]``.
         loc, scale: of the movement ``[..., C, 2]``.
-        spacing: half of how far apart neighbouring velocities lie ``[..., 1, 2]``.
     """
 
     logits: Tensor
     loc: Tensor
     scale: Tensor
-    spacing: Tensor
 
-    def of_velocity(self, velocity: Tensor) -> Tensor:
+    def of_velocity(self, velocity: Tensor, width: Tensor) -> Tensor:
         """Log-density of a velocity that is no longer unsure ``[..., 2]``: ``[...]``.
 
-        Of those that are likely, without what was found badly, and as sharp as they lie dense. With
-        the noise of one movement, which it does not have, the likely ones would lie farther in.
+        Of those that are likely, without what was found badly. With the noise of one movement,
+        which it does not have, the likely ones would lie farther in.
+
+        Args:
+            velocity: of each object.
+            width: of the normals, see :meth:`FirstMovement.spacing`.
         """
         loc = self.loc[..., :FIRST, :]
         near = dist.MixtureSameFamily(
             dist.Categorical(logits=self.logits[..., :FIRST]),
-            diagonal_normal(loc, self.spacing.expand_as(loc)),
+            diagonal_normal(loc, width.expand_as(loc)),
         )
         density: Tensor = near.log_prob(velocity)
         return density
@@ -100,15 +102,11 @@ class FirstMovement(nn.Module):
         loc = torch.cat((self.velocity, self.velocity[:ASTRAY]))
         near, far = positive(self.noise()).split(1)
         scale = torch.cat((near.expand(FIRST, 2), far.expand(ASTRAY, 2)))
-        shape = told.shape[:-1]
-        return FirstMoves(
-            self.network(told),
-            loc.expand(*shape, -1, -1),
-            scale.expand(*shape, -1, -1),
-            self._spacing().expand(*shape, 1, 2),
-        )
+        shape = (*told.shape[:-1], FIRST + ASTRAY, 2)
+        return FirstMoves(self.network(told), loc.expand(shape), scale.expand(shape))
 
     @torch.no_grad()
-    def _spacing(self) -> Tensor:
+    def spacing(self) -> Tensor:
+        """Half of how far apart neighbouring velocities lie, a number."""
         apart = torch.cdist(self.velocity, self.velocity).fill_diagonal_(torch.inf)
         return (apart.min(-1).values.median() / 2).clamp(min=LEAST_NOISE)
