@@ -37,7 +37,7 @@ from scalor_ppl.scalor.histories import (
 )
 from scalor_ppl.scalor.overshooting import KNOWN, Overshooting, settling
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
-from scalor_ppl.scalor.settings import PriorConfig, PriorsTraining, ScalorConfig
+from scalor_ppl.scalor.settings import TRACKS_WITH, PriorConfig, PriorsTraining, ScalorConfig
 
 if TYPE_CHECKING:
     from scalor_ppl.scalor.program import ScalorProgram
@@ -46,8 +46,6 @@ AT_ONCE = 16  # clips that pass through the guide side by side
 HELD_OUT = 8  # one clip in so many is not trained on
 CLIP = 50.0  # largest gradient norm
 CHECK_EVERY = 50  # steps between looks at the held-out clips
-# Beside the paper's, the prior that `fit` tracks with: nobody has chosen it to imagine with.
-TRACKS_WITH = "momentum"
 
 
 class Draws(NamedTuple):

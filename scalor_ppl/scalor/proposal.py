@@ -10,6 +10,7 @@ from scalor_ppl.fitting.proposal import Proposal, objects_to_fit, origin_in_word
 from scalor_ppl.fitting.reasons import Draft
 from scalor_ppl.fitting.survey import Survey
 from scalor_ppl.fitting.view import View, choose_data, choose_view
+from scalor_ppl.scalor.settings import TRACKS_WITH
 
 _SIGMA = (0.03, 0.15)  # bounds of the pixels' standard deviation
 _FEW = 4  # objects in view
@@ -108,7 +109,7 @@ def _choose_objects(draft: Draft, survey: Survey, objects: ObjectStatistics, vie
         draft.choose("data.track_stride", survey.options.stride, slow)
     draft.choose("model.max_step", pace.largest_step, pace.largest_step_why)
     if survey.motion is not None and survey.motion.directed:
-        draft.choose("prior.propagation", "momentum", "objects go on as they went")
+        draft.choose("prior.propagation", TRACKS_WITH, "objects go on as they went")
     else:
         draft.choose("prior.propagation", "recurrent", "where objects went does not tell more")
 

@@ -185,6 +185,10 @@ class GuideConfig(Section):
     refine_pull: float = Field(0.03, ge=0)
 
 
+# What `fit` tracks with, beside the paper's: nobody has chosen it to imagine with.
+TRACKS_WITH = "momentum"
+
+
 class PriorConfig(Section):
     """Which priors the program has.
 
