@@ -27,7 +27,7 @@ from scalor_ppl.nn.distributions import Gaussian, diagonal_normal
 from scalor_ppl.nn.gathered import gathering
 from scalor_ppl.nn.layers import positive
 from scalor_ppl.nn.modes import MostLikely
-from scalor_ppl.programs import Memory
+from scalor_ppl.programs import FrameViews, Memory
 from scalor_ppl.scalor import ScalorConfig
 from scalor_ppl.scalor.correction import (
     Look,
@@ -57,7 +57,7 @@ from scalor_ppl.scalor.slots import (
     Latents,
     Trackers,
 )
-from scalor_ppl.scalor.views import FrameView, Step, view_video
+from scalor_ppl.scalor.views import FrameView, Step, VideoView, view_video
 
 
 class Inferred(NamedTuple):
@@ -123,6 +123,7 @@ class ScalorGuide(nn.Module):
         memory: Memory | None = None,
         frames: int | None = None,
         discovery: Sequence[float | None] | None = None,
+        view: VideoView | None = None,
     ) -> Inferred:
         """Sample the posterior of the observed frames.
 
@@ -131,6 +132,7 @@ class ScalorGuide(nn.Module):
             corner: where crops lie in the whole frames, ``[B, 2]``; see the model.
             memory: after the frames before these; none begins anew.
             frames, discovery: the model's, for frames beyond the video; nothing is inferred there.
+            view: of these frames, where it is known already.
 
         Returns:
             The trackers, and what to go on with.
@@ -143,26 +145,42 @@ class ScalorGuide(nn.Module):
             pyro.plate("cells", model.cells, dim=-1),
         )
 
-        networks = (self.features, self.proposal, self.propagation)
-        before = None if memory is None else memory.seen.features
-        seen = view_video(video, corner, model, self.config, networks, before)
-
+        seen = self.viewed(video, corner, memory) if view is None else view
         trackers = None if memory is None else memory.foreseen.trackers
         h = None if memory is None else memory.seen.state
         states: list[Trackers] = []
-        for t, view in enumerate(seen.frames):
+        for t, frame in enumerate(seen.frames):
             if trackers is not None:
                 newborn = self.propagation.newborn.expand(len(video), model.proposals, -1)
                 h = model.carry(trackers, h, newborn)
             refinement = None
             if self.config.refine and not self.training:
-                refinement = self.refined(t, view, h, trackers, corner, plates)
-            step = self.sample_frame(t, view, h, trackers, refinement, plates)
+                refinement = self.refined(t, frame, h, trackers, corner, plates)
+            step = self.sample_frame(t, frame, h, trackers, refinement, plates)
             trackers, h = step.trackers, step.state
             states.append(trackers)
         if model.background is not None:
             self.sample_background(video, seen.difference, states, plates)
         return Inferred(tuple(states), Seen(h, seen.lstm))
+
+    def viewed(self, video: Tensor, corner: Tensor | None, memory: Memory | None) -> VideoView:
+        """What the frames of a video show before anything is looked for in them."""
+        networks = (self.features, self.proposal, self.propagation)
+        before = None if memory is None else memory.seen.features
+        return view_video(video, corner, self.model, self.config, networks, before)
+
+    @gathering()
+    def view_frames(
+        self, video: Tensor, corner: Tensor | None = None, *, memory: Memory | None = None
+    ) -> FrameViews:
+        """See :class:`scalor_ppl.programs.ViewsFrames`."""
+        view = self.viewed(video, corner, memory)
+        bare = None if memory is None else self.remembering(memory, None)
+        return FrameViews(view.by_frame(), bare, view.lstm)
+
+    def remembering(self, memory: Memory, last: tuple[Tensor, Tensor] | None) -> Memory:
+        """A memory with a state of the features' ConvLSTM."""
+        return memory._replace(seen=memory.seen._replace(features=last))
 
     def sample_frame(
         self,

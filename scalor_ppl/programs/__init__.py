@@ -18,12 +18,14 @@ A guide's file has ``build_guide(config, model)``. What a program can do beyond 
 from scalor_ppl.programs.capabilities import (
     CountsObjects,
     FindsObjects,
+    FrameViews,
     Intervenes,
     ObjectArrays,
     PartRecord,
     ProposesSettings,
     Tell,
     TrainsParts,
+    ViewsFrames,
     require,
     require_of,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "CountsObjects",
     "Family",
     "FindsObjects",
+    "FrameViews",
     "Intervenes",
     "Memory",
     "ObjectArrays",
@@ -47,6 +50,7 @@ __all__ = [
     "Tell",
     "TimedPart",
     "TrainsParts",
+    "ViewsFrames",
     "require",
     "require_of",
 ]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
 import numpy as np
 from pyro.poutine import Trace
@@ -14,6 +22,7 @@ from torch import Tensor
 from scalor_ppl.config.schema import Config
 from scalor_ppl.errors import UserError
 from scalor_ppl.programs.family import Family
+from scalor_ppl.programs.memory import Memory
 from scalor_ppl.programs.program import Program
 from scalor_ppl.tracks.table import Tracks
 
@@ -218,6 +227,34 @@ class TrainsParts(ABC):
             UserError: its priors have not learned what enters, so that nothing is to be learned of
                 what it samples.
         """
+
+
+class FrameViews(NamedTuple):
+    """What a guide makes of frames alone, before it looks for anything in them.
+
+    Attributes:
+        frames: of each frame what the guide takes as ``view``, built alike: tensors, in tuples,
+            lists or dictionaries.
+        memory: that which was given, without what the views hold already.
+        last: what the guide's ``remembering`` adds to a memory after the last frame.
+    """
+
+    frames: Sequence[Any]
+    memory: Memory | None
+    last: Any
+
+
+@runtime_checkable
+class ViewsFrames(Protocol):
+    """A guide that can look at all frames of a video at once, and go through them one by one."""
+
+    def view_frames(self, video: Tensor, *others: Tensor, memory: Memory | None) -> FrameViews:
+        """The views of the frames of a video; arguments as of the guide, which then gets one frame
+        and its ``view``.
+        """
+
+    def remembering(self, memory: Memory, last: Any) -> Memory:
+        """A memory after the last frame, with :attr:`FrameViews.last`."""
 
 
 class ProposesSettings(ABC):

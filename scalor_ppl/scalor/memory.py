@@ -34,11 +34,12 @@ class Seen(NamedTuple):
     Attributes:
         state: of the tracker GRU, in the slots of the frame before ``[B, K, hidden]``; none where
             the last frame was the first one.
-        features: hidden and cell state of the ConvLSTM ``[B, lstm, Gh, Gw]``.
+        features: hidden and cell state of the ConvLSTM ``[B, lstm, Gh, Gw]``; none within a video
+            whose frames were all viewed at once.
     """
 
     state: Tensor | None
-    features: tuple[Tensor, Tensor]
+    features: tuple[Tensor, Tensor] | None
 
 
 def to_tensors(whole: Memory) -> dict[str, Any]:

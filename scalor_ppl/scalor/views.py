@@ -45,12 +45,23 @@ class VideoView(NamedTuple):
     Attributes:
         frames: one view per frame.
         difference: of the video to the template ``[B, T, C, H, W]``; none without one.
-        lstm: state of the image features' ConvLSTM after the last frame.
+        lstm: state of the image features' ConvLSTM after the last frame; none where somebody else
+            keeps it.
     """
 
     frames: list[FrameView]
     difference: Tensor | None
-    lstm: tuple[Tensor, Tensor]
+    lstm: tuple[Tensor, Tensor] | None
+
+    def by_frame(self) -> list["VideoView"]:
+        """The views of each frame alone."""
+        differences = [
+            None if view.difference is None else view.difference[:, None] for view in self.frames
+        ]
+        return [
+            VideoView([view], difference, None)
+            for view, difference in zip(self.frames, differences, strict=True)
+        ]
 
 
 class Step(NamedTuple):

@@ -3,11 +3,14 @@
 Model and guide go on from a memory, so a clip's log-weight is the sum of its frames', each taken
 with the memory of the frame before; here that is not detached. One frame is traced once, Pyro's
 handlers with it, and compiled; three graphs serve clips of every length: the first frame, the
-second, and those that follow (in the second there are no recurrent states yet).
+second, and those that follow (in the second there are no recurrent states yet). What a guide makes
+of frames alone (:class:`scalor_ppl.programs.ViewsFrames`) is computed before, for all of them at
+once, where convolutions of many images cost less than many convolutions.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -21,8 +24,8 @@ from scalor_ppl.nn.gathered import never_gathering
 from scalor_ppl.nn.given_noise import GivenNoise, NoiseShapes, UnknownNoiseError, numbers
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.estimate import Estimate
-from scalor_ppl.objectives.particles import ParticleEstimator
-from scalor_ppl.programs import Memory, Program
+from scalor_ppl.objectives.particles import ParticleEstimator, tiled
+from scalor_ppl.programs import FrameViews, Memory, Program, ViewsFrames
 from scalor_ppl.render.glimpses import graph_backend
 from scalor_ppl.training.any_frame import AnyFrame
 from scalor_ppl.training.collector import set_aside_too
@@ -65,6 +68,29 @@ class FrameWeights(NamedTuple):
     memory: Memory
 
 
+class GivenFrame(NamedTuple):
+    """A frame, and all that is known before it is looked into.
+
+    Attributes:
+        arguments: of the program; the video is of one frame.
+        memory: after the frame before; none for the first.
+        view: of the guide (:class:`scalor_ppl.programs.FrameViews`); none of one that has none.
+    """
+
+    arguments: Sequence[Tensor]
+    memory: Memory | None
+    view: Any
+
+    @property
+    def number(self) -> int:
+        """How many came before it."""
+        return 0 if self.memory is None else self.memory.frame
+
+    def parts(self) -> tuple[list[Tensor], Any, Any]:
+        """All its tensors, nested: arguments, memory, view."""
+        return list(self.arguments), None if self.memory is None else self.memory[1:], self.view
+
+
 class FrameGraphs:
     """The objective of a program's training, by graphs of its frames.
 
@@ -100,36 +126,46 @@ class FrameGraphs:
         # The same in all frames: what schedules drive, and the weights.
         shared = [torch.tensor(float(each), device=video.device) for each in driven.values()]
         shared += self.weights.tensors()
+        views = self._viewed(arguments, memory)
+        memory = views.memory
         values, scores = [], []
-        for frame in video.split(1, 1):
-            given = (frame, *others)
-            graph = self._graph(given, memory, driven, shared)
+        for frame, view in zip(video.split(1, 1), views.frames, strict=True):
+            given = GivenFrame((frame, *others), memory, view)
+            graph = self._graph(given, driven, shared)
             if graph is None:
                 return None
-            found = graph.run(given, memory, shared)
+            found = graph.run(given, shared)
             values.append(found.value)
             memory = found.memory
             if found.score is not None:
                 scores.append(found.score)
+        guide = self.program.guide
+        if isinstance(guide, ViewsFrames):
+            assert memory is not None
+            memory = guide.remembering(memory, views.last)
         weights = torch.stack(values).sum(0)
         score = torch.stack(scores).sum(0) if scores else None
         return Estimate(self.estimator.loss_of(weights, score), memory=memory)
 
+    def _viewed(self, arguments: Sequence[Tensor], memory: Memory | None) -> FrameViews:
+        """What the guide makes of the frames alone; of one that makes nothing of them, nothing."""
+        guide, frames = self.program.guide, arguments[0].shape[1]
+        if not isinstance(guide, ViewsFrames):
+            return FrameViews([None] * frames, memory, None)
+        particles = tiled(tuple(arguments), self.estimator.num_particles)
+        return guide.view_frames(*particles, memory=memory)
+
     def _graph(
-        self,
-        arguments: Sequence[Tensor],
-        memory: Memory | None,
-        driven: Mapping[str, float],
-        shared: Sequence[Tensor],
+        self, frame: GivenFrame, driven: Mapping[str, float], shared: Sequence[Tensor]
     ) -> "_FrameGraph | None":
-        number = 0 if memory is None else min(memory.frame, SETTLED)
-        form = number, tuple(each.shape for each in arguments)
+        form = min(frame.number, SETTLED), tuple(each.shape for each in frame.arguments)
         if form not in self._graphs and not self._refused:
             # The training's own noise must not depend on when a graph is made.
-            cuda = [arguments[0].device] if arguments[0].is_cuda else []
+            video = frame.arguments[0]
+            cuda = [video.device] if video.is_cuda else []
             try:
                 with torch.random.fork_rng(cuda):
-                    self._graphs[form] = _FrameGraph(self, arguments, memory, driven, shared)
+                    self._graphs[form] = _FrameGraph(self, frame, driven, shared)
                 set_aside_too()
             except GraphError as error:
                 self._refused = True
@@ -143,12 +179,12 @@ class _FrameGraph:
     """One frame of guide and model as a graph.
 
     Its inputs: uniform and normal noise, what schedules drive, parameters and buffers, the
-    program's arguments, the tensors of the memory. Weights and memory have a gradient.
+    program's arguments, the tensors of the memory and of the view. Weights and memory have a
+    gradient, and of the view what the guide's networks made.
 
     Args:
         owner: whose it is.
-        arguments: examples; the video is of one frame.
-        memory: example; none for the first frame.
+        frame: an example.
         driven: values of what schedules drive.
         shared: the same as tensors, and the owner's weights.
 
@@ -159,8 +195,7 @@ class _FrameGraph:
     def __init__(
         self,
         owner: FrameGraphs,
-        arguments: Sequence[Tensor],
-        memory: Memory | None,
+        frame: GivenFrame,
         driven: Mapping[str, float],
         shared: Sequence[Tensor],
     ) -> None:
@@ -169,18 +204,25 @@ class _FrameGraph:
         self.weights = owner.weights
         self.driven = list(driven)
         self.shared = len(shared)
-        self.frame = self._number(memory)
-        self.given = Layout((list(arguments), None if memory is None else memory[1:]))
+        self.number = frame.number
+        arguments, memory, view = frame.parts()
+        self.given = Layout((arguments, memory, view))
         self.device = arguments[0].device
         with fast_pyro(), never_gathering(), graph_backend():
-            self.draws = self._drawn(arguments, memory)
-            inputs = self._inputs(arguments, memory, shared)
+            self.draws = self._drawn(frame)
+            inputs = self._inputs(frame, shared)
             examples = [each.detach().clone() for each in inputs]
             learned = 2 + len(driven), 2 + len(driven) + owner.weights.learned
-            remembered = 2 + self.shared + len(Layout(list(arguments)).tensors)
+            remembered = [
+                2 + self.shared + len(Layout(known).tensors)
+                for known in (arguments, (arguments, memory))
+            ]
             # Also where an example wants none (a memory that was cut off): another one may.
-            for each in (*examples[slice(*learned)], *examples[remembered:]):
+            for each in (*examples[slice(*learned)], *examples[slice(*remembered)]):
                 each.requires_grad_(each.is_floating_point())
+            viewed = slice(remembered[1], None)
+            for each, own in zip(examples[viewed], inputs[viewed], strict=True):
+                each.requires_grad_(own.requires_grad)
             try:
                 self.graph: Flat = differentiable_graph(self._flat, examples)
                 check_gradients(self.graph, self._flat, examples)
@@ -189,19 +231,13 @@ class _FrameGraph:
         self.given.released()
         self.made.released()
 
-    def run(
-        self, arguments: Sequence[Tensor], memory: Memory | None, shared: Sequence[Tensor]
-    ) -> FrameWeights:
+    def run(self, frame: GivenFrame, shared: Sequence[Tensor]) -> FrameWeights:
         """The weights of a frame."""
-        found = self.graph(*self._inputs(arguments, memory, shared))
+        found = self.graph(*self._inputs(frame, shared))
         value, score, states = self.made.filled(found)
-        return FrameWeights(value, score, Memory(self._number(memory) + 1, *states))
+        return FrameWeights(value, score, Memory(frame.number + 1, *states))
 
-    @staticmethod
-    def _number(memory: Memory | None) -> int:
-        return 0 if memory is None else memory.frame
-
-    def _drawn(self, arguments: Sequence[Tensor], memory: Memory | None) -> NoiseShapes:
+    def _drawn(self, frame: GivenFrame) -> NoiseShapes:
         """What a frame draws, found out by a pass whose results nobody wants.
 
         Raises:
@@ -209,21 +245,18 @@ class _FrameGraph:
         """
         try:
             with torch.no_grad(), NoiseShapes() as draws:
-                self.module(list(arguments), memory)
+                self.module(*frame)
         except UnknownNoiseError as error:
             raise GraphError(first_line(error)) from error
         return draws
 
-    def _inputs(
-        self, arguments: Sequence[Tensor], memory: Memory | None, shared: Sequence[Tensor]
-    ) -> list[Tensor]:
+    def _inputs(self, frame: GivenFrame, shared: Sequence[Tensor]) -> list[Tensor]:
         uniform, normal = (numbers(each) for each in (self.draws.uniform, self.draws.normal))
-        given = self.given.of((list(arguments), None if memory is None else memory[1:]))
         return [
             torch.rand(uniform, device=self.device),
             torch.randn(normal, device=self.device),
             *shared,
-            *(each.contiguous() for each in given),
+            *(each.contiguous() for each in self.given.of(frame.parts())),
         ]
 
     def _flat(self, *inputs: Tensor) -> Sequence[Tensor]:
@@ -234,11 +267,11 @@ class _FrameGraph:
         driven: Any = dict(zip(self.driven, shared, strict=False))
         self.program.drive(driven)
         weights = self.weights.named(shared[len(driven) :])
-        arguments, states = self.given.filled(given)
-        number: Any = self.frame if self.frame < SETTLED else AnyFrame(SETTLED)
+        arguments, states, view = self.given.filled(given)
+        number: Any = self.number if self.number < SETTLED else AnyFrame(SETTLED)
         memory = None if states is None else Memory(number, *states)
         with GivenNoise(self.draws, uniform, normal):
-            found = functional_call(self.module, weights, (arguments, memory))
+            found = functional_call(self.module, weights, (arguments, memory, view))
         self.made = Layout(found)
         return [each.contiguous() for each in self.made.tensors]
 
@@ -258,9 +291,12 @@ class _Weighed(nn.Module):
         self.model = model
         self.guide = guide
 
-    def forward(self, arguments: Sequence[Tensor], memory: Memory | None) -> tuple[Any, ...]:
+    def forward(
+        self, arguments: Sequence[Tensor], memory: Memory | None, view: Any = None
+    ) -> tuple[Any, ...]:
         """Value and score, and the states of model and guide."""
         given = {} if memory is None else {"memory": memory}
-        weights = self.estimator.log_weights(self.model, self.guide, tuple(arguments), given)
+        guide = self.guide if view is None else partial(self.guide, view=view)
+        weights = self.estimator.log_weights(self.model, guide, tuple(arguments), given)
         scene, inferred = (each.nodes["_RETURN"]["value"] for each in weights.traces)
         return weights.value, weights.score, (scene.memory, inferred.memory)

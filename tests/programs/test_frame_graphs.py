@@ -152,8 +152,9 @@ def test_frames_add_up_to_the_clip(case: str) -> None:
     weigh.guide = guide
     memory: Memory | None = None
     values = []
-    for t, frame in enumerate(video.split(1, 1)):
-        value, _, states = weigh([frame], memory)
+    views = made._viewed((video,), None)
+    for t, (frame, view) in enumerate(zip(video.split(1, 1), views.frames, strict=True)):
+        value, _, states = weigh([frame], memory, view)
         memory = Memory(t + 1, *states)
         values.append(value)
     summed = torch.stack(values).sum(0)
