@@ -119,6 +119,8 @@ class FrameGraphs:
             arguments: of the program, the video first.
             memory: after the clips before these.
         """
+        if self._refused:
+            return None
         video, *others = arguments
         if video.shape[1] == 1:
             # What only later frames depend on gets no gradient then; of a graph it would get zeros.
@@ -159,7 +161,7 @@ class FrameGraphs:
         self, frame: GivenFrame, driven: Mapping[str, float], shared: Sequence[Tensor]
     ) -> "_FrameGraph | None":
         form = min(frame.number, SETTLED), tuple(each.shape for each in frame.arguments)
-        if form not in self._graphs and not self._refused:
+        if form not in self._graphs:
             # The training's own noise must not depend on when a graph is made.
             video = frame.arguments[0]
             cuda = [video.device] if video.is_cuda else []
