@@ -55,12 +55,9 @@ class VideoView(NamedTuple):
 
     def by_frame(self) -> list["VideoView"]:
         """The views of each frame alone."""
-        differences = [
-            None if view.difference is None else view.difference[:, None] for view in self.frames
-        ]
         return [
-            VideoView([view], difference, None)
-            for view, difference in zip(self.frames, differences, strict=True)
+            VideoView([view], None if view.difference is None else view.difference[:, None], None)
+            for view in self.frames
         ]
 
 

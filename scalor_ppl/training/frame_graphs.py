@@ -45,8 +45,8 @@ def pays(train: TrainConfig) -> bool:
     """Whether a training is long enough for graphs (``train.compile = "auto"``).
 
     Reckoned from the configuration alone, so that it is the same on every machine: graphs of VLD
-    took 160 seconds of a processor to compile and won 4.5 ms a frame of a step, which is paid after
-    36,000 frames. Larger programs win more a frame; those whose step is smaller, less.
+    took 160 seconds of a processor to compile and won 4.5 ms a frame of a step, paid after 36,000
+    frames; since frames are viewed at once they win more. Those whose step is smaller win less.
 
     Args:
         train: steps, and how long their clips are.
@@ -106,6 +106,8 @@ class FrameGraphs:
         self.estimator = estimator
         self.module = _Weighed(estimator, program.model, program.guide)
         self.weights = FlatWeights(self.module)
+        guide = program.guide
+        self._viewer: ViewsFrames | None = guide if isinstance(guide, ViewsFrames) else None
         self._graphs: dict[Any, _FrameGraph] = {}
         self._refused = False
 
@@ -141,21 +143,19 @@ class FrameGraphs:
             memory = found.memory
             if found.score is not None:
                 scores.append(found.score)
-        guide = self.program.guide
-        if isinstance(guide, ViewsFrames):
+        if self._viewer is not None:
             assert memory is not None
-            memory = guide.remembering(memory, views.last)
+            memory = self._viewer.remembering(memory, views.last)
         weights = torch.stack(values).sum(0)
         score = torch.stack(scores).sum(0) if scores else None
         return Estimate(self.estimator.loss_of(weights, score), memory=memory)
 
     def _viewed(self, arguments: Sequence[Tensor], memory: Memory | None) -> FrameViews:
         """What the guide makes of the frames alone; of one that makes nothing of them, nothing."""
-        guide, frames = self.program.guide, arguments[0].shape[1]
-        if not isinstance(guide, ViewsFrames):
-            return FrameViews([None] * frames, memory, None)
+        if self._viewer is None:
+            return FrameViews([None] * arguments[0].shape[1], memory, None)
         particles = tiled(tuple(arguments), self.estimator.num_particles)
-        return guide.view_frames(*particles, memory=memory)
+        return self._viewer.view_frames(*particles, memory=memory)
 
     def _graph(
         self, frame: GivenFrame, driven: Mapping[str, float], shared: Sequence[Tensor]
@@ -214,17 +214,14 @@ class _FrameGraph:
             self.draws = self._drawn(frame)
             inputs = self._inputs(frame, shared)
             examples = [each.detach().clone() for each in inputs]
-            learned = 2 + len(driven), 2 + len(driven) + owner.weights.learned
-            remembered = [
-                2 + self.shared + len(Layout(known).tensors)
-                for known in (arguments, (arguments, memory))
-            ]
-            # Also where an example wants none (a memory that was cut off): another one may.
-            for each in (*examples[slice(*learned)], *examples[slice(*remembered)]):
+            learned = slice(2 + len(driven), 2 + len(driven) + owner.weights.learned)
+            for each in examples[learned]:
                 each.requires_grad_(each.is_floating_point())
-            viewed = slice(remembered[1], None)
-            for each, own in zip(examples[viewed], inputs[viewed], strict=True):
-                each.requires_grad_(own.requires_grad)
+            # Memory also where an example wants none (it was cut off): another one may.
+            remembered = {id(each) for each in Layout(memory).tensors}
+            for each, own in zip(examples[2 + self.shared :], self.given.tensors, strict=True):
+                always = id(own) in remembered and own.is_floating_point()
+                each.requires_grad_(always or own.requires_grad)
             try:
                 self.graph: Flat = differentiable_graph(self._flat, examples)
                 check_gradients(self.graph, self._flat, examples)

@@ -20,9 +20,11 @@ from scalor_ppl.nn.modes import MostLikely
 from scalor_ppl.nn.validation import fast_pyro
 from scalor_ppl.objectives.estimators import make_estimator
 from scalor_ppl.programs import Memory, Program
+from scalor_ppl.scalor.memory import Seen
 from scalor_ppl.training import frame_graphs
 from scalor_ppl.training.flat_weights import FlatWeights
 from scalor_ppl.training.frame_graphs import FrameGraphs
+from scalor_ppl.training.layout import Layout
 from scalor_ppl.training.step import TrainingStep
 
 Slopes = dict[str, Tensor]
@@ -162,6 +164,20 @@ def test_frames_add_up_to_the_clip(case: str) -> None:
     mine = summed.sum().item(), slopes(program, summed.sum())
     right = whole.value.sum().item(), slopes(program, whole.value.sum())
     assert_same(mine, right, 1e-4)
+
+
+def test_views_of_two_parts_are_those_of_the_whole() -> None:
+    """What comes before a part is known by its memory, which the views hold then."""
+    guide, video = cases.build("scalor").guide, cases.clip(4)
+    whole = guide.view_frames(video, memory=None)
+    first = guide.view_frames(video[:, :2], memory=None)
+    memory = Memory(2, None, Seen(None, first.last))
+    second = guide.view_frames(video[:, 2:], memory=memory)
+    assert second.memory == guide.remembering(memory, None)
+    parts = [*first.frames, *second.frames, second.last]
+    for mine, right in zip(parts, [*whole.frames, whole.last], strict=True):
+        for own, other in zip(Layout(mine).tensors, Layout(right).tensors, strict=True):
+            torch.testing.assert_close(own, other)
 
 
 # ------------------------------------------------------------------------------ where it cannot be
