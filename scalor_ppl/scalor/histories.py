@@ -14,6 +14,7 @@ from pyro.poutine import Trace
 from torch import Tensor
 
 from scalor_ppl.scalor.priors import Discovered, Transitions, log_density
+from scalor_ppl.scalor.priors.turning_points import TrackedStretches
 from scalor_ppl.scalor.slots import Latents, Objects, Trackers
 
 # Frames after which an object looks as it does from there on; within which it may be seen whole.
@@ -274,14 +275,14 @@ def transitions_of(history: History) -> Transitions:
     return Transitions(*(torch.cat(each) for each in parts))
 
 
-def stretches_of(history: History) -> tuple[Tensor, Tensor]:
+def stretches_of(history: History) -> TrackedStretches:
     """Where tracked objects are in four successive frames, in view as a whole in the middle ones.
 
-    Returns:
-        Centres ``[4, R, 2]``, and half the sides of their boxes ``[R, 2]``; none of shorter clips.
+    None of shorter clips.
     """
-    none = history[0].trackers.objects.where.new_zeros(0, 2)
-    places, sizes = [none.expand(STRETCH, 0, 2)], [none]
+    objects = history[0].trackers.objects
+    none = objects.where.new_zeros(0, 2)
+    parts = [TrackedStretches(none.expand(STRETCH, 0, 2), none, objects.rest[0, :0])]
     for t in range(len(history) - STRETCH + 1):
         _, now, turned, _ = four = [moment.trackers for moment in history[t : t + STRETCH]]
         same = [same_object(now, other, other.alive) for other in four]
@@ -292,9 +293,15 @@ def stretches_of(history: History) -> tuple[Tensor, Tensor]:
             which.to(now.objects.where) @ other.objects.where[..., :2]
             for which, other in zip(same, four, strict=True)
         ]
-        places.append(torch.stack(found)[:, there])
-        sizes.append(now.objects.where[..., 2:][there])
-    return torch.cat(places, 1), torch.cat(sizes)
+        places = torch.stack(found)[:, there]
+        parts.append(
+            TrackedStretches(places, now.objects.where[..., 2:][there], now.objects.rest[there])
+        )
+    return TrackedStretches(
+        torch.cat([each.places for each in parts], 1),
+        torch.cat([each.sizes for each in parts]),
+        torch.cat([each.rest for each in parts]),
+    )
 
 
 def settled_moves(trackers: Trackers, ahead: History) -> Tensor:

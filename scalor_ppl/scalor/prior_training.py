@@ -217,9 +217,9 @@ def begin(program: Program, before: Program, history: History) -> None:
     if isinstance(propagation, DynamicsPropagation):
         stretches = stretches_of(history)
         if known[1] is type(propagation):
-            propagation.measure(*stretches)
+            propagation.measure(stretches)
         elif len((steps := transitions_of(history)).rest) > 1:
-            propagation.begin(steps, *stretches)
+            propagation.begin(steps, stretches)
 
 
 @torch.no_grad()

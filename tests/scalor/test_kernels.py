@@ -32,6 +32,7 @@ from scalor_ppl.scalor.priors import (
 from scalor_ppl.scalor.priors.absence import PresentOrAbsent
 from scalor_ppl.scalor.priors.filtering import Filtered
 from scalor_ppl.scalor.priors.first_movement import FIRST, FirstMovement
+from scalor_ppl.scalor.priors.turning_points import TrackedStretches
 from scalor_ppl.scalor.slots import Objects, Trackers
 
 
@@ -185,7 +186,9 @@ def test_kernels_stand_on_what_was_seen_whole_where_there_is_enough(
     assert ((discovery.rest.loc > 0) == (wholes > 0)).all()
 
 
-NOWHERE = torch.zeros(4, 0, 2), torch.zeros(0, 2)
+def nowhere(steps: Transitions) -> TrackedStretches:
+    """No stretches of objects that look like those."""
+    return TrackedStretches(torch.zeros(4, 0, 2), torch.zeros(0, 2), steps.rest[:0])
 
 
 def steps(rows: int, dim: int) -> Transitions:
@@ -214,7 +217,7 @@ def test_what_is_new_moves_as_new_objects_did(build: Build) -> None:
     model = build(presence="hard").model
     prior = DynamicsPropagation(model.config)
     seen = steps(2000, 3 + model.config.what)
-    prior.begin(seen, *NOWHERE)
+    prior.begin(seen, nowhere(seen))
     trackers = newborn(prior, 500, seen.rest[:500])
     with torch.no_grad():
         state = prior.update(prior.initial((500, 1)), trackers)
@@ -283,7 +286,7 @@ def test_networks_are_told_looks_in_units_of_the_draws(build: Build) -> None:
     model = build(presence="hard").model
     seen = steps(2000, 3 + model.config.what)
     prior = DynamicsPropagation(model.config)
-    prior.begin(seen, *NOWHERE)
+    prior.begin(seen, nowhere(seen))
     trackers = newborn(prior, 500, seen.rest[:500])
     with torch.no_grad():
         state = prior.update(prior.initial((500, 1)), trackers)
@@ -299,7 +302,8 @@ def test_a_prior_that_is_loaded_begins_as_it_was_kept(build: Build) -> None:
     torch.manual_seed(0)
     model = build(presence="hard").model
     prior = DynamicsPropagation(model.config)
-    prior.begin(steps(500, 3 + model.config.what), *NOWHERE)
+    drawn = steps(500, 3 + model.config.what)
+    prior.begin(drawn, nowhere(drawn))
     other = DynamicsPropagation(model.config)
     other.load_state_dict(prior.state_dict())
     torch.testing.assert_close(other.first.velocity, prior.first.velocity)

@@ -20,7 +20,8 @@ from scalor_ppl.scalor import prior_training
 from scalor_ppl.scalor.histories import Moment, chosen, density_by_part, drawn, joined
 from scalor_ppl.scalor.prior_training import train_priors
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
-from scalor_ppl.scalor.priors.contacts import LEEWAY, TOUCH, Collisions, Walls
+from scalor_ppl.scalor.priors.bodies import Body
+from scalor_ppl.scalor.priors.contacts import Collisions, Walls
 from scalor_ppl.scalor.priors.dynamics import Filtered
 from scalor_ppl.scalor.priors.futures import LEAST_CHANCE, Futures
 from scalor_ppl.scalor.priors.pairs import PairForces
@@ -219,19 +220,19 @@ def test_pair_forces_turn_with_the_pair_and_act_on_live_neighbours_only() -> Non
     for parameter in forces.network.parameters():
         parameter.mul_(2)
     place, velocity, rest = torch.randn(2, 4, 2), torch.randn(2, 4, 2), torch.randn(2, 4, 5)
-    size = torch.full((2, 4, 2), 0.4)
     alive = torch.tensor([[True, True, True, False]] * 2)
     angle = torch.tensor(0.7)
     turn = torch.stack((angle.cos(), -angle.sin(), angle.sin(), angle.cos())).view(2, 2)
-    found = forces(place, velocity, size, rest, alive)
-    turned = forces(place @ turn.T, velocity @ turn.T, size, rest, alive)
+    body = Body(torch.zeros(2, 4, 2), torch.full((2, 4, 1), 0.36))
+    found = forces(place, velocity, body, rest, alive)
+    turned = forces(place @ turn.T, velocity @ turn.T, body, rest, alive)
     torch.testing.assert_close(turned.velocity, found.velocity @ turn.T, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(turned.position, found.position @ turn.T, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(turned.message, found.message, atol=1e-4, rtol=1e-4)
     assert (found.velocity[:, 3] == 0).all()
     gone = place.clone()
     gone[:, 3] += 1.0
-    same = forces(gone, velocity, size, rest, alive)
+    same = forces(gone, velocity, body, rest, alive)
     torch.testing.assert_close(same.velocity[:, :3], found.velocity[:, :3])
     assert found.velocity[:, :3].abs().max() > 0.1
 
@@ -271,7 +272,6 @@ def test_elastic_discs_come_out_as_simulated() -> None:
     # Two discs of equal mass meet head on and off the middle, within one frame.
     collisions = Collisions(3)
     with torch.no_grad():
-        collisions.nearness.copy_(torch.atanh(-torch.tensor(TOUCH).log() / LEEWAY))
         *_, bias = collisions.odds.parameters()
         bias.fill_(20.0)  # they collide
     offset = torch.tensor([[[[1.5, 0.0]], [[1.5, 0.5]], [[1.5, 1.2]]]])

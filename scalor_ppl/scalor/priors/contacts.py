@@ -16,16 +16,12 @@ from torch import Tensor, nn
 
 from scalor_ppl.nn.layers import mlp
 from scalor_ppl.scalor.priors.tables import Table
-from scalor_ppl.scalor.priors.turning_points import TurningPoints, Wall, outermost
+from scalor_ppl.scalor.priors.turning_points import Found, TurningPoints, outermost
 
 # Log-odds of the strength of a wall over 2, from which it is counted; strengths are up to ELASTIC.
 STRONG, ELASTIC = 2.0, 1.995
 # How far objects reach towards a wall, as a share of their boxes, before training.
 REACH = 0.7
-# Of two objects. Less than their true reach, and those that collide would never seem to meet.
-TOUCH = 0.9
-# The logarithm of how much farther or less far two of them may.
-LEEWAY = 0.5
 LOOKS, WIDTH = 4, 32
 # Where two objects graze, the moment of contact has no slope: below this no gradient is taken.
 GRAZING = 3e-3
@@ -82,28 +78,33 @@ class Walls(nn.Module):
         self.solid = Table(torch.zeros(2, 2))
         self.reach = Table(torch.full((2, 2), REACH))
 
-    def begin(self, turns: TurningPoints) -> None:
+    def begin(self, turns: TurningPoints) -> Found:
         """Stand where objects of a posterior's draws have turned round farthest out.
 
         A wall beyond all that objects reach is never met, so that nothing would be learned of it.
 
         Args:
             turns: lengths in steps.
+
+        Returns:
+            As of `measure`.
         """
+        walls = self.measure(turns)
         inside, reach = self.inside().clone(), self.reach().clone()
-        for (side, axis), wall in self.measure(turns).items():
+        for (side, axis), wall in walls.items():
             inside[side, axis], reach[side, axis] = wall.inside, wall.reach
         self.inside.put(inside)
         self.reach.put(reach)
+        return walls
 
-    def measure(self, turns: TurningPoints) -> dict[tuple[int, int], Wall]:
+    def measure(self, turns: TurningPoints) -> Found:
         """Take the strength from where objects have turned; elastic where they turn anywhere.
 
         Returns:
-            The walls that they have turned at, by side and axis.
+            The walls that they have turned at.
         """
         strength = torch.full_like(self.inside(), ELASTIC)
-        found = {}
+        found: Found = {}
         for side, axis in product(range(2), repeat=2):
             wall = outermost(turns.at(side, axis))
             if wall is not None:
@@ -147,32 +148,15 @@ class Collisions(nn.Module):
 
     def __init__(self, rest: int) -> None:
         super().__init__()
-        self.nearness = nn.Parameter(torch.zeros(()))
-        self.breadth = nn.Linear(rest, 1, bias=False)
-        nn.init.zeros_(self.breadth.weight)
         self.look = nn.Linear(rest, LOOKS)
         self.odds = mlp(3 * LOOKS, WIDTH, 1)
-
-    def complete(self, weights: dict[str, Tensor], prefix: str) -> None:
-        """All objects reached as far; see :class:`scalor_ppl.nn.older.ReadsOlder`."""
-        weights.setdefault(f"{prefix}breadth.weight", torch.zeros_like(self.breadth.weight))
-
-    def reach(self, rest: Tensor) -> Tensor:
-        """How far objects reach that look like this ``[..., n]``, as a share of their boxes.
-
-        What is long and narrow, or has corners, may collide as something else than its box.
-
-        Within bounds: where many pass through each other, no reach at all would be the quickest
-        way to be less wrong, and leaves nothing to learn from which of them collide.
-        """
-        return TOUCH * torch.exp(LEEWAY * torch.tanh(self.nearness + self.breadth(rest)))
 
     def forward(
         self,
         offset: Tensor,
         velocity: Tensor,
-        size: Tensor,
-        sizes: Tensor,
+        radius: Tensor,
+        radii: Tensor,
         rest: Tensor,
         others: Tensor,
     ) -> Contact:
@@ -181,13 +165,12 @@ class Collisions(nn.Module):
         Args:
             offset: of M neighbours ``[B, K, M, 2]``.
             velocity: theirs against one's own, likewise.
-            size: half the mean sides of the object ``[B, K, 1]``.
-            sizes: of its neighbours ``[B, K, M, 1]``.
+            radius: how far the object reaches ``[B, K, 1]``.
+            radii: its neighbours ``[B, K, M, 1]``.
             rest: what is known of the object ``[B, K, n]``.
             others: of its neighbours ``[B, K, M, n]``.
         """
-        own, theirs = self.reach(rest)[:, :, None], self.reach(others)
-        distance = own * size[:, :, None] + theirs * sizes
+        distance = radius[:, :, None] + radii
         a = velocity.square().sum(-1, keepdim=True) + 1e-6
         b = (offset * velocity).sum(-1, keepdim=True)
         c = offset.square().sum(-1, keepdim=True) - distance.square()

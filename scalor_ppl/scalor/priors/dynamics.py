@@ -1,5 +1,7 @@
 """A propagation prior that tells motion and looks from the noise of a posterior."""
 
+from collections.abc import Callable
+
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.nn.tempered import FreeMixture
 from scalor_ppl.scalor.priors import futures
 from scalor_ppl.scalor.priors.base import ObjectDistributions, PropagationPrior
+from scalor_ppl.scalor.priors.bodies import Bodies, own_their_reach
 from scalor_ppl.scalor.priors.contacts import Walls
 from scalor_ppl.scalor.priors.filtering import (
     AGES,
@@ -37,7 +40,13 @@ from scalor_ppl.scalor.priors.futures import (
 from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
 from scalor_ppl.scalor.priors.propagation import SURVIVAL
 from scalor_ppl.scalor.priors.tables import Table
-from scalor_ppl.scalor.priors.turning_points import TurningPoints, turning_points
+from scalor_ppl.scalor.priors.turning_points import (
+    Found,
+    TrackedStretches,
+    TurningPoints,
+    astray,
+    turning_points,
+)
 from scalor_ppl.scalor.settings import ModelConfig
 from scalor_ppl.scalor.slots import Objects, Trackers
 
@@ -140,6 +149,7 @@ class DynamicsPropagation(PropagationPrior):
         self.first = FirstMovement(6 + rest, hidden)
         # How much farther than by its noise an object may lie after it met another one, or a wall.
         self.rough = Table(torch.full((2,), ROUGH))
+        self.bodies = Bodies(rest)
         self.noise = Table(torch.cat((torch.full((2,), -2.0), torch.full((rest,), -2.0))))
         with torch.no_grad():
             head = self.head[-1]
@@ -154,8 +164,9 @@ class DynamicsPropagation(PropagationPrior):
             head.bias[3 * COMPONENTS - 1 : 5 * COMPONENTS - 1] = widths
 
     def complete(self, weights: dict[str, Tensor], prefix: str) -> None:
-        """Contacts had no width of their own; see :class:`scalor_ppl.nn.older.ReadsOlder`."""
+        """There were no widths, no bodies; see :class:`scalor_ppl.nn.older.ReadsOlder`."""
         weights.setdefault(f"{prefix}rough.change", torch.full_like(self.rough.change, SURE))
+        own_their_reach(weights, prefix)
 
     def initial(self, shape: tuple[int, int]) -> Tensor:
         """The state of objects just discovered: nothing is known of them."""
@@ -178,7 +189,8 @@ class DynamicsPropagation(PropagationPrior):
         hidden = self.cell(seen.flatten(0, 1), before.hidden.flatten(0, 1))
         hidden = hidden.unflatten(0, age.shape[:2])
         size = trackers.objects.where[..., 2:] * self.unit
-        pushes = self.pairs(place, speed, size, rest, trackers.alive)
+        body = self.bodies(rest, size)
+        pushes = self.pairs(place, speed, body, rest, trackers.alive)
         known = torch.cat((moving, rest, hidden, pushes.message), -1)
         scale = self.step * self.unit
         # What moves an object for no cause that is known changes how it goes on as well: where it
@@ -187,7 +199,7 @@ class DynamicsPropagation(PropagationPrior):
         # What was slowed down, or seems to be where an edge cuts it, goes on as it did before.
         fast = velocity.norm(dim=-1, keepdim=True)
         own = own + torch.sigmoid(self.hold(moving)) * (now.pace - fast) * velocity / (fast + STILL)
-        wall = self.walls(place, speed, size)
+        wall = self.walls(place + body.offset, speed, size)
         if self.config.anywhere:
             # Crops have edges where the frame has none.
             wall = wall._replace(chance=torch.zeros_like(wall.chance))
@@ -268,7 +280,7 @@ class DynamicsPropagation(PropagationPrior):
         return self.least + (1 - self.least) * share
 
     @torch.no_grad()
-    def begin(self, steps: Transitions, places: Tensor, sizes: Tensor) -> None:
+    def begin(self, steps: Transitions, stretches: TrackedStretches) -> None:
         """Begin from a posterior's draws: in their units, and as unsure as they are.
 
         A prior that is sure of what it does not know learns from its first steps to drive
@@ -276,24 +288,27 @@ class DynamicsPropagation(PropagationPrior):
 
         Args:
             steps: of tracked objects, R >= 2.
-            places: of objects in four successive frames ``[4, N, 2]``.
-            sizes: half the sides of their boxes ``[N, 2]``.
+            stretches: of them.
         """
-        self.walls.begin(self._turns(places, sizes))
         self.middle.copy_(steps.rest.mean(0))
         self.extent.copy_(steps.rest.std(0).clamp(min=LEAST_EXTENT))
+        self._measure(stretches, self.walls.begin)
         noise = torch.cat((steps.moves, steps.changes / self.extent), -1).square().mean(0).sqrt()
         self.noise.put(inverse_softplus(noise.clamp(min=LEAST_NOISE)))
         if steps.first.any():
             self.first.begin(steps.moves[steps.first], steps.settled[steps.first])
 
     @torch.no_grad()
-    def measure(self, places: Tensor, sizes: Tensor) -> None:
-        """Measure what no gradient moves, of objects as in `begin`."""
-        self.walls.measure(self._turns(places, sizes))
+    def measure(self, stretches: TrackedStretches) -> None:
+        """Measure what is not learned by likelihood alone, of objects as in `begin`."""
+        self._measure(stretches, self.walls.measure)
 
-    def _turns(self, places: Tensor, sizes: Tensor) -> TurningPoints:
-        return turning_points(places * self.unit, sizes * self.unit, self.unit)
+    def _measure(
+        self, stretches: TrackedStretches, stand: Callable[[TurningPoints], Found]
+    ) -> None:
+        turns = turning_points(stretches, self.unit)
+        rest, *known = astray(turns, stand(turns))
+        self.bodies.measure((rest - self.middle) / self.extent, *known)
 
     def progress(self, share: float) -> None:
         """Put the components together in the first half of a training, and let ways bend."""

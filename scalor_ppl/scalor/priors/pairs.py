@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from scalor_ppl.nn.layers import mlp, starting_small
+from scalor_ppl.scalor.priors.bodies import Body
 from scalor_ppl.scalor.priors.contacts import Collisions, Contact
 
 WIDTH, LOOKS, MESSAGE = 64, 4, 16
@@ -51,14 +52,14 @@ class PairForces(nn.Module):
         self.network = starting_small(mlp(FIGURES + 2 * LOOKS, WIDTH, WIDTH, 4 + MESSAGE))
 
     def forward(
-        self, place: Tensor, velocity: Tensor, size: Tensor, rest: Tensor, alive: Tensor
+        self, place: Tensor, velocity: Tensor, body: Body, rest: Tensor, alive: Tensor
     ) -> Pushes:
         """The pushes of the step that comes.
 
         Args:
             place: centres ``[B, K, 2]``, in steps.
             velocity: ``[B, K, 2]``, in steps a frame.
-            size: half of the sides of the boxes ``[B, K, 2]``, in steps.
+            body: of each, ``[B, K]``.
             rest: what else is known ``[B, K, n]``.
             alive: which are there ``[B, K]``.
         """
@@ -97,9 +98,9 @@ class PairForces(nn.Module):
         )
         out = self.network(torch.cat(figures, -1)) * there
         a, b, c, d, message = out.split((1, 1, 1, 1, MESSAGE), -1)
-        half = size.mean(-1, keepdim=True)
-        far = torch.where(there, r, torch.full_like(r, FAR))
-        contact = self.collisions(far, v, half, others(half), rest, others(rest))
+        apart = r + others(body.offset) - body.offset[:, :, None]
+        apart = torch.where(there, apart, torch.full_like(r, FAR))
+        contact = self.collisions(apart, v, body.radius, others(body.radius), rest, others(rest))
         return Pushes(
             (a * n + b * v).sum(2),
             (c * n + d * v).sum(2),

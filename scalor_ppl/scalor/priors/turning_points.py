@@ -15,10 +15,25 @@ SHARE, ROUNDS = 0.1, 4
 TIMES = 20.0
 
 
+class TrackedStretches(NamedTuple):
+    """R times that an object was tracked over four successive frames.
+
+    Attributes:
+        places: its centres ``[4, R, 2]``, in image coordinates.
+        sizes: half the sides of its box in the second of them ``[R, 2]``, likewise.
+        rest: its size, depth and z_what there ``[R, 3 + D]``.
+    """
+
+    places: Tensor
+    sizes: Tensor
+    rest: Tensor
+
+
 class TurningPoints(NamedTuple):
     """R times that an object came from inside and went back, along x or y.
 
     Attributes:
+        rest: of the object, as in `TrackedStretches` ``[R, 3 + D]``.
         axis: 0 for x, 1 for y ``[R]``.
         side: 0 where what turned it lies to the left or above, 1 for the right or below ``[R]``.
         distance: of its centre, where it turned, from the frame's edge ``[R]``.
@@ -26,6 +41,7 @@ class TurningPoints(NamedTuple):
         kept: its speed along the axis after the turn, over that before ``[R]``.
     """
 
+    rest: Tensor
     axis: Tensor
     side: Tensor
     distance: Tensor
@@ -52,14 +68,34 @@ class Wall(NamedTuple):
     kept: float
 
 
-def turning_points(places: Tensor, sizes: Tensor, edge: Tensor) -> TurningPoints:
+Found = dict[tuple[int, int], Wall]
+"""Walls by side and axis, which are as of `TurningPoints`."""
+
+
+class Astray(NamedTuple):
+    """R times that a wall turned an object round, and how far from where it does on average.
+
+    Attributes:
+        rest: of the object, as in `TrackedStretches` ``[R, 3 + D]``.
+        axis: 0 for x, 1 for y ``[R]``.
+        size: half of its side along the axis ``[R]``.
+        offset: of what touched the wall, from the object's centre along the axis ``[R]``.
+    """
+
+    rest: Tensor
+    axis: Tensor
+    size: Tensor
+    offset: Tensor
+
+
+def turning_points(stretches: TrackedStretches, edge: Tensor) -> TurningPoints:
     """Where objects turned in the middle one of three steps.
 
     Args:
-        places: centres in four successive frames ``[4, R, 2]``, in steps from the frame's centre.
-        sizes: half the sides of the boxes ``[R, 2]``, in steps.
-        edge: of the frame ``[2]``, likewise.
+        stretches: of them.
+        edge: of the frame from its centre ``[2]``, in steps; of the turning points lengths are so.
     """
+    places, sizes = stretches.places * edge, stretches.sizes * edge
     before, _, after = places.diff(dim=0)
     speeds = torch.stack((before.abs(), after.abs()))
     slow, fast = speeds.amin(0), speeds.amax(0)
@@ -70,7 +106,7 @@ def turning_points(places: Tensor, sizes: Tensor, edge: Tensor) -> TurningPoints
     out = (before.sign() * way / 2)[row, axis]
     kept = (after / before).abs()[row, axis]
     side = (before[row, axis] > 0).long()
-    return TurningPoints(axis, side, edge[axis] - out, sizes[row, axis], kept)
+    return TurningPoints(stretches.rest[row], axis, side, edge[axis] - out, sizes[row, axis], kept)
 
 
 def outermost(turns: TurningPoints) -> Wall | None:
@@ -96,3 +132,16 @@ def outermost(turns: TurningPoints) -> Wall | None:
         reach = min(max(reach, 0.0), 1.0)
         inside = float(far.mean() - reach * side.mean())
     return Wall(inside, reach, float(turns.kept[near].median()))
+
+
+def astray(turns: TurningPoints, walls: Found) -> Astray:
+    """How far from where its wall turns objects on average each has turned."""
+    found = [Astray(*(each[:0] for each in (turns.rest, turns.axis, turns.size, turns.distance)))]
+    for (side, axis), wall in walls.items():
+        these = turns.at(side, axis)
+        early = these.distance - wall.inside - wall.reach * these.size
+        near = early.abs() < ABOUT
+        offset = early if side else -early
+        those = Astray(these.rest, these.axis, these.size, offset)
+        found.append(Astray(*(each[near] for each in those)))
+    return Astray(*(torch.cat(each) for each in zip(*found, strict=True)))
