@@ -20,6 +20,8 @@ class FreeMixture(dist.MixtureSameFamily):
         free: bool, batch shape and C: the noise of which components is never scaled.
         about: what that of the others is drawn to ``[..., C, n]``, where it is not their own mean:
             a component that tells of outliers lies off it by jitter.
+        seldom: bool, likewise: which components are noise themselves, so that their weight is
+            scaled; none where it is not given.
     """
 
     def __init__(
@@ -28,9 +30,11 @@ class FreeMixture(dist.MixtureSameFamily):
         components: Any,
         free: Tensor,
         about: Tensor | None = None,
+        seldom: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
         self.free, self.about = free, components.mean if about is None else about
+        self.seldom = torch.zeros_like(free) if seldom is None else seldom
         super().__init__(weights, components, validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "FreeMixture":
@@ -43,6 +47,7 @@ class FreeMixture(dist.MixtureSameFamily):
             components.expand(shape + count),
             self.free.expand(shape + count),
             self.about.expand(shape + count + components.event_shape),
+            self.seldom.expand(shape + count),
             False,
         )
 
@@ -94,15 +99,17 @@ def tempered(fn: Any, temperature: float) -> Tensor:
         parts = [tempered(part.expand(fn.batch_shape), temperature) for part in fn.parts]
         return torch.cat(parts, -1)
     if isinstance(fn, dist.MixtureSameFamily):
-        components = fn.component_distribution
+        components, weights = fn.component_distribution, fn.mixture_distribution
         every = components.sample()
         means = components.mean.expand_as(every)
         scale = torch.full(components.batch_shape, temperature).to(every)
         if isinstance(fn, FreeMixture):
+            share = torch.where(fn.seldom, scale, torch.ones_like(scale))
+            weights = dist.Categorical(probs=weights.probs * share)
             scale, means = torch.where(fn.free, torch.ones_like(scale), scale), fn.about
         scale = scale.reshape(*scale.shape, *[1] * (every.dim() - scale.dim()))
         every = torch.lerp(means, every, scale.expand_as(every))
-        return of_component(every, fn.mixture_distribution.sample())
+        return of_component(every, weights.sample())
     if isinstance(fn, TemperedByItself):
         return fn.tempered(temperature)
     drawn = fn.sample()

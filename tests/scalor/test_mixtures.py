@@ -144,6 +144,12 @@ def test_noise_is_tempered_and_what_is_chosen_is_not() -> None:
     drawn = tempered(FreeMixture(weights, parts, torch.zeros(4000, 2).bool(), about), 0.25)[:, 0]
     assert drawn[drawn < 7].mean().item() == pytest.approx(9 - 0.25 * 18, abs=0.05)
     assert drawn[drawn < 7].std().item() == pytest.approx(0.25, abs=0.03)
+    # What is noise itself is drawn as seldom as the noise is scaled.
+    rare = torch.tensor([True, False]).expand(4000, 2)
+    mixed = FreeMixture(weights, parts, torch.zeros(4000, 2).bool(), seldom=rare).expand((4000,))
+    for temperature, share in ((1.0, 0.3), (0.25, 0.075 / 0.775), (0.0, 0.0)):
+        left = tempered(mixed, temperature)[:, 0] < 0
+        assert left.float().mean().item() == pytest.approx(share, abs=0.025)
     # What enters is sampled as it is.
     there = PresentOrAbsent(torch.full((4000,), 20.0), dist.Normal(torch.zeros(4000), 3.0))
     assert tempered(there, 0.1).std().item() == pytest.approx(3.0, abs=0.15)

@@ -11,7 +11,7 @@ from scalor_ppl.nn.gathered import GatheredGRUCell
 from scalor_ppl.nn.layers import inverse_softplus, mlp, positive, starting_small
 from scalor_ppl.nn.mixtures import Product
 from scalor_ppl.nn.tempered import FreeMixture
-from scalor_ppl.scalor.priors import futures
+from scalor_ppl.scalor.priors import first_movement, futures
 from scalor_ppl.scalor.priors.base import ObjectDistributions, PropagationPrior
 from scalor_ppl.scalor.priors.bodies import Bodies, own_their_reach
 from scalor_ppl.scalor.priors.contacts import Walls
@@ -374,11 +374,14 @@ class DynamicsPropagation(PropagationPrior):
         number = torch.arange(loc.shape[-2], device=loc.device)
         free = (number >= self.futures - TURNS) & (number < self.futures)
         outlier = (number >= self.futures) & (number < weights.shape[-1])
+        # Nor is anything found badly, of which the velocity is none.
+        badly = number >= len(number) - first_movement.ASTRAY
         return FreeMixture(
             dist.Categorical(logits=logits),
             diagonal_normal(loc, scale),
             free.expand(loc.shape[:-1]),
             torch.where(outlier[:, None], loc[..., :1, :], loc),
+            badly.expand(loc.shape[:-1]),
         )
 
 

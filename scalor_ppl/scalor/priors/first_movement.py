@@ -99,7 +99,8 @@ class FirstMovement(nn.Module):
 
     def forward(self, told: Tensor) -> FirstMoves:
         """The mixture, from figures about each object ``[..., n]``."""
-        loc = torch.cat((self.velocity, self.velocity[:ASTRAY]))
+        # What lies astray would draw those that it lies about to its own middle.
+        loc = torch.cat((self.velocity, self.velocity[:ASTRAY].detach()))
         near, far = positive(self.noise()).split(1)
         scale = torch.cat((near.expand(FIRST, 2), far.expand(ASTRAY, 2)))
         shape = (*told.shape[:-1], FIRST + ASTRAY, 2)
