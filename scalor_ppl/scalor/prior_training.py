@@ -35,7 +35,7 @@ from scalor_ppl.scalor.histories import (
     transitions_of,
     without_rejected,
 )
-from scalor_ppl.scalor.overshooting import KNOWN, Overshooting, settling
+from scalor_ppl.scalor.overshooting import KNOWN, Overshooting, balance, settling
 from scalor_ppl.scalor.priors import DynamicsPropagation, MixtureBackground, MixtureDiscovery
 from scalor_ppl.scalor.settings import TRACKS_WITH, PriorConfig, PriorsTraining, ScalorConfig
 
@@ -281,3 +281,6 @@ def _descend(
             tell(step, settings.steps, f"{sum(nats.values()):.2f} nats a frame of held-out clips")
     for name, prior in priors.items():
         prior.load_state_dict(best[name][1])
+    if isinstance(model.propagation, DynamicsPropagation):
+        rows = torch.arange(clips, device=program.device).split(settings.batch)
+        balance(model, (chosen(history, each) for each in rows))

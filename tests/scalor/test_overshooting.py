@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 from conftest import Build
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, StudentT
 
 from scalor_ppl.nn.layers import positive
 from scalor_ppl.scalor.histories import MOVES, Moment, drawn, foreseen, settled_moves
-from scalor_ppl.scalor.overshooting import AHEAD, KNOWN, TAILS, Overshooting, settling
+from scalor_ppl.scalor.overshooting import AHEAD, KNOWN, TAILS, Overshooting, balance, settling
 from scalor_ppl.scalor.priors import DynamicsPropagation
 from scalor_ppl.scalor.priors.filtering import Filtered
 from scalor_ppl.scalor.priors.first_movement import FIRST
@@ -164,3 +164,40 @@ def test_velocities_that_new_objects_settle_at_are_told(build: Build) -> None:
     assert prior.first.velocity.grad is not None
     assert prior.first.velocity.grad.abs().sum() > 0
     assert prior.first.noise.change.grad is None
+
+
+@torch.no_grad()
+def test_first_velocities_are_on_average_as_likely_as_draws_say(build: Build) -> None:
+    """A network that makes some too likely is put right, and what lies astray stays as it is."""
+    torch.manual_seed(0)
+    pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
+    prior = DynamicsPropagation(pair.model.config)
+    pair.model.propagation = prior
+    history = drawn(pair.model, pair.guide, pair.video(4, 6))
+    first, told = prior.first, torch.randn(3000, 6 + prior.rest)
+    last = first.network[-1]
+    assert isinstance(last, nn.Linear)
+    bias = last.bias
+    speeds = first.velocity.norm(dim=-1)
+    bias[:FIRST] -= 3 * speeds
+    before = first(told).logits
+    velocity = first.velocity[torch.randint(FIRST, (3000,))]
+    truth = velocity.norm(dim=-1).mean()
+    assert (chances(before) * speeds).sum() < 0.7 * truth
+    first.balance(before, velocity)
+    after = first(told).logits
+    torch.testing.assert_close((chances(after) * speeds).sum(), truth, rtol=0.02, atol=0)
+    share = [logits.softmax(-1)[:, FIRST:].sum(-1).mean() for logits in (before, after)]
+    torch.testing.assert_close(*share, rtol=0.02, atol=0)
+    # Of draws, in batches; none of them move where there is only one frame.
+    whole = bias.clone()
+    balance(pair.model, [history])
+    assert not torch.equal(bias, whole)
+    whole = bias.clone()
+    balance(pair.model, [history[:1]])
+    assert torch.equal(bias, whole)
+
+
+def chances(logits: Tensor) -> Tensor:
+    """Of the velocities, on average."""
+    return logits[:, :FIRST].softmax(-1).mean(0)

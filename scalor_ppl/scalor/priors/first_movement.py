@@ -20,6 +20,8 @@ FIRST = DIRECTIONS * len(SPEEDS)
 ASTRAY, WIDER, SELDOM = 16, 4.0, -2.0
 # Least noise before training, least share of a velocity in draws.
 LEAST_NOISE, LEAST_COUNT = 0.02, 0.5
+# Of balancing: rounds, and how many draws the chances before are worth.
+ROUNDS, WORTH = 50, 100
 
 
 class FirstMoves(NamedTuple):
@@ -105,6 +107,31 @@ class FirstMovement(nn.Module):
         scale = torch.cat((near.expand(FIRST, 2), far.expand(ASTRAY, 2)))
         shape = (*told.shape[:-1], FIRST + ASTRAY, 2)
         return FirstMoves(self.network(told), loc.expand(shape), scale.expand(shape))
+
+    @torch.no_grad()
+    def balance(self, logits: Tensor, velocity: Tensor) -> None:
+        """Make each velocity as likely as draws say, on average over what the network is told.
+
+        The chance of what lies astray stays. Expectation maximisation of the last layer's bias.
+
+        Args:
+            logits: log-weights of R objects ``[R, FIRST + ASTRAY]``.
+            velocity: that they settled at ``[R, 2]``.
+        """
+        if not len(velocity):
+            return
+        logits = logits[:, :FIRST]
+        near = diagonal_normal(self.velocity, self.spacing().expand_as(self.velocity))
+        density = near.log_prob(velocity[:, None])
+        shift, before = torch.zeros_like(logits[0]), logits.softmax(-1).mean(0)
+        for _ in range(ROUNDS):
+            chance = (logits + shift).softmax(-1).mean(0)
+            count = (logits + shift + density).softmax(-1).sum(0) + WORTH * before
+            shift += (count / (len(logits) + WORTH) / chance).log()
+        shift -= ((logits + shift).logsumexp(-1) - logits.logsumexp(-1)).mean()
+        last = self.network[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias[:FIRST] += shift
 
     @torch.no_grad()
     def spacing(self) -> Tensor:
