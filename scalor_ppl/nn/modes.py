@@ -9,6 +9,7 @@ from torch import Tensor
 
 from scalor_ppl.nn.distributions import ModalDistribution
 from scalor_ppl.nn.mixtures import Product, heaviest
+from scalor_ppl.nn.tempered import FreeMixture
 from scalor_ppl.nn.unfolded import Unfolded
 
 
@@ -16,8 +17,8 @@ class MostLikely(Messenger):
     """Give every latent site the mode of its distribution in place of a sample.
 
     For tracks and pictures, where noise helps nobody. For a Normal the mode is the mean; for a
-    mixture, the mean of its heaviest component; for presence, hard or relaxed, the side of 1/2 on
-    which its probability lies.
+    mixture, the mean of its heaviest component that is not noise itself; for presence, hard or
+    relaxed, the side of 1/2 on which its probability lies.
     """
 
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
@@ -32,7 +33,7 @@ def mode_of(fn: Any) -> Tensor | None:
         mode = mode_of(fn.base_dist)
         return None if mode is None else fn.unfolded(mode)
     if isinstance(fn, dist.MixtureSameFamily):
-        return heaviest(fn)
+        return heaviest(fn, fn.seldom if isinstance(fn, FreeMixture) else None)
     if isinstance(fn, Product):
         modes = [mode_of(part.expand(fn.batch_shape)) for part in fn.parts]
         known = [mode for mode in modes if mode is not None]

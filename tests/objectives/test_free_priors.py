@@ -132,7 +132,7 @@ def test_priors_and_guide_tell_the_same_evidence(
     # log p(x) by brute force from the priors, and by importance from the guide.
     pair = with_free_priors(build, kind, discovery, 1)
     trace = poutine.trace(pair.model).get_trace(videos=1, frames=1)
-    video = trace.nodes["x_0"]["value"].expand(12_000, -1, -1, -1, -1)
+    video = trace.nodes["x_0"]["value"].expand(24_000, -1, -1, -1, -1)
     from_priors, error = log_mean(log_likelihoods(pair, video))
     weights = log_weights(pair, video)
     from_guide, other_error = log_mean(weights)

@@ -150,6 +150,9 @@ def test_noise_is_tempered_and_what_is_chosen_is_not() -> None:
     for temperature, share in ((1.0, 0.3), (0.25, 0.075 / 0.775), (0.0, 0.0)):
         left = tempered(mixed, temperature)[:, 0] < 0
         assert left.float().mean().item() == pytest.approx(share, abs=0.025)
+    mode = mode_of(FreeMixture(weights, parts, ~rare, seldom=~rare))
+    assert mode is not None
+    assert (mode == -9).all()
     # What enters is sampled as it is.
     there = PresentOrAbsent(torch.full((4000,), 20.0), dist.Normal(torch.zeros(4000), 3.0))
     assert tempered(there, 0.1).std().item() == pytest.approx(3.0, abs=0.15)
