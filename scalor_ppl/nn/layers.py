@@ -35,6 +35,21 @@ def starting_small(layers: nn.Sequential) -> nn.Sequential:
     return layers
 
 
+def silent(layer: nn.Linear) -> nn.Linear:
+    """A layer that says nothing before it has learned something."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def starting_silent(layers: nn.Sequential) -> nn.Sequential:
+    """An MLP whose output is 0 before training."""
+    last = layers[-1]
+    assert isinstance(last, nn.Linear)
+    silent(last)
+    return layers
+
+
 def positive(raw: Tensor, shift: float = 0.0) -> Tensor:
     """A standard deviation from an unbounded number: ``softplus(raw + shift) + 0.001``."""
     return F.softplus(raw + shift) + 1e-3

@@ -78,17 +78,13 @@ class Product(TorchDistribution):
         return torch.stack(torch.broadcast_tensors(*terms)).sum(0)
 
 
-def heaviest(mixture: Any, but: Tensor | None = None) -> Tensor:
+def heaviest(mixture: Any) -> Tensor:
     """The mean of a mixture's heaviest component, which stands for its mode.
 
     Args:
-        mixture: a ``MixtureSameFamily`` of C components.
-        but: which are none that count, bool, batch shape and C.
+        mixture: a ``MixtureSameFamily``.
     """
-    logits = mixture.mixture_distribution.logits
-    if but is not None:
-        logits = logits.masked_fill(but, -torch.inf)
-    chosen = logits.argmax(-1)
+    chosen = mixture.mixture_distribution.logits.argmax(-1)
     return of_component(mixture.component_distribution.mean, chosen)
 
 

@@ -33,7 +33,7 @@ def mode_of(fn: Any) -> Tensor | None:
         mode = mode_of(fn.base_dist)
         return None if mode is None else fn.unfolded(mode)
     if isinstance(fn, dist.MixtureSameFamily):
-        return heaviest(fn, fn.seldom if isinstance(fn, FreeMixture) else None)
+        return heaviest(fn.with_noise(0.0) if isinstance(fn, FreeMixture) else fn)
     if isinstance(fn, Product):
         modes = [mode_of(part.expand(fn.batch_shape)) for part in fn.parts]
         known = [mode for mode in modes if mode is not None]

@@ -51,6 +51,12 @@ class FreeMixture(dist.MixtureSameFamily):
             False,
         )
 
+    def with_noise(self, temperature: float) -> dist.MixtureSameFamily:
+        """The mixture with the weights of what is noise itself scaled by this."""
+        weights = self.mixture_distribution.probs
+        weights = torch.where(self.seldom, temperature * weights, weights)
+        return dist.MixtureSameFamily(dist.Categorical(weights), self.component_distribution)
+
 
 @runtime_checkable
 class TemperedByItself(Protocol):
@@ -104,8 +110,7 @@ def tempered(fn: Any, temperature: float) -> Tensor:
         means = components.mean.expand_as(every)
         scale = torch.full(components.batch_shape, temperature).to(every)
         if isinstance(fn, FreeMixture):
-            share = torch.where(fn.seldom, scale, torch.ones_like(scale))
-            weights = dist.Categorical(probs=weights.probs * share)
+            weights = fn.with_noise(temperature).mixture_distribution
             scale, means = torch.where(fn.free, torch.ones_like(scale), scale), fn.about
         scale = scale.reshape(*scale.shape, *[1] * (every.dim() - scale.dim()))
         every = torch.lerp(means, every, scale.expand_as(every))

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from scalor_ppl.nn.columns import ColumnEncoder
 from scalor_ppl.nn.gathered import GatheredGRUCell, GatheredLinear, GatheredMaps
-from scalor_ppl.nn.layers import COARSE, ConvLSTM, GridEncoder, mlp, positive
+from scalor_ppl.nn.layers import COARSE, ConvLSTM, GridEncoder, mlp, positive, silent
 from scalor_ppl.render.glimpses import read_glimpses
 from scalor_ppl.scalor.networks import glimpse_encoder, open_colours, open_means, run_mixed
 from scalor_ppl.scalor.settings import GuideConfig
@@ -246,13 +246,6 @@ class LightPosterior(nn.Module):
 def seen_channels(config: GuideConfig, model: Any) -> int:
     """Channels of what the encoders see."""
     return model.channels * (2 if config.difference else 1)
-
-
-def silent(layer: nn.Linear) -> nn.Linear:
-    """A layer that says nothing before it has learned something."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def limited(logits: Tensor) -> Tensor:

@@ -56,6 +56,14 @@ def straight(model: Any, late: float = 0.0) -> list[Moment]:
     return history
 
 
+def of_a_guide(build: Build) -> tuple[Any, list[Moment]]:
+    """A model with dynamics, and what its guide draws."""
+    torch.manual_seed(0)
+    pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
+    pair.model.propagation = DynamicsPropagation(pair.model.config)
+    return pair.model, drawn(pair.model, pair.guide, pair.video(4, 6))
+
+
 def in_one_slot(build: Build) -> Any:
     return build(presence="hard", capacity=1).model
 
@@ -135,12 +143,9 @@ def test_what_is_foreseen_to_leave_is_not_followed(build: Build) -> None:
 
 def test_velocities_that_new_objects_settle_at_are_told(build: Build) -> None:
     """As a mixture of the likely velocities has them, as sharp as these lie dense."""
-    torch.manual_seed(0)
-    pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
-    prior = DynamicsPropagation(pair.model.config)
-    pair.model.propagation = prior
-    history = drawn(pair.model, pair.guide, pair.video(4, 6))
-    known = foreseen(pair.model, history)
+    model, history = of_a_guide(build)
+    prior = model.propagation
+    known = foreseen(model, history)
     wanted, number = torch.zeros(()), 0
     kinds = prior.first.velocity.detach()
     apart = (kinds[:, None] - kinds).norm(dim=-1) + 1e9 * torch.eye(FIRST)
@@ -158,7 +163,7 @@ def test_velocities_that_new_objects_settle_at_are_told(build: Build) -> None:
             )
             wanted, number = wanted - mixture.log_prob(velocity[video, slot]), number + 1
     assert number > 5
-    found = settling(pair.model, history, known)
+    found = settling(model, history, known)
     torch.testing.assert_close(found, MOVES * wanted / 4, atol=1e-3, rtol=1e-4)
     found.backward()
     assert prior.first.velocity.grad is not None
@@ -169,11 +174,8 @@ def test_velocities_that_new_objects_settle_at_are_told(build: Build) -> None:
 @torch.no_grad()
 def test_first_velocities_are_on_average_as_likely_as_draws_say(build: Build) -> None:
     """A network that makes some too likely is put right, and what lies astray stays as it is."""
-    torch.manual_seed(0)
-    pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
-    prior = DynamicsPropagation(pair.model.config)
-    pair.model.propagation = prior
-    history = drawn(pair.model, pair.guide, pair.video(4, 6))
+    model, history = of_a_guide(build)
+    prior = model.propagation
     first, told = prior.first, torch.randn(3000, 6 + prior.rest)
     last = first.network[-1]
     assert isinstance(last, nn.Linear)
@@ -191,10 +193,10 @@ def test_first_velocities_are_on_average_as_likely_as_draws_say(build: Build) ->
     torch.testing.assert_close(*share, rtol=0.02, atol=0)
     # Of draws, in batches; none of them move where there is only one frame.
     whole = bias.clone()
-    balance(pair.model, [history])
+    balance(model, [history])
     assert not torch.equal(bias, whole)
     whole = bias.clone()
-    balance(pair.model, [history[:1]])
+    balance(model, [history[:1]])
     assert torch.equal(bias, whole)
 
 

@@ -14,7 +14,7 @@ from scalor_ppl.scalor.priors.bodies import LEEWAY, OFFSET, TOUCH, Bodies
 from scalor_ppl.scalor.priors.contacts import Walls
 from scalor_ppl.scalor.priors.turning_points import (
     TrackedStretches,
-    astray,
+    deviations,
     outermost,
     turning_points,
 )
@@ -135,7 +135,7 @@ def test_where_bodies_lie_is_measured_at_walls() -> None:
     size = torch.full((2, 2), 0.6)
     looks = torch.tensor([[1.0, 0, 0, 0, 0], [-1.0, 0, 0, 0, 0]])
     assert (bodies(looks, size).offset == 0).all()
-    bodies.measure(*astray(turns, Walls(EDGE).begin(turns)))
+    bodies.measure(*deviations(turns, Walls(EDGE).begin(turns)))
     offset = bodies(looks, size).offset[:, 0]
     torch.testing.assert_close(offset, torch.tensor([0.1, -0.1]), atol=0.02, rtol=0)
     # Looks that do not tell where it turns, or none at all: bodies stay about their centres.
@@ -143,7 +143,7 @@ def test_where_bodies_lie_is_measured_at_walls() -> None:
     none = turning_points(TrackedStretches(places[:, :0], objects.sizes[:0], rest[:0]), EDGE)
     for each, walls in ((some, Walls(EDGE).begin(some)), (none, {})):
         other = Bodies(5)
-        other.measure(*astray(each, walls))
+        other.measure(*deviations(each, walls))
         assert (other(looks, size).offset == 0).all()
 
 
@@ -171,6 +171,16 @@ def test_walls_and_collisions_go_by_the_middles_of_bodies(build: Build) -> None:
     nearer = body.offset.clone()
     nearer[0, 1] = 0
     assert none - when(nearer) == pytest.approx(0.2 / 0.8, abs=1e-3)
+    # Walls are told where the middles are.
+    pair = build(presence="hard", discovery_rate=0.3, proposals=3, grid=(2, 3))
+    trackers = drawn(pair.model, pair.guide, pair.video(4, 1))[0].trackers
+    told: list[Tensor] = []
+    prior.walls.register_forward_pre_hook(lambda _, given: told.append(given[0]))
+    videos, slots = trackers.alive.shape
+    prior.update(prior.initial((videos, slots)), trackers)
+    where = trackers.objects.where * prior.unit.repeat(2)
+    where[..., 0] += 0.4 * where[..., 2]
+    torch.testing.assert_close(told, [where[..., :2]])
 
 
 @torch.no_grad()

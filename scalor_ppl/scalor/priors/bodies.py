@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from scalor_ppl.nn.layers import mlp
+from scalor_ppl.nn.layers import mlp, silent, starting_silent
 
 # How far an object reaches towards others before training, as a share of its box. Less than their
 # true reach, and those that collide would never seem to meet.
@@ -57,11 +57,9 @@ class Bodies(nn.Module):
 
     def __init__(self, rest: int) -> None:
         super().__init__()
-        self.middle = _silent(mlp(rest, WIDTH, WIDTH, 2))
-        self.reach = nn.Linear(rest, 1)
-        nn.init.zeros_(self.reach.weight)
-        nn.init.zeros_(self.reach.bias)
-        self.bulge = _silent(mlp(rest, WIDTH, 1))
+        self.middle = starting_silent(mlp(rest, WIDTH, WIDTH, 2))
+        self.reach = silent(nn.Linear(rest, 1))
+        self.bulge = starting_silent(mlp(rest, WIDTH, 1))
 
     def forward(self, rest: Tensor, size: Tensor) -> Body:
         """Bodies.
@@ -113,16 +111,6 @@ class Bodies(nn.Module):
             for key, value in network.state_dict(prefix=f"{prefix}{name}.").items():
                 # Only the last layer is silent: with all of them so, nothing would be learned.
                 weights.setdefault(key, torch.zeros_like(value) if key.startswith(last) else value)
-
-
-@torch.no_grad()
-def _silent(network: nn.Sequential) -> nn.Sequential:
-    """A network whose output is 0 before it is trained."""
-    last = network[-1]
-    assert isinstance(last, nn.Linear)
-    last.weight.zero_()
-    last.bias.zero_()
-    return network
 
 
 def own_their_reach(weights: dict[str, Tensor], prefix: str) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from scalor_ppl.nn.layers import mlp
 from scalor_ppl.scalor.priors.tables import Table
-from scalor_ppl.scalor.priors.turning_points import Found, TurningPoints, outermost
+from scalor_ppl.scalor.priors.turning_points import TurningPoints, WallsBySide, outermost
 
 # Log-odds of the strength of a wall over 2, from which it is counted; strengths are up to ELASTIC.
 STRONG, ELASTIC = 2.0, 1.995
@@ -78,7 +78,7 @@ class Walls(nn.Module):
         self.solid = Table(torch.zeros(2, 2))
         self.reach = Table(torch.full((2, 2), REACH))
 
-    def begin(self, turns: TurningPoints) -> Found:
+    def begin(self, turns: TurningPoints) -> WallsBySide:
         """Stand where objects of a posterior's draws have turned round farthest out.
 
         A wall beyond all that objects reach is never met, so that nothing would be learned of it.
@@ -97,14 +97,14 @@ class Walls(nn.Module):
         self.reach.put(reach)
         return walls
 
-    def measure(self, turns: TurningPoints) -> Found:
+    def measure(self, turns: TurningPoints) -> WallsBySide:
         """Take the strength from where objects have turned; elastic where they turn anywhere.
 
         Returns:
             The walls that they have turned at.
         """
         strength = torch.full_like(self.inside(), ELASTIC)
-        found: Found = {}
+        found: WallsBySide = {}
         for side, axis in product(range(2), repeat=2):
             wall = outermost(turns.at(side, axis))
             if wall is not None:

@@ -1,7 +1,5 @@
 """A propagation prior that tells motion and looks from the noise of a posterior."""
 
-from collections.abc import Callable
-
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
@@ -41,10 +39,10 @@ from scalor_ppl.scalor.priors.pairs import MESSAGE, PairForces
 from scalor_ppl.scalor.priors.propagation import SURVIVAL
 from scalor_ppl.scalor.priors.tables import Table
 from scalor_ppl.scalor.priors.turning_points import (
-    Found,
     TrackedStretches,
     TurningPoints,
-    astray,
+    WallsBySide,
+    deviations,
     turning_points,
 )
 from scalor_ppl.scalor.settings import ModelConfig
@@ -292,7 +290,8 @@ class DynamicsPropagation(PropagationPrior):
         """
         self.middle.copy_(steps.rest.mean(0))
         self.extent.copy_(steps.rest.std(0).clamp(min=LEAST_EXTENT))
-        self._measure(stretches, self.walls.begin)
+        turns = turning_points(stretches, self.unit)
+        self._measure_bodies(turns, self.walls.begin(turns))
         noise = torch.cat((steps.moves, steps.changes / self.extent), -1).square().mean(0).sqrt()
         self.noise.put(inverse_softplus(noise.clamp(min=LEAST_NOISE)))
         if steps.first.any():
@@ -301,13 +300,11 @@ class DynamicsPropagation(PropagationPrior):
     @torch.no_grad()
     def measure(self, stretches: TrackedStretches) -> None:
         """Measure what is not learned by likelihood alone, of objects as in `begin`."""
-        self._measure(stretches, self.walls.measure)
-
-    def _measure(
-        self, stretches: TrackedStretches, stand: Callable[[TurningPoints], Found]
-    ) -> None:
         turns = turning_points(stretches, self.unit)
-        rest, *known = astray(turns, stand(turns))
+        self._measure_bodies(turns, self.walls.measure(turns))
+
+    def _measure_bodies(self, turns: TurningPoints, walls: WallsBySide) -> None:
+        rest, *known = deviations(turns, walls)
         self.bodies.measure((rest - self.middle) / self.extent, *known)
 
     def progress(self, share: float) -> None:

@@ -68,11 +68,11 @@ class Wall(NamedTuple):
     kept: float
 
 
-Found = dict[tuple[int, int], Wall]
-"""Walls by side and axis, which are as of `TurningPoints`."""
+WallsBySide = dict[tuple[int, int], Wall]
+"""Walls by side and axis, as `TurningPoints` has these."""
 
 
-class Astray(NamedTuple):
+class Deviations(NamedTuple):
     """R times that a wall turned an object round, and how far from where it does on average.
 
     Attributes:
@@ -134,14 +134,16 @@ def outermost(turns: TurningPoints) -> Wall | None:
     return Wall(inside, reach, float(turns.kept[near].median()))
 
 
-def astray(turns: TurningPoints, walls: Found) -> Astray:
+def deviations(turns: TurningPoints, walls: WallsBySide) -> Deviations:
     """How far from where its wall turns objects on average each has turned."""
-    found = [Astray(*(each[:0] for each in (turns.rest, turns.axis, turns.size, turns.distance)))]
+    found = [
+        Deviations(*(each[:0] for each in (turns.rest, turns.axis, turns.size, turns.distance)))
+    ]
     for (side, axis), wall in walls.items():
         these = turns.at(side, axis)
         early = these.distance - wall.inside - wall.reach * these.size
         near = early.abs() < ABOUT
         offset = early if side else -early
-        those = Astray(these.rest, these.axis, these.size, offset)
-        found.append(Astray(*(each[near] for each in those)))
-    return Astray(*(torch.cat(each) for each in zip(*found, strict=True)))
+        those = Deviations(these.rest, these.axis, these.size, offset)
+        found.append(Deviations(*(each[near] for each in those)))
+    return Deviations(*(torch.cat(each) for each in zip(*found, strict=True)))
